@@ -1,0 +1,128 @@
+"""Reconcile many synthetic requests from three logs: seconds, memory, and whether it is linear.
+
+    .venv/bin/python benchmarks/reconcile.py [REQUESTS ...]
+
+Writes raw files as a run leaves them (the swarm's rows, the proxy's and the application's JSON
+lines, the ledger), then reads, joins, checks and measures them in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.proof import synthetic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RATE = 2000
+ALLOWED_SECONDS = 60
+ALLOWED_GIB = 6
+FULL = 10_000_000
+CHUNK = 500_000
+
+PROXY = (
+    '{{"level":"info","ts":{at:.7f},"logger":"http.log.access.log0","msg":"handled request",'
+    '"request":{{"remote_ip":"172.18.0.1","remote_port":"51234","proto":"HTTP/1.1",'
+    '"method":"GET","host":"127.0.0.1:8080","uri":"/items","headers":{{"User-Agent":["cyan"],'
+    '"Accept":["*/*"],"X-Request-Id":["{id:016x}"]}}}},"user_id":"","duration":{took:.9f},'
+    '"size":{size},"status":{status},"resp_headers":{{"Server":["Caddy","uvicorn"],'
+    '"Date":["Sat, 21 Nov 2026 02:00:00 GMT"],"Content-Type":["application/json"],'
+    '"X-Color":["{color}"],"X-Version":["{version}"],"X-Request-Id":["{id:016x}"],'
+    '"Content-Length":["{size}"],'
+    '"Content-Digest":["sha-256=:uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:"]}}}}\n'
+)
+APPLICATION = (
+    '{{"id":"{id:016x}","event":"{event}","at_ns":{at},"color":"{color}","version":"{version}",'
+    '"service":"platform","path":"/items","status":{status}}}\n'
+)
+
+
+def lay_out(requests: int, folder: Path) -> int:
+    """Write the raw files of a clean run; their size in bytes."""
+    made = synthetic.run(requests, RATE)
+    synthetic.write(made, folder, witnesses=False)
+    (folder / "application").mkdir(exist_ok=True)
+    lines = folder / "application" / "app-blue-platform-1.jsonl"
+    with (folder / "proxy.jsonl").open("w") as proxy, lines.open("w") as application:
+        for start in range(0, requests, CHUNK):
+            piece = made.requests.iloc[start : start + CHUNK]
+            proxy.write("".join(_proxy(piece)))
+            application.write("".join(_application(piece)))
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _proxy(piece: pd.DataFrame) -> list[str]:
+    rows: Any = piece.itertuples()
+    return [
+        PROXY.format(
+            id=row.id, at=row.end_ns / 1e9, took=(row.end_ns - row.sent_ns) / 1e9,
+            size=row.received_bytes, status=row.status, color=row.color, version=row.version,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _application(piece: pd.DataFrame) -> list[str]:
+    rows: Any = piece.itertuples()
+    return [
+        APPLICATION.format(
+            id=row.id, event=event, at=at, status=status, color=row.color, version=row.version
+        )
+        for row in rows
+        for event, at, status in (("start", row.sent_ns, 0), ("end", row.end_ns, row.status))
+    ]
+
+
+def reconciled(folder: Path) -> dict[str, float | str]:
+    """Reconcile `folder` in this process; seconds, peak memory and the verdict."""
+    from cyan.proof.reconcile import reconcile  # noqa: PLC0415 - its import is not measured
+
+    began = time.perf_counter()
+    _, judgement = reconcile(folder)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"seconds": seconds, "gib": peak, "verdict": str(judgement.verdict)}
+
+
+def measured(requests: int) -> dict[str, float | str]:
+    """Lay out and reconcile `requests`, the latter in a process of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="cyan-reconcile-"))
+    try:
+        size = lay_out(requests, folder)
+        command = (sys.executable, __file__, "--folder", str(folder))
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return {"size": size / 2**30, **json.loads(said)}
+    finally:
+        shutil.rmtree(folder)
+
+
+def main() -> int:
+    """Print a line per size; 1 where the full size is too slow or too big, or anything not pass."""
+    if sys.argv[1:2] == ["--folder"]:
+        print(json.dumps(reconciled(Path(sys.argv[2]))))
+        return 0
+    bad = 0
+    for requests in [int(word) for word in sys.argv[1:]] or [FULL // 10, FULL]:
+        found = measured(requests)
+        print(
+            f"{requests:>12,} requests, {found['size']:.1f} GiB of logs: {found['seconds']:.1f} s, "
+            f"{found['gib']:.2f} GiB, {found['verdict']}"
+        )
+        slow = found["seconds"] > ALLOWED_SECONDS or found["gib"] > ALLOWED_GIB  # type: ignore[operator]
+        bad += found["verdict"] != "pass" or (requests >= FULL and slow)
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Rotate a Docker Compose application between two colors, and prove that nothing was dropped."""

@@ -1,0 +1,5 @@
+"""`python -m cyan` is the `cyan` command."""
+
+from cyan.cli import main
+
+main()

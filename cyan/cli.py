@@ -1,0 +1,117 @@
+"""The command line: `cyan` runs the tasks of `cyan.tasks` by Invoke, as `inv` does."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from invoke import Program, task
+from invoke.exceptions import Exit, ParseError
+
+from cyan.errors import CyanError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from invoke import Context, Task
+
+    from cyan.settings import Settings
+
+P = ParamSpec("P")
+DEBUG = "CYAN_DEBUG"
+CONFIGURATION = "invoke.yaml"
+
+
+def command(**options: Any) -> Callable[[Callable[P, None]], Task[Callable[P, None]]]:  # noqa: ANN401
+    """An Invoke task whose errors are told to an operator, and whose exit code says their kind.
+
+    2: the input is wrong and nothing was touched; 1: it failed; 3: a verdict is unknown. With
+    CYAN_DEBUG set the traceback is shown as well.
+    """
+
+    def decorate(body: Callable[P, None]) -> Task[Callable[P, None]]:
+        made: Task[Callable[P, None]] = task(**options)(told(body))
+        return made
+
+    return decorate
+
+
+def told(body: Callable[P, None]) -> Callable[P, None]:
+    """The same function with its errors printed and turned into exit codes; SIGTERM as Ctrl-C."""
+
+    @functools.wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            body(*args, **kwargs)
+        except CyanError as error:
+            _tell(error)
+
+    return run
+
+
+def settings(context: Context) -> Settings:
+    """The validated settings of the project that the command was called in."""
+    from cyan.settings import load  # noqa: PLC0415 - pydantic is slow to import
+
+    section = context.config.get("cyan")
+    if not section:
+        raise _no_configuration()
+    return load(section, os.environ, project_folder())
+
+
+def project_folder() -> Path:
+    """The nearest folder, from here upwards, that holds an invoke.yaml; here where none does."""
+    here = Path.cwd()
+    found = (folder for folder in (here, *here.parents) if (folder / CONFIGURATION).exists())
+    return next(found, here)
+
+
+class CyanProgram(Program):
+    """Invoke's Program on our tasks, with the project's invoke.yaml; a bad flag exits with 2."""
+
+    def parse_collection(self) -> None:
+        """Load the project's configuration, which a bundled namespace alone would not."""
+        super().parse_collection()
+        self.config.set_project_location(str(project_folder()))
+        self.config.load_project()
+
+    def parse_tasks(self) -> None:
+        """Parse, and answer a wrong flag with exit code 2."""
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            raise Exit(str(error), code=2) from None
+
+
+def main() -> None:
+    """The console script."""
+    from cyan.tasks import namespace  # noqa: PLC0415 - tasks import this module
+
+    CyanProgram(name="cyan", binary="cyan", namespace=namespace, version=version("cyan")).run()
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell(error: CyanError) -> None:
+    if os.environ.get(DEBUG):
+        raise error
+    from cyan.terminal import show_error  # noqa: PLC0415 - rich is slow to import
+
+    show_error(error)
+    sys.exit(error.exit_code)
+
+
+def _no_configuration() -> CyanError:
+    return UsageError(
+        "there is no cyan section in the configuration",
+        where=f"{project_folder() / CONFIGURATION}",
+        todo="copy cyan's own invoke.yaml and change it; every key is commented there",
+    )

@@ -1,0 +1,133 @@
+"""The throwaway host: this machine itself, over an sshd of its own, so the path is production's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan.errors import HostError, UsageError
+from cyan.lab import ports, sshd
+from cyan.names import Color
+from cyan.world import compose
+from cyan.world.engine import Engine
+from cyan.world.host import Host
+from cyan.world.provision import provision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cyan.settings import HostSettings, Settings
+
+GRACE = 10  # seconds
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """What of the lab is there."""
+
+    sshd: int | None
+    engine: str
+    containers: tuple[str, ...]
+    foreign: str  # the directory of another checkout whose containers these are, or ""
+
+
+def up(settings: Settings, say: Callable[[str], None]) -> None:
+    """Start the lab; what runs already is left alone. Raises CyanError.
+
+    What another checkout or a crashed run left behind is taken over or removed; a port that
+    somebody else holds is a UsageError that names them.
+    """
+    machine = settings.hosts[0]
+    say(sshd.start(settings.lab.directory, settings.lab.ssh_port))
+    with Host(machine) as host:
+        foreign = _foreign(host, settings)
+        if foreign:
+            _remove(host, settings)
+            say(f"removed the containers that the lab in {foreign} had left")
+        _free_ports(host, settings)
+        say(provision(host, settings))
+
+
+def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> None:
+    """Remove the lab's containers and end its sshd; with `volumes` also its database."""
+    folder = settings.lab.directory
+    if sshd.running(folder) is None:
+        sshd.start(folder, settings.lab.ssh_port)
+    with Host(settings.hosts[0]) as host:
+        _remove(host, settings, volumes=volumes)
+        say("the containers are removed" + (", and the database" if volumes else ""))
+    sshd.stop(folder)
+    say("sshd has ended")
+
+
+def status(settings: Settings) -> LabStatus:
+    """Look at the lab."""
+    pid = sshd.running(settings.lab.directory)
+    if pid is None:
+        return LabStatus(None, "not asked: sshd does not run", (), "")
+    with Host(settings.hosts[0]) as host:
+        version = host.run("docker version --format '{{.Server.Version}}'", check=False)
+        if version.code != 0:
+            return LabStatus(pid, f"does not answer: {version.stderr.strip()}", (), "")
+        found = Engine(host).containers(settings.app)
+        names = tuple(f"{item.name} ({item.health or item.state})" for item in found)
+        return LabStatus(pid, version.stdout.strip(), names, _foreign(host, settings))
+
+
+def is_up(settings: Settings) -> bool:
+    """Whether the lab's sshd runs and its shared services are up."""
+    if sshd.running(settings.lab.directory) is None:
+        return False
+    try:
+        with Host(settings.hosts[0]) as host:
+            containers = Engine(host).containers(settings.app)
+            if _foreign(host, settings):
+                return False
+    except HostError:
+        return False
+    running = {item.service for item in containers if item.color is None and item.up}
+    return set(settings.stateful) <= running
+
+
+def is_lab(settings: Settings, machine: HostSettings) -> bool:
+    """Whether `machine` is the lab of these settings."""
+    return machine.address in ("127.0.0.1", "localhost") and machine.port == settings.lab.ssh_port
+
+
+def _foreign(host: Host, settings: Settings) -> str:
+    """The directory that a proxy of the same name works with, if it is not ours."""
+    with_mounts = (
+        f"docker ps -aq --filter label=com.docker.compose.project={settings.app} "
+        f"--filter label=com.docker.compose.service={settings.proxy} | xargs -r docker inspect "
+        """--format '{{range .Mounts}}{{if eq .Destination "/traffic"}}{{.Source}}{{end}}{{end}}'"""
+    )
+    source = host.run(with_mounts).stdout.strip()
+    mine = f"{settings.directory}/traffic"
+    return "" if source in ("", mine) else source.removesuffix("/traffic")
+
+
+def _remove(host: Host, settings: Settings, *, volumes: bool = False) -> None:
+    for color in Color:
+        host.run(compose.down(settings.project(color), GRACE))
+    host.run(compose.down(settings.app, GRACE, volumes=volumes))
+    host.run(f"rm -f -- {compose.quoted_path(settings.directory, 'traffic')}/*")
+
+
+def _free_ports(host: Host, settings: Settings) -> None:
+    """Raise UsageError for a port that somebody but our own proxy holds."""
+    containers = Engine(host).containers(settings.app)
+    proxy = next((item for item in containers if item.service == settings.proxy), None)
+    if proxy and proxy.state == "running":
+        return
+    wanted = {
+        settings.site.port: "cyan.site.port",
+        settings.doors.blue: "cyan.doors.blue",
+        settings.doors.green: "cyan.doors.green",
+    }
+    for port, key in wanted.items():
+        holder = ports.holder(port)
+        if holder:
+            raise UsageError(
+                f"port {port} is held by {holder.described}",
+                todo=f"end it, or choose another port: {key} in invoke.yaml",
+            )

@@ -1,0 +1,42 @@
+"""The words of the domain that every part shares: color, version, and what may be called so."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from cyan.errors import UsageError
+
+VERSION_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+"""A Docker tag: https://docs.docker.com/reference/cli/docker/image/tag/."""
+
+APP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+"""A Compose project name, short enough for two suffixes."""
+
+
+class Color(StrEnum):
+    """One of the two sets of stateless containers."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> Color:
+        """The color that this one rotates with."""
+        return Color.GREEN if self is Color.BLUE else Color.BLUE
+
+
+def valid_version(text: str) -> str:
+    """Return `text` if it can name a release; UsageError says why where it cannot."""
+    if text == "latest":
+        raise UsageError(
+            "version 'latest' is refused: nobody can know what is running, "
+            "and a rollback cannot name it",
+            todo="deploy a tag that stays, such as a release number or a full commit id",
+        )
+    if not VERSION_PATTERN.fullmatch(text):
+        raise UsageError(
+            f"version {text!r} is not a tag",
+            todo="use at most 128 letters, digits, '.', '_' and '-', not beginning with '.' or '-'",
+        )
+    return text

@@ -1,0 +1,1 @@
+"""Acts under load, evidence, checks, verdict, report. Imports nothing of `cyan.rollout`."""

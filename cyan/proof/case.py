@@ -1,0 +1,194 @@
+"""Everything a check may look at: the requests with all witnesses beside them, and the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cyan.proof.findings import STEADY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cyan.proof.evidence import ClientLog
+    from cyan.proof.history import History, Window
+    from cyan.proof.witnesses import Witnesses
+
+Mask = npt.NDArray[np.bool_]
+"""One truth value per row of the requests frame."""
+
+STREAMS = ("events", "socket")
+"""Journeys that outlive a drain by design; a drain that cuts them says so on its own line."""
+
+JOURNEYS = (
+    "page", "items", "order", "login", "me", "slow", "download", "ask", "events", "socket", "fresh",
+)  # fmt: skip
+WITNESSES = ("proxy", "application", "ledger", "journal")
+ABSENT = -1
+"""Count of a witness that is missing as a whole, which is not the same as having seen nothing."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the evidence must live up to.
+
+    `stale_ns`: how long after a switch the old color may still answer, before the clocks'
+    uncertainty. `required`: the witnesses without which the verdict is unknown.
+    """
+
+    stale_ns: int = 5_000_000
+    lag_p99_ms: float = 100
+    abandoned: float = 0.001
+    journeys: tuple[str, ...] = JOURNEYS
+    methods: tuple[str, ...] = ("GET", "POST")
+    connections: tuple[str, ...] = ("new", "reused")
+    required: tuple[str, ...] = WITNESSES
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Request ids in rising order, and the row of each: what witnesses are joined on.
+
+    Both sides of a join are sorted first, because looking up millions of ids in random order
+    misses every cache.
+    """
+
+    ids: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.int64]
+
+    def count(self, found: npt.NDArray[np.uint64] | None) -> npt.NDArray[np.int16]:
+        """How often each row's id is among `found`; ABSENT everywhere where that is None."""
+        counts = np.full(len(self.ids), ABSENT, np.int16)
+        if found is not None:
+            inside = np.sort(found)
+            above = np.searchsorted(inside, self.ids, side="right")
+            counts[self.rows] = above - np.searchsorted(inside, self.ids, side="left")
+        return counts
+
+    def known(self, found: npt.NDArray[np.uint64]) -> Mask:
+        """Which of `found` are ids of a row."""
+        if not len(self.ids):
+            return np.zeros(len(found), bool)
+        order = np.argsort(found)
+        inside = found[order]
+        place = np.minimum(np.searchsorted(self.ids, inside), len(self.ids) - 1)
+        known = np.zeros(len(found), bool)
+        known[order] = self.ids[place] == inside
+        return known
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the checks judge.
+
+    `ranked` joins further frames to `requests`, which has the columns of ClientLog.requests and:
+    `act` (int16: number of the act in whose
+    window the request was sent or, sent outside any, ended; -1 steady), `proxied`, `proxy_status`,
+    `started`, `finished`, `written` (int16 counts by that witness, ABSENT where it is missing).
+    """
+
+    client: ClientLog
+    requests: pd.DataFrame
+    ranked: Ranked
+    witnesses: Witnesses
+    history: History
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @property
+    def ok(self) -> Mask:
+        """The requests that the client took as well answered."""
+        return mask(self.requests["answered"]) & is_in(self.requests["failure"], ("",))
+
+    @property
+    def failed(self) -> Mask:
+        """The requests whose failure the client recorded."""
+        return mask(self.requests["answered"]) & ~is_in(self.requests["failure"], ("",))
+
+    @property
+    def uncertainty_ns(self) -> int:
+        """How far a journal's instant may be from the client's clock."""
+        return self.history.clock.uncertainty_ns
+
+
+def build(
+    client: ClientLog, witnesses: Witnesses, history: History, bounds: Bounds | None = None
+) -> Case:
+    """Join the witnesses on the request id and give every request its act."""
+    requests = client.requests.copy(deep=False)
+    requests["act"] = acts_of(requests, history.windows())
+    known = ranked(requests)
+    lines, proxy, orders = witnesses.application, witnesses.proxy, witnesses.orders
+    ends = None if lines is None else mask(lines["end"])
+    requests["proxied"] = known.count(None if proxy is None else _ids(proxy))
+    requests["proxy_status"] = _proxy_status(known, proxy)
+    requests["started"] = known.count(None if ends is None else _ids(lines)[~ends])
+    requests["finished"] = known.count(None if ends is None else _ids(lines)[ends])
+    requests["written"] = known.count(None if orders is None else _ids(orders))
+    return Case(client, requests, known, witnesses, history, bounds or Bounds())
+
+
+def _ids(frame: pd.DataFrame | None) -> npt.NDArray[np.uint64]:
+    return np.zeros(0, np.uint64) if frame is None else frame["id"].to_numpy()
+
+
+def ranked(frame: pd.DataFrame) -> Ranked:
+    """The ids of a frame, ready to be joined on."""
+    ids = frame["id"].to_numpy()
+    order = np.argsort(ids, kind="stable")
+    return Ranked(ids[order], order)
+
+
+def _proxy_status(ranked: Ranked, proxy: pd.DataFrame | None) -> npt.NDArray[np.int16]:
+    """The status that the proxy answered to each request; 0 where it saw none."""
+    status = np.zeros(len(ranked.ids), np.int16)
+    if proxy is None or not len(proxy):
+        return status
+    order = np.argsort(_ids(proxy), kind="stable")
+    inside = _ids(proxy)[order]
+    place = np.minimum(np.searchsorted(inside, ranked.ids), len(inside) - 1)
+    there = inside[place] == ranked.ids
+    status[ranked.rows[there]] = proxy["status"].to_numpy()[order[place[there]]]
+    return status
+
+
+def acts_of(requests: pd.DataFrame, windows: tuple[Window, ...]) -> npt.NDArray[np.int16]:
+    """The act of each request: the one in whose window it was sent, else in which it ended."""
+    sent = _act_at(requests["sent_ns"].to_numpy(), windows)
+    ended = _act_at(requests["end_ns"].to_numpy(), windows)
+    return np.where(sent >= 0, sent, ended).astype(np.int16)
+
+
+def _act_at(instants: Any, windows: tuple[Window, ...]) -> npt.NDArray[np.int16]:  # noqa: ANN401
+    if not windows:
+        return np.full(len(instants), -1, np.int16)
+    starts = np.array([window.start_ns for window in windows])
+    ends = np.array([window.end_ns for window in windows])
+    place = np.searchsorted(starts, instants, side="right") - 1
+    inside = (place >= 0) & (instants <= ends[np.maximum(place, 0)])
+    return np.where(inside, place, -1).astype(np.int16)
+
+
+def about(act: int, history: History) -> str:
+    """The name under which findings about an act, or about none, are listed."""
+    return history.performed[act].act.name if act >= 0 else STEADY
+
+
+def mask(column: Any) -> Mask:  # noqa: ANN401 - a pandas column
+    """A column of truth values as an array."""
+    return np.asarray(column, dtype=bool)
+
+
+def is_in(column: pd.Series[Any], wanted: tuple[str, ...]) -> Mask:
+    """Which rows of a categorical column hold one of `wanted`; compares codes, not texts."""
+    categories = column.cat.categories
+    codes = [code for code, text in enumerate(categories) if text in wanted]
+    return np.isin(column.cat.codes.to_numpy(), codes)
+
+
+def hex_ids(ids: Any) -> tuple[str, ...]:  # noqa: ANN401 - numpy array
+    """Ids as they were sent."""
+    return tuple(f"{int(number):016x}" for number in ids)

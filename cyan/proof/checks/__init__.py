@@ -1,0 +1,61 @@
+"""Every check: a pure function from a case to findings. One that crashes is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from cyan.proof.case import Case
+from cyan.proof.checks import accounts, acts, balance, client, order, writes
+from cyan.proof.findings import Finding, Verdict
+
+Check = Callable[[Case], tuple[Finding, ...]]
+
+CHECKS: tuple[Check, ...] = (
+    acts.command,
+    acts.live_color,
+    acts.journaled,
+    order.who_answers,
+    client.refused,
+    client.reset,
+    client.timeout,
+    client.status,
+    client.truncated,
+    order.stale,
+    order.backwards,
+    client.session_lost,
+    client.mixed_colors,
+    client.cut,
+    writes.lost_write,
+    writes.double_write,
+    writes.lost_job,
+    writes.double_job,
+    accounts.executed_twice,
+    accounts.unexplained,
+    client.streams_cut,
+    writes.recovered,
+    writes.foreign_writes,
+    accounts.foreign,
+    accounts.sent_twice,
+    balance.rows_balance,
+    balance.rows_whole,
+    balance.lost_by_witness,
+    balance.signed_off,
+    balance.abandoned,
+    balance.schedule_kept,
+    balance.nothing_empty,
+    balance.answers_named,
+    balance.logs_present,
+)
+
+
+def run_all(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
+    """The findings of every check."""
+    return tuple(finding for check in checks for finding in _guarded(check, case))
+
+
+def _guarded(check: Check, case: Case) -> tuple[Finding, ...]:
+    try:
+        return check(case)
+    except Exception as error:  # noqa: BLE001 - a check that crashes has found nothing out
+        name = check.__name__.replace("_", " ")
+        return (Finding(name, Verdict.UNKNOWN, f"the check crashed: {error!r}", count=1),)

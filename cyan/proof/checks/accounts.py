@@ -1,0 +1,83 @@
+"""Three witnesses, one request: every request is accounted for once, or named (WITNESS.md)."""
+
+from __future__ import annotations
+
+from cyan.proof.case import ABSENT, Case, Mask, hex_ids, is_in, mask
+from cyan.proof.checks.tools import for_run, per_act
+from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
+
+ENDLESS = ("socket",)
+"""Journeys that the client ends, so that the application need not log an end."""
+
+ERRORS = range(500, 600)
+NOBODY = (502, 503, 504)
+"""What a proxy answers when the application does not."""
+
+
+def unexplained(case: Case) -> tuple[Finding, ...]:
+    """One witness saw a request that another, which should have, did not."""
+    return per_act(
+        case,
+        Kind.UNEXPLAINED,
+        unexplained_mask(case),
+        "were seen by one witness and not by another that should have",
+    )
+
+
+def executed_twice(case: Case) -> tuple[Finding, ...]:
+    """One send of the client that the application started more than once."""
+    frame = case.requests
+    once = frame["proxied"].to_numpy() <= 1
+    found = once & (frame["started"].to_numpy() > 1)
+    return per_act(case, Kind.TWICE, found, "reached the application more than once")
+
+
+def sent_twice(case: Case) -> tuple[Finding, ...]:
+    """The proxy logged one id more than once: the client sends again, so it cannot be trusted."""
+    found = case.requests["proxied"].to_numpy() > 1
+    sentence = "were logged more than once by the proxy: the client repeats itself"
+    findings = per_act(case, Kind.NONE, found, sentence, bad=Verdict.UNKNOWN)
+    return tuple(Finding(**{**item.__dict__, "check": "sent once"}) for item in findings)
+
+
+def foreign(case: Case) -> tuple[Finding, ...]:
+    """Requests that the proxy saw and no client of this run sent; counted, not judged."""
+    proxy = case.witnesses.proxy
+    if proxy is None:
+        return ()
+    other = ~case.ranked.known(proxy["id"].to_numpy())
+    count = int(other.sum()) + case.witnesses.strangers
+    sentence = f"{count:,} lines of the other witnesses are foreign traffic"
+    ids = hex_ids(proxy["id"].to_numpy()[other][:MOST_IDS])
+    return (for_run("foreign traffic", count, sentence, bad=Verdict.PASS, ids=ids),)
+
+
+def unexplained_mask(case: Case) -> Mask:
+    """Requests on which the witnesses contradict each other, by the table of WITNESS.md."""
+    frame = case.requests
+    proxied, started, finished = (
+        frame[name].to_numpy() for name in ("proxied", "started", "finished")
+    )
+    proxy_here, app_here = proxied != ABSENT, started != ABSENT
+    endless = is_in(frame["journey"], ENDLESS)
+    unseen = case.ok & proxy_here & (proxied == 0)
+    undone = case.ok & app_here & ((started == 0) | ((finished == 0) & ~endless))
+    past_the_proxy = proxy_here & app_here & (proxied == 0) & (started > 0)
+    ended_only = app_here & (finished > started)
+    return mask(unseen | undone | past_the_proxy | ended_only)
+
+
+def cause(*, failed: bool, proxied: int, proxy_status: int, started: int, finished: int) -> str:
+    """What the witnesses together say about one request, in words."""
+    meanings = (
+        (not failed, "answered"),
+        (ABSENT in {proxied, started}, "a witness is missing"),
+        (proxied == 0, "never arrived: refused, or the listener was gone"),
+        (started == 0 and proxy_status in NOBODY, "the proxy had nobody to ask"),
+        (started == 0, "the proxy took it and did not pass it on"),
+        (finished == 0, "killed in flight: a bad drain"),
+        (started > 1, "the proxy sent it twice: double execution"),
+        (proxy_status in ERRORS, "the application answered with an error"),
+        (True, "answer lost after it was done: the ledger decides about a write"),
+    )
+    return next(words for applies, words in meanings if applies)

@@ -1,0 +1,167 @@
+"""Whether the evidence can be trusted at all. What fails here makes the verdict unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyan.proof.case import Case, Mask, about, hex_ids, is_in, mask
+from cyan.proof.checks.tools import for_run
+from cyan.proof.checks.writes import ledger_present
+from cyan.proof.findings import MOST_IDS, RUN, Finding, Verdict
+
+if TYPE_CHECKING:
+    from cyan.proof.requestlog import SignOff
+
+MILLISECOND = 1e6
+
+
+def rows_balance(case: Case) -> tuple[Finding, ...]:
+    """Scheduled = sent + abandoned, sent = answered + failed, and the rows say the same."""
+    faults = [fault for signoff in case.client.signoffs for fault in _unbalanced(case, signoff)]
+    n = len(case.requests)
+    text = "; ".join(faults) if faults else f"{n:,} rows agree with what the workers counted"
+    return (for_run("rows balance", len(faults), text, n=n),)
+
+
+def _unbalanced(case: Case, signoff: SignOff) -> list[str]:
+    own = case.requests["worker"].to_numpy() == signoff.worker
+    sums = (
+        ("scheduled", signoff.scheduled, "sent + abandoned", signoff.sent + signoff.abandoned),
+        ("sent", signoff.sent, "answered + failed", signoff.answered + signoff.failed),
+        ("sent", signoff.sent, "intents", int(own.sum())),
+        ("answered", signoff.answered, "good results", int((own & case.ok).sum())),
+        ("failed", signoff.failed, "failed results", int((own & case.failed).sum())),
+    )
+    return [
+        f"worker {signoff.worker}: {left} {a:,} is not {right} {b:,}"
+        for left, a, right, b in sums
+        if a != b
+    ]
+
+
+def rows_whole(case: Case) -> tuple[Finding, ...]:
+    """No id twice, no result without an intent, no line that cannot be read."""
+    client = case.client
+    count = client.duplicates + client.orphans + client.torn
+    text = (
+        f"{client.duplicates} ids written twice, {client.orphans} results without an intent, "
+        f"{client.torn} torn lines"
+    )
+    return (for_run("rows whole", count, text, n=len(case.requests)),)
+
+
+def lost_by_witness(case: Case) -> tuple[Finding, ...]:
+    """An intent without a result: the witness lost a request."""
+    lost = ~mask(case.requests["answered"])
+    ids = case.requests["id"].to_numpy()[lost]
+    text = f"{len(ids):,} requests were sent and have no result"
+    return (
+        for_run("none lost", len(ids), text, n=len(case.requests), ids=hex_ids(ids[:MOST_IDS])),
+    )
+
+
+def signed_off(case: Case) -> tuple[Finding, ...]:
+    """Every worker ended in order and said what it counted."""
+    signed = {signoff.worker for signoff in case.client.signoffs}
+    absent = sorted(set(case.client.workers) - signed)
+    missing = max(len(absent), case.bounds.workers - len(signed))
+    text = (
+        f"{len(signed)} of {max(case.bounds.workers, len(case.client.workers))} workers signed off"
+    )
+    return (for_run("signed off", missing, text, n=case.bounds.workers),)
+
+
+def abandoned(case: Case) -> tuple[Finding, ...]:
+    """The swarm sent what it had scheduled."""
+    scheduled = sum(signoff.scheduled for signoff in case.client.signoffs)
+    left = sum(signoff.abandoned for signoff in case.client.signoffs)
+    over = left > scheduled * case.bounds.abandoned
+    text = f"{left:,} of {scheduled:,} scheduled requests were never sent"
+    return (for_run("schedule sent", left if over else 0, text, n=scheduled),)
+
+
+def schedule_kept(case: Case) -> tuple[Finding, ...]:
+    """The generator was not overrun: p99 of sent - due is within its bound, in every act."""
+    lag = (case.requests["sent_ns"] - case.requests["due_ns"]).to_numpy() / MILLISECOND
+    acts = case.requests["act"].to_numpy()
+    findings = [_lag(case, lag, RUN, -1)]
+    for number, item in enumerate(case.history.performed):
+        if item.loaded:
+            findings.append(_lag(case, lag[acts == number], item.act.name, number))
+    return tuple(findings)
+
+
+def _lag(case: Case, lag: np.ndarray, name: str, act: int) -> Finding:
+    p99 = float(np.quantile(lag, 0.99)) if len(lag) else float("nan")
+    within = p99 <= case.bounds.lag_p99_ms
+    return Finding(
+        "schedule kept",
+        Verdict.PASS if within else Verdict.UNKNOWN,
+        f"p99 of the lag is {p99:.1f} ms, of {case.bounds.lag_p99_ms:g} ms allowed",
+        act=act,
+        about=name,
+        count=0 if within else 1,
+        n=len(lag),
+    )
+
+
+def nothing_empty(case: Case) -> tuple[Finding, ...]:
+    """Every journey in the run, every method and sort of connection in every act, has requests."""
+    whole = np.ones(len(case.requests), bool)
+    empty = _empty(case, "journey", case.bounds.journeys, whole)
+    findings = [for_run("no class empty", len(empty), _named(empty), n=len(case.requests))]
+    acts = case.requests["act"].to_numpy()
+    for number, item in enumerate(case.history.performed):
+        if item.loaded:
+            findings.append(_classes(case, number, acts == number))
+    return tuple(findings)
+
+
+def _classes(case: Case, number: int, within: Mask) -> Finding:
+    empty = _empty(case, "method", case.bounds.methods, within)
+    empty += _empty(case, "connection", case.bounds.connections, within)
+    return Finding(
+        "no class empty",
+        Verdict.UNKNOWN if empty or not within.any() else Verdict.PASS,
+        _named(empty),
+        act=number,
+        about=about(number, case.history),
+        count=len(empty),
+        n=int(within.sum()),
+    )
+
+
+def _empty(case: Case, column: str, wanted: tuple[str, ...], within: Mask) -> list[str]:
+    seen = case.requests[column][within].unique()
+    return [f"{column} {value}" for value in wanted if value not in seen]
+
+
+def _named(empty: list[str]) -> str:
+    return f"no request of {', '.join(empty)}" if empty else "every class has requests"
+
+
+def answers_named(case: Case) -> tuple[Finding, ...]:
+    """Every good answer says which color gave it; else nobody can tell what was stale."""
+    nameless = case.ok & is_in(case.requests["color"], ("",))
+    ids = case.requests["id"].to_numpy()[nameless]
+    text = f"{len(ids):,} good answers name no color"
+    n = int(case.ok.sum())
+    return (for_run("answers named", len(ids), text, n=n, ids=hex_ids(ids[:MOST_IDS])),)
+
+
+def logs_present(case: Case) -> tuple[Finding, ...]:
+    """Every witness that the verdict rests on left its log."""
+    proxied = case.requests["proxied"].to_numpy()
+    started = case.requests["started"].to_numpy()
+    present = {
+        "proxy": bool((proxied > 0).any()),
+        "application": bool((started > 0).any()),
+        "ledger": ledger_present(case),
+        "journal": case.history.journal_present,
+    }
+    absent = [name for name in case.bounds.required if not present[name]]
+    text = f"missing or empty: {', '.join(absent)}" if absent else "every witness left its log"
+    text = "; ".join((text, *case.witnesses.faults))
+    return (for_run("logs present", len(absent), text, n=len(case.bounds.required)),)

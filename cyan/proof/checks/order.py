@@ -1,0 +1,153 @@
+"""Who answered when: nothing stale, no connection that goes back, the right color after an act."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyan.proof.case import Case, Mask, hex_ids, is_in, mask
+from cyan.proof.checks.tools import per_act
+from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
+from cyan.proof.scenario import Traffic
+
+if TYPE_CHECKING:
+    from cyan.proof.history import Performed, Switch
+
+FOREVER = np.iinfo(np.int64).max
+
+
+def stale(case: Case) -> tuple[Finding, ...]:
+    """An answer from the old color to a request started after the switch was complete."""
+    return per_act(
+        case,
+        Kind.STALE,
+        stale_mask(case),
+        "started after a switch and were answered by the old color",
+        among=case.ok,
+    )
+
+
+def backwards(case: Case) -> tuple[Finding, ...]:
+    """Within one connection the version changes only where a switch can explain it."""
+    return per_act(
+        case,
+        Kind.BACKWARDS,
+        backwards_mask(case),
+        "were answered by a version that no switch explains on their connection",
+        among=case.ok,
+    )
+
+
+def stale_mask(case: Case) -> Mask:
+    """Good answers of a color that a completed switch had taken out of the traffic.
+
+    A request counts where it started later than the switch plus the bound plus the uncertainty of
+    the clocks, and ended before the next switch could have begun.
+    """
+    switches = case.history.switches
+    found = np.zeros(len(case.requests), bool)
+    if not switches:
+        return found
+    margin = case.bounds.stale_ns + case.uncertainty_ns
+    done = np.array([switch.done_ns for switch in switches]) + margin
+    begun = np.array([switch.begun_ns for switch in switches[1:]]) - case.uncertainty_ns
+    until = np.append(begun, FOREVER)
+    last = np.searchsorted(done, case.requests["sent_ns"].to_numpy(), side="left") - 1
+    settled = (last >= 0) & (case.requests["end_ns"].to_numpy() < until[np.maximum(last, 0)])
+    old = color_codes(case, [switch.source for switch in switches])[np.maximum(last, 0)]
+    return mask(settled & (case.requests["color"].cat.codes.to_numpy() == old) & case.ok)
+
+
+def color_codes(case: Case, colors: list[str]) -> Any:  # noqa: ANN401 - numpy array
+    """The categorical codes of `colors`; one that never answered gets a code that nothing has."""
+    categories = list(case.requests["color"].cat.categories)
+    return np.array([categories.index(c) if c and c in categories else -2 for c in colors])
+
+
+def backwards_mask(case: Case) -> Mask:
+    """Good answers that differ from the one before on their connection, without a switch between.
+
+    A user's connections follow each other, so a connection is the user and how many times that
+    user has opened a new one. Stale answers are left out: they are another check's. Without a
+    journal nothing can be explained, and nothing is judged.
+    """
+    frame = case.requests
+    if not case.history.journal_present:
+        return np.zeros(len(frame), bool)
+    rows = np.flatnonzero(case.ok & ~stale_mask(case) & ~is_in(frame["color"], ("",)))
+    order, same = _by_connection(case, rows)
+    rows = rows[order]
+    look = frame["color"].cat.codes.to_numpy()[rows], frame["version"].cat.codes.to_numpy()[rows]
+    changed = same & ((look[0][1:] != look[0][:-1]) | (look[1][1:] != look[1][:-1]))
+    found = np.zeros(len(frame), bool)
+    for place in np.flatnonzero(changed):
+        before, after = rows[place], rows[place + 1]
+        found[after] = not _explained(case, int(before), int(after))
+    return found
+
+
+def _by_connection(case: Case, rows: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy arrays
+    """The order that puts each connection's requests in a row; which neighbours share one."""
+    user = case.requests["user"].cat.codes.to_numpy()[rows]
+    sent = case.requests["sent_ns"].to_numpy()[rows]
+    new = is_in(case.requests["connection"], ("new",))[rows]
+    order = np.lexsort((sent, user))
+    ranked = user[order]
+    return order, (ranked[1:] == ranked[:-1]) & ~new[order][1:]
+
+
+def _explained(case: Case, before: int, after: int) -> bool:
+    """Whether a switch to the later answer's release may lie between the two requests."""
+    margin = case.bounds.stale_ns + case.uncertainty_ns
+    early, late = case.requests.iloc[before], case.requests.iloc[after]
+    return any(
+        _leads_to(switch, late["color"], late["version"])
+        and switch.begun_ns - case.uncertainty_ns <= late["end_ns"]
+        and switch.done_ns + margin >= early["sent_ns"]
+        for switch in case.history.switches
+    )
+
+
+def _leads_to(switch: Switch, color: str, version: str) -> bool:
+    return switch.target == color and switch.version in {"", version}
+
+
+def who_answers(case: Case) -> tuple[Finding, ...]:
+    """After each act the answers name the release that the act made, or left, live."""
+    excused = stale_mask(case) | backwards_mask(case)
+    return tuple(
+        _who(case, number, item, excused)
+        for number, item in enumerate(case.history.performed)
+        if item.loaded
+    )
+
+
+def _who(case: Case, number: int, item: Performed, excused: Mask) -> Finding:
+    frame, live = case.requests, item.after
+    looked = _settled(case, number, item) & case.ok
+    right = is_in(frame["color"], (live.live,))
+    if live.version:
+        right &= is_in(frame["version"], (live.version,))
+    wrong = looked & ~right & ~excused
+    n, count = int(looked.sum()), int(wrong.sum())
+    verdict = Verdict.FAIL if count else Verdict.PASS if n else Verdict.UNKNOWN
+    return Finding(
+        "who answers",
+        verdict,
+        f"{n - count:,} of {n:,} answers came from {live.live or 'nobody'} {live.version}",
+        act=number,
+        about=item.act.name,
+        count=count,
+        n=n,
+        ids=hex_ids(frame["id"].to_numpy()[wrong][:MOST_IDS]),
+    )
+
+
+def _settled(case: Case, number: int, item: Performed) -> Mask:
+    """Requests that only the release live after this act may answer."""
+    performed = case.history.performed
+    until = performed[number + 1].begun_ns if number + 1 < len(performed) else FOREVER
+    since = item.begun_ns if item.act.traffic is Traffic.UNTOUCHED else item.ended_ns
+    sent, ended = case.requests["sent_ns"].to_numpy(), case.requests["end_ns"].to_numpy()
+    return mask((sent > since) & (ended < until))

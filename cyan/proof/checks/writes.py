@@ -1,0 +1,93 @@
+"""The database's ledger against what the clients were told: writes, and the jobs they made."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cyan.proof.case import ABSENT, Case, Mask, hex_ids, is_in
+from cyan.proof.checks.tools import for_run, per_act
+from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
+
+CREATED = 201
+TWICE = 2
+
+
+def orders(case: Case) -> Mask:
+    """The requests that write an order."""
+    frame = case.requests
+    return is_in(frame["method"], ("POST",)) & is_in(frame["path"], ("/orders",))
+
+
+def lost_write(case: Case) -> tuple[Finding, ...]:
+    """A write that was acknowledged and is not in the database."""
+    written = case.requests["written"].to_numpy()
+    acknowledged = orders(case) & case.ok & (case.requests["status"].to_numpy() == CREATED)
+    found = acknowledged & (written == 0)
+    return per_act(
+        case, Kind.LOST_WRITE, found, "were acknowledged and not written", among=acknowledged
+    )
+
+
+def double_write(case: Case) -> tuple[Finding, ...]:
+    """One write that the database holds twice."""
+    found = case.requests["written"].to_numpy() >= TWICE
+    return per_act(case, Kind.DOUBLE_WRITE, found, "were written twice", among=orders(case))
+
+
+def recovered(case: Case) -> tuple[Finding, ...]:
+    """Writes that are in the database although the client was not told: allowed, and counted."""
+    found = orders(case) & case.failed & (case.requests["written"].to_numpy() == 1)
+    sentence = "were written although their acknowledgement was lost (allowed)"
+    named = per_act(case, Kind.NONE, found, sentence, among=orders(case), bad=Verdict.PASS)
+    return tuple(_renamed(finding, "recovered write") for finding in named)
+
+
+def _renamed(finding: Finding, check: str) -> Finding:
+    return Finding(**{**finding.__dict__, "check": check})
+
+
+def lost_job(case: Case) -> tuple[Finding, ...]:
+    """A written order whose job is missing, not done, or done without a trace."""
+    jobs, runs = case.witnesses.jobs, case.witnesses.job_runs
+    if jobs is None or runs is None:
+        return (_no_jobs(Kind.LOST_JOB),)
+    finished = jobs["id"][jobs["done"] & jobs["job"].isin(runs["job"])].to_numpy()
+    worked = case.ranked.count(finished) > 0
+    written = case.requests["written"].to_numpy() >= 1
+    return per_act(
+        case, Kind.LOST_JOB, written & ~worked, "were written and their job not done", among=written
+    )
+
+
+def double_job(case: Case) -> tuple[Finding, ...]:
+    """A job that was done twice."""
+    jobs, runs = case.witnesses.jobs, case.witnesses.job_runs
+    if jobs is None or runs is None:
+        return (_no_jobs(Kind.DOUBLE_JOB),)
+    repeated = runs["job"][runs["job"].duplicated()]
+    found = np.isin(case.requests["id"].to_numpy(), jobs["id"][jobs["job"].isin(repeated)])
+    written = case.requests["written"].to_numpy() >= 1
+    return per_act(case, Kind.DOUBLE_JOB, found, "had their job done twice", among=written)
+
+
+def _no_jobs(kind: Kind) -> Finding:
+    return for_run(str(kind), 0, "the ledger of jobs is missing", kind=kind)
+
+
+def foreign_writes(case: Case) -> tuple[Finding, ...]:
+    """Orders in the ledger that no client of this run sent; counted, not judged."""
+    ledger = case.witnesses.orders
+    if ledger is None:
+        return ()
+    foreign = ~case.ranked.known(ledger["id"].to_numpy())
+    count = int(foreign.sum())
+    sentence = f"{count:,} orders in the ledger are of other clients"
+    ids = hex_ids(ledger["id"].to_numpy()[foreign][:MOST_IDS])
+    return (for_run("foreign writes", count, sentence, bad=Verdict.PASS, n=len(ledger), ids=ids),)
+
+
+def ledger_present(case: Case) -> bool:
+    """Whether every table of the ledger was collected."""
+    counted = (case.requests["written"].to_numpy() != ABSENT).all()
+    jobs = case.witnesses.jobs is not None and case.witnesses.job_runs is not None
+    return bool(counted) and jobs

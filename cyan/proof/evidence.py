@@ -1,0 +1,168 @@
+"""The client's log: from the swarm's raw files to one typed frame, a row per request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from cyan.errors import ProofError
+from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, SignOff
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+TYPES: dict[str, pa.DataType] = {
+    "id": pa.uint64(),
+    "status": pa.int16(),
+    "expected_bytes": pa.int64(),
+    "received_bytes": pa.int64(),
+    "digest": pa.int8(),
+}
+INSTANTS = ("due_ns", "sent_ns", "first_ns", "end_ns")
+
+
+@dataclass(frozen=True)
+class ClientLog:
+    """What the swarm left behind.
+
+    `requests`: one row per intent, ordered by time of sending, with the columns of both files plus
+    `answered` (a result exists) and `worker`; due, sent, first and end are wall-clock int64 ns (0
+    where there was none). `duplicates` counts ids that were written more than once, `orphans`
+    results without an intent, `torn` lines that could not be read.
+    """
+
+    requests: pd.DataFrame
+    signoffs: tuple[SignOff, ...]
+    workers: tuple[int, ...]
+    duplicates: int = 0
+    orphans: int = 0
+    torn: int = 0
+
+
+def read_client(folder: Path) -> ClientLog:
+    """Read every worker's files in `folder`. Raises ProofError where there is none."""
+    workers = tuple(sorted(int(p.stem.split("-")[1]) for p in folder.glob("intents-*.tsv")))
+    if not workers:
+        raise ProofError("the swarm left no log", where=str(folder))
+    torn: list[str] = []
+    intents = _read_all(folder, "intents", workers, INTENT_COLUMNS, torn)
+    results = _read_all(folder, "results", workers, RESULT_COLUMNS, torn)
+    requests, duplicates, orphans = _join(intents, results)
+    return ClientLog(
+        requests=_on_wall_clock(requests),
+        signoffs=_signoffs(folder),
+        workers=workers,
+        duplicates=duplicates,
+        orphans=orphans,
+        torn=len(torn),
+    )
+
+
+def _signoffs(folder: Path) -> tuple[SignOff, ...]:
+    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("signoff-*.json")))
+    return tuple(SignOff(**json.loads(text)) for text in texts)
+
+
+def _read_all(
+    folder: Path, stem: str, workers: Sequence[int], columns: Sequence[str], torn: list[str]
+) -> pa.Table:
+    """All workers' files of one sort as one table, with a column `worker`."""
+    tables = []
+    for worker in workers:
+        path = folder / f"{stem}-{worker}.tsv"
+        table = _read(path, columns, torn)
+        tables.append(
+            table.append_column("worker", pa.array(np.full(len(table), worker, np.int16)))
+        )
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
+def _read(path: Path, columns: Sequence[str], torn: list[str]) -> pa.Table:
+    types = {name: _type(name) for name in columns}
+    if not path.exists() or path.stat().st_size == 0:
+        return pa.schema(types).empty_table()
+
+    def skip(row: Any) -> str:  # noqa: ANN401 - pyarrow's InvalidRow is not exported
+        torn.append(f"{path.name}: {row.text}")
+        return "skip"
+
+    return pacsv.read_csv(
+        path,
+        read_options=pacsv.ReadOptions(column_names=list(columns), block_size=1 << 24),
+        parse_options=pacsv.ParseOptions(
+            delimiter="\t", quote_char=False, invalid_row_handler=skip
+        ),
+        convert_options=pacsv.ConvertOptions(column_types=types, strings_can_be_null=False),
+    )
+
+
+def _type(column: str) -> pa.DataType:
+    return TYPES.get(column, pa.int64() if column.endswith("_ns") else TEXT)
+
+
+def _join(intents: pa.Table, results: pa.Table) -> tuple[pd.DataFrame, int, int]:
+    """Intents with their results beside them, duplicates and orphans counted."""
+    sent = intents.column("id").to_numpy()
+    got = results.column("id").to_numpy()
+    order = np.argsort(got, kind="stable")
+    ranked = got[order]
+    place = np.minimum(np.searchsorted(ranked, sent), max(len(ranked) - 1, 0))
+    answered = ranked[place] == sent if len(ranked) else np.zeros(len(sent), bool)
+    frame = intents.to_pandas(self_destruct=True, split_blocks=True)
+    rows = order[place[answered]]
+    for name in RESULT_COLUMNS[1:]:
+        frame[name] = _spread(results.column(name), rows, answered)
+    frame["answered"] = answered
+    duplicates = len(sent) - len(np.unique(sent)) + len(got) - len(np.unique(ranked))
+    orphans = int((~np.isin(got, sent)).sum())
+    return frame, duplicates, orphans
+
+
+def _spread(column: pa.ChunkedArray, rows: Any, answered: Any) -> Any:  # noqa: ANN401 - numpy arrays
+    """`column[rows]` laid out over the answered intents; 0 or "" where nothing came back."""
+    if pa.types.is_dictionary(column.type):
+        whole = column.combine_chunks().to_pandas().cat
+        codes = np.full(len(answered), -1, np.int32)
+        codes[answered] = whole.codes.to_numpy()[rows]
+        spread = pd.Categorical.from_codes(codes, categories=whole.categories)
+        return with_empty(spread)
+    values = column.to_numpy()
+    out = np.zeros(len(answered), values.dtype)
+    out[answered] = values[rows]
+    return out
+
+
+def with_empty(values: pd.Categorical) -> pd.Categorical:
+    """`values` with "" as a category, and in every missing place."""
+    if "" not in values.categories:
+        values = values.add_categories([""])
+    empty = list(values.categories).index("")
+    codes = np.where(values.codes < 0, empty, values.codes)
+    return pd.Categorical.from_codes(codes, categories=values.categories)
+
+
+def _on_wall_clock(frame: pd.DataFrame) -> pd.DataFrame:
+    """Instants moved from each worker's monotonic clock to the wall clock; sorted by sending."""
+    offset = frame.pop("wall_ns") - frame["sent_ns"]
+    for name in INSTANTS:
+        moved = frame[name] + offset
+        frame[name] = moved.where(frame[name] != 0, 0) if name in {"first_ns", "end_ns"} else moved
+    return frame.sort_values("sent_ns", kind="stable", ignore_index=True)
+
+
+def write_requests(frame: pd.DataFrame, path: Path) -> None:
+    """The frame as Parquet, dictionaries kept."""
+    frame.to_parquet(path, index=False, compression="zstd")
+
+
+def read_requests(path: Path) -> pd.DataFrame:
+    """A frame written by `write_requests`."""
+    return pd.read_parquet(path)

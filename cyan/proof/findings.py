@@ -1,0 +1,84 @@
+"""What a check reports, and how verdicts combine. Needs no pandas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_IDS = 100_000
+"""How many ids a finding carries at most; `count` is exact."""
+
+
+class Verdict(StrEnum):
+    """Fail beats unknown beats pass."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    UNKNOWN = "unknown"
+    FAIL = "fail"
+
+    @property
+    def exit_code(self) -> int:
+        """What the command exits with."""
+        return {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}[self]
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict of a whole from its parts; of nothing it is unknown."""
+    order = list(Verdict)
+    return max(verdicts, key=order.index, default=Verdict.UNKNOWN)
+
+
+class Kind(StrEnum):
+    """Kinds of drop (DESIGN) and of what else may go wrong with a request."""
+
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    STATUS = "status"
+    TRUNCATED = "truncated"
+    STALE = "stale"
+    BACKWARDS = "version went back"
+    LOST_WRITE = "lost write"
+    DOUBLE_WRITE = "double write"
+    LOST_JOB = "lost job"
+    DOUBLE_JOB = "double job"
+    SESSION_LOST = "session lost"
+    MIXED = "mixed colors"
+    CUT = "cut by a drain"
+    TWICE = "executed twice"
+    UNEXPLAINED = "unexplained"
+    STREAM_CUT = "stream cut"
+    NONE = ""
+
+
+DROPS = frozenset(Kind) - {Kind.NONE, Kind.STREAM_CUT}
+"""The kinds that make a request a dropped one."""
+
+STEADY = "steady"
+RUN = "run"
+"""Names of what a finding may concern besides an act."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's result for one act, for the steady state or for the run.
+
+    `act` is the act's number, or -1; `about` its name, STEADY or RUN. `count` of `n` were found
+    and `bound` is the upper 95 % bound of that rate (None where a rate means nothing). `ids` are
+    the requests found, as they were sent.
+    """
+
+    check: str
+    verdict: Verdict
+    text: str
+    kind: Kind = Kind.NONE
+    act: int = -1
+    about: str = RUN
+    count: int = 0
+    n: int = 0
+    bound: float | None = None
+    ids: tuple[str, ...] = ()

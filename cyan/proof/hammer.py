@@ -1,0 +1,72 @@
+"""`inv hammer`: only the swarm, against any URL, and what its clients saw."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan.errors import UsageError
+from cyan.proof.swarm import Load, Swarm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from cyan.settings import Settings
+
+TICK = 1.0  # seconds between two lines
+
+
+@dataclass(frozen=True)
+class Strike:
+    """What to load: requests a second on so many connections, for so many seconds."""
+
+    url: str
+    rate: float
+    sessions: int
+    seconds: float
+    path: str = ""
+    seed: int = 1
+
+
+def hammer(settings: Settings, project: Path, strike: Strike, console: Console) -> None:
+    """Load a site and print the swarm's own figures each second; its logs are kept.
+
+    Raises UsageError for a URL that is none, ProofError where the swarm does not start or end.
+    """
+    if not strike.url.startswith(("http://", "https://")):
+        raise UsageError(f"{strike.url!r} is no URL", todo="for example: http://127.0.0.1:8080")
+    folder = project / "reports" / f"{time.strftime('%Y%m%d-%H%M%S')}-hammer"
+    extra = ("--journeys", "get", "--path", strike.path) if strike.path else ()
+    load = Load(
+        url=strike.url,
+        locustfile=settings.verify.locustfile,
+        rate=strike.rate,
+        sessions=strike.sessions,
+        seed=strike.seed,
+        limit=strike.seconds + 60,
+        extra=extra,
+    )
+    with Swarm(load, folder) as swarm:
+        swarm.wait_ready()
+        _watch(swarm, strike.seconds, console)
+        swarm.finish()
+    console.print(_line(swarm))
+    console.print(f"[dim]logs: {folder}[/dim]")
+
+
+def _watch(swarm: Swarm, seconds: float, console: Console) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and swarm.alive:
+        time.sleep(min(TICK, max(0.0, deadline - time.monotonic())))
+        console.print(_line(swarm))
+
+
+def _line(swarm: Swarm) -> str:
+    pace = swarm.pace()
+    return (
+        f"sent {pace.sent:>8,}  answered {pace.answered:>8,}  failed {pace.failed:>6,}  "
+        f"in flight {pace.in_flight:>4}  lag p99 {pace.lag_p99_ms:6.1f} ms"
+    )

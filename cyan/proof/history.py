@@ -1,0 +1,258 @@
+"""What was done and when: acts performed, switches and drains, on one clock. Needs no pandas."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from cyan import journal
+from cyan.proof.scenario import Act, Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+SECOND = 1_000_000_000
+"""Nanoseconds."""
+
+TAIL_NS = SECOND
+"""An act's window stays open this long after its command returned."""
+
+
+SWITCHING = ("switch", "switch-back")
+LETTING_GO = ("drain", "clear")
+"""The journal's steps that move the traffic, and those that wait for requests in flight."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One running container of a color: enough to tell whether it was touched."""
+
+    id: str
+    color: str
+    service: str
+    version: str
+    started_at: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The application at one instant. `live` is "" where nothing is live."""
+
+    live: str
+    containers: tuple[Container, ...] = ()
+
+    @property
+    def live_containers(self) -> frozenset[tuple[str, str]]:
+        """Identity and start of each container of the live color."""
+        return frozenset((c.id, c.started_at) for c in self.containers if c.color == self.live)
+
+    @property
+    def version(self) -> str:
+        """The version that is live, "" where none or where its containers disagree."""
+        versions = {c.version for c in self.containers if c.color == self.live}
+        return versions.pop() if len(versions) == 1 else ""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The host's clock minus this machine's, and how wrong that may be; nanoseconds."""
+
+    offset_ns: int = 0
+    uncertainty_ns: int = 0
+
+
+@dataclass(frozen=True)
+class Performed:
+    """An act and what became of it; times are this machine's wall clock in nanoseconds."""
+
+    act: Act
+    begun_ns: int
+    ended_ns: int
+    exit_code: int
+    before: Observation
+    after: Observation
+    loaded: bool = True  # False: nothing was live yet, so no load could be answered
+    error: str = ""  # why the act could not be carried out, where it could not
+
+
+@dataclass(frozen=True)
+class Window:
+    """A named stretch of the run; `act` is -1 for one without an act."""
+
+    name: str
+    act: int
+    start_ns: int
+    end_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.end_ns - self.start_ns) / SECOND
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One rename of the marker. It happened between `begun_ns` and `done_ns`."""
+
+    begun_ns: int
+    done_ns: int
+    source: str
+    target: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Drain:
+    """A color's requests in flight until it was let go.
+
+    `step` is "drain" after a switch, or "clear" before a color is replaced. `cut` requests were
+    still in flight when it gave up; what then stops the color cuts them.
+    """
+
+    color: str
+    begun_ns: int
+    done_ns: int
+    in_flight: tuple[tuple[int, int], ...]
+    cut: int
+    step: str = "drain"
+
+
+@dataclass(frozen=True)
+class History:
+    """A run's acts, and what the host's journal says they did, all on this machine's clock."""
+
+    performed: tuple[Performed, ...]
+    switches: tuple[Switch, ...] = ()
+    drains: tuple[Drain, ...] = ()
+    load_begun_ns: int = 0
+    load_ended_ns: int = 0
+    clock: Clock = Clock()
+    journal_present: bool = True
+
+    def windows(self) -> tuple[Window, ...]:
+        """The acts' windows in order: from the command's start to `TAIL_NS` after its end.
+
+        A window never reaches into the next act's, and that of an act before the load not into it.
+        """
+        starts = [item.begun_ns for item in self.performed[1:]]
+        ends = [item.ended_ns + (TAIL_NS if item.loaded else 0) for item in self.performed]
+        bounded = [min(end, start) for end, start in zip(ends, starts, strict=False)] + ends[-1:]
+        return tuple(
+            Window(item.act.name, number, item.begun_ns, end)
+            for number, (item, end) in enumerate(zip(self.performed, bounded, strict=True))
+        )
+
+    def steady(self) -> tuple[Window, ...]:
+        """The stretches under load in which no act was performed."""
+        edges = [self.load_begun_ns]
+        for window in self.windows():
+            edges += [window.start_ns, window.end_ns]
+        edges.append(self.load_ended_ns)
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        return tuple(
+            Window("steady", -1, max(start, self.load_begun_ns), end)
+            for start, end in pairs
+            if end > max(start, self.load_begun_ns)
+        )
+
+
+def from_journal(
+    entries: Iterable[journal.Entry], offset_ns: int = 0
+) -> tuple[tuple[Switch, ...], tuple[Drain, ...]]:
+    """The switches and drains of a journal, in order, `offset_ns` taken off the host's times."""
+    begun: dict[tuple[str, str], float] = {}
+    switches: list[Switch] = []
+    drains: list[Drain] = []
+    for entry in entries:
+        key = (entry.run, entry.step)
+        if entry.event is journal.Event.STEP:
+            begun[key] = entry.at
+        elif entry.event is journal.Event.DONE and entry.step in SWITCHING:
+            switches.append(_switch(entry, begun.get(key, entry.at), offset_ns))
+        elif entry.event is journal.Event.DONE and entry.step in LETTING_GO:
+            drains.append(_drain(entry, begun.get(key, entry.at), offset_ns))
+    return tuple(switches), tuple(drains)
+
+
+def _ns(seconds: float, offset_ns: int) -> int:
+    return round(seconds * SECOND) - offset_ns
+
+
+def _switch(entry: journal.Entry, begun: float, offset_ns: int) -> Switch:
+    detail = entry.detail
+    return Switch(
+        begun_ns=_ns(begun, offset_ns),
+        done_ns=_ns(float(detail.get("renamed_at", entry.at)), offset_ns),
+        source=str(detail.get("from") or ""),
+        target=str(detail.get("to") or entry.color),
+        version=entry.version,
+    )
+
+
+def _drain(entry: journal.Entry, begun: float, offset_ns: int) -> Drain:
+    readings = entry.detail.get("in_flight", ())
+    late = entry.at - readings[-1][0] if readings else 0.0  # the last reading is what ends a drain
+    return Drain(
+        color=entry.color,
+        begun_ns=_ns(begun, offset_ns),
+        done_ns=_ns(entry.at, offset_ns),
+        in_flight=tuple((_ns(at + late, offset_ns), int(n)) for at, n in readings),
+        cut=abs(int(entry.detail.get("left", entry.detail.get("cut", 0)))),
+        step=entry.step,
+    )
+
+
+def save(history: History, path: Path) -> None:
+    """Write what the journal does not hold, as acts.json."""
+    kept = asdict(history)
+    for derived in ("switches", "drains", "journal_present"):
+        del kept[derived]
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> History:
+    """The history of a run's folder, from its acts.json and journal.jsonl."""
+    kept = json.loads((folder / "acts.json").read_text(encoding="utf-8"))
+    clock = Clock(**kept["clock"])
+    source = folder / "journal.jsonl"
+    text = source.read_text(encoding="utf-8") if source.exists() else ""
+    switches, drains = from_journal(journal.parse(text), clock.offset_ns)
+    return History(
+        performed=tuple(_performed(item) for item in kept["performed"]),
+        switches=switches,
+        drains=drains,
+        load_begun_ns=kept["load_begun_ns"],
+        load_ended_ns=kept["load_ended_ns"],
+        clock=clock,
+        journal_present=source.exists(),
+    )
+
+
+def _performed(kept: dict[str, Any]) -> Performed:
+    return Performed(
+        **{
+            **kept,
+            "act": _act(kept["act"]),
+            "before": _observation(kept["before"]),
+            "after": _observation(kept["after"]),
+        }
+    )
+
+
+def _act(kept: dict[str, Any]) -> Act:
+    return Act(
+        **{
+            **kept,
+            "traffic": Traffic(kept["traffic"]),
+            "arguments": tuple(kept["arguments"]),
+            "environment": tuple((key, value) for key, value in kept["environment"]),
+            "program": tuple(kept["program"]),
+            "prepare": tuple(tuple(words) for words in kept["prepare"]),
+        }
+    )
+
+
+def _observation(kept: dict[str, Any]) -> Observation:
+    return Observation(kept["live"], tuple(Container(**item) for item in kept["containers"]))

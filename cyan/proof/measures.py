@@ -1,0 +1,128 @@
+"""What each act and the steady state measured: requests, drops, bounds, gaps, latency, answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan.proof.case import STREAMS, Case, Mask, is_in
+from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
+from cyan.proof.history import SECOND, Window
+from cyan.proof.statistics import (
+    Latency,
+    control_interval,
+    latency,
+    longest_interval,
+    needed,
+    upper_bound,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WANTED_BOUND = 1e-5
+"""The claim whose price is printed: fewer drops than one in 100,000, at 95 %."""
+
+LASTING = (*STREAMS, "slow", "download")
+"""Journeys whose answers take long by design; they say nothing about latency."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One act's numbers, or the steady state's (`act` -1, no gaps). Times in milliseconds.
+
+    `gap` is the longest stretch without a successful answer, `control_gap` the same in a window of
+    `control_seconds` in which no act was performed, `power` the longest between two sends.
+    `answers` counts good answers by color and version.
+    """
+
+    name: str
+    act: int
+    verdict: Verdict
+    start_ns: int
+    end_ns: int
+    n: int
+    drops: int
+    bound: float
+    gap: float
+    control_gap: float
+    control_seconds: float
+    power: float
+    latency: Latency
+    answers: tuple[tuple[str, str, int], ...]
+
+    @property
+    def seconds(self) -> float:
+        """The length of the window."""
+        return (self.end_ns - self.start_ns) / SECOND
+
+
+def measure(case: Case, findings: Iterable[Finding]) -> tuple[Measure, ...]:
+    """The measures of every act in order, the steady state's last."""
+    kept = tuple(findings)
+    acts = tuple(_measure(case, window, kept) for window in case.history.windows())
+    begun, ended = case.history.load_begun_ns, case.history.load_ended_ns
+    return (*acts, _measure(case, Window("steady", -1, begun, ended), kept))
+
+
+def drop_ids(findings: Iterable[Finding], act: int | None = None) -> tuple[str, ...]:
+    """The distinct ids that were dropped, of one act or (None) of the run."""
+    ids: dict[str, None] = {}
+    for finding in findings:
+        if finding.kind in DROPS and act in {None, finding.act}:
+            ids |= dict.fromkeys(finding.ids)
+    return tuple(ids)
+
+
+def _measure(case: Case, window: Window, findings: tuple[Finding, ...]) -> Measure:
+    within = case.requests["act"].to_numpy() == window.act
+    n, drops = int(within.sum()), len(drop_ids(findings, window.act))
+    gap, control, length, power = _gaps(case, window) if window.act >= 0 else (0, 0, 0, 0)
+    return Measure(
+        name=window.name,
+        act=window.act,
+        verdict=worst(f.verdict for f in findings if f.act == window.act and f.about != RUN),
+        start_ns=window.start_ns,
+        end_ns=window.end_ns,
+        n=n,
+        drops=drops,
+        bound=upper_bound(min(drops, n), n),
+        gap=gap / 1e6,
+        control_gap=control / 1e6,
+        control_seconds=length / SECOND,
+        power=power / 1e6,
+        latency=_latency(case, within),
+        answers=_answers(case, within),
+    )
+
+
+def _gaps(case: Case, window: Window) -> tuple[int, int, int, int]:
+    good = case.requests["end_ns"].to_numpy()[case.ok]
+    sent = case.requests["sent_ns"].to_numpy()
+    start = max(window.start_ns, case.history.load_begun_ns)
+    steady = tuple((w.start_ns, w.end_ns) for w in case.history.steady())
+    control, length = control_interval(good, window.end_ns - start, steady)
+    gap = longest_interval(good, start, window.end_ns)
+    return gap, control, length, longest_interval(sent, start, window.end_ns)
+
+
+def _latency(case: Case, within: Mask) -> Latency:
+    counted = within & case.ok & ~is_in(case.requests["journey"], LASTING)
+    frame = case.requests
+    due, sent, end = (frame[name].to_numpy()[counted] for name in ("due_ns", "sent_ns", "end_ns"))
+    return latency(due, sent, end)
+
+
+def _answers(case: Case, within: Mask) -> tuple[tuple[str, str, int], ...]:
+    frame = case.requests.loc[within & case.ok, ["color", "version"]]
+    sizes = frame.groupby(["color", "version"], observed=True, sort=True).size().reset_index()
+    return tuple((str(c), str(v), int(k)) for c, v, k in sizes.itertuples(index=False))
+
+
+def price(n: int) -> str:
+    """What a run without drops claims, and what a stronger claim would cost, in one sentence."""
+    if not n:
+        return "No request was counted, so nothing is claimed."
+    more = needed(WANTED_BOUND)
+    claim = f"None of {n:,} bounds the rate at 1 in {1 / upper_bound(0, n):,.0f} (95 %)"
+    return f"{claim}; to claim under 1 in {1 / WANTED_BOUND:,.0f} run {more:,} requests."

@@ -1,0 +1,174 @@
+"""One self-contained page about a run: the verdict, and everything that it rests on."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+
+from cyan.proof import figures, timeline
+from cyan.proof.case import ABSENT, Case, Mask
+from cyan.proof.checks.accounts import cause
+from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
+from cyan.proof.history import SECOND
+from cyan.proof.measures import price
+from cyan.proof.reconcile import reconcile
+from cyan.proof.verdict import Judgement, rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+TEMPLATES = Path(__file__).parent / "templates"
+LISTED_DROPS = 500
+
+
+def write_report(folder: Path) -> Judgement:
+    """Judge the run in `folder` from its raw files and write its report.html."""
+    case, judgement = reconcile(folder)
+    render(case, judgement, folder / "report.html")
+    return judgement
+
+
+def render(case: Case, judgement: Judgement, path: Path) -> Path:
+    """Write the page; returns `path`."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    environment.filters |= {"rate": rate, "ms": _ms}
+    page = environment.get_template("report.html.j2").render(
+        **_context(case, judgement), plotly=_plotly(), folder=path.parent.name
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - heavy
+
+    return str(get_plotlyjs())
+
+
+def _context(case: Case, judgement: Judgement) -> dict[str, Any]:
+    *acts, steady = judgement.measures
+    dropped = _dropped(case, judgement)
+    return {
+        "judgement": judgement,
+        "price": price(judgement.n),
+        "begun": datetime.fromtimestamp(case.history.load_begun_ns / SECOND, UTC),
+        "seconds": (case.history.load_ended_ns - case.history.load_begun_ns) / SECOND,
+        "acts": list(zip(acts, judgement.history.performed, strict=True)),
+        "steady": steady,
+        "matrix": matrix(judgement.findings, [m.name for m in acts]),
+        "troubles": [f for f in judgement.findings if f.verdict is not Verdict.PASS],
+        "streams": [f for f in judgement.findings if f.check == "stream cut" and f.count],
+        "drops": testimonies(case, judgement, dropped),
+        "listed": LISTED_DROPS,
+        "figures": json.dumps(_figures(case, judgement, dropped)).replace("</", "<\\/"),
+    }
+
+
+def _figures(case: Case, judgement: Judgement, dropped: Mask) -> dict[str, Any]:
+    return {
+        "timeline": timeline.time_line(case, judgement.measures, dropped),
+        "closeups": timeline.close_ups(case, dropped),
+        "latency": figures.latency(judgement.measures),
+        "drains": figures.drains(case),
+        "handover": figures.hand_over(case),
+    }
+
+
+def _dropped(case: Case, judgement: Judgement) -> Mask:
+    ids = np.array([int(text, 16) for text in judgement.drops], dtype=np.uint64)
+    return np.isin(case.requests["id"].to_numpy(), ids)
+
+
+def matrix(findings: Iterable[Finding], acts: list[str]) -> list[dict[str, Any]]:
+    """Checks by acts: rows of cells, each the worst finding of that check about that act.
+
+    The columns are the acts, the steady state and the run.
+    """
+    kept = tuple(findings)
+    checks = dict.fromkeys(finding.check for finding in kept)
+    return [_row(check, [f for f in kept if f.check == check], len(acts)) for check in checks]
+
+
+def _row(check: str, findings: list[Finding], acts: int) -> dict[str, Any]:
+    def cell(about: list[Finding]) -> dict[str, Any] | None:
+        if not about:
+            return None
+        verdict = worst(f.verdict for f in about)
+        return {
+            "verdict": verdict,
+            "count": sum(f.count for f in about),
+            "text": "; ".join(f.text for f in about),
+        }
+
+    by_act = [cell([f for f in findings if f.act == number]) for number in range(acts)]
+    named = [cell([f for f in findings if f.act < 0 and f.about == a]) for a in (STEADY, RUN)]
+    return {"check": check, "cells": by_act + named, "verdict": worst(f.verdict for f in findings)}
+
+
+def testimonies(case: Case, judgement: Judgement, dropped: Mask) -> list[dict[str, Any]]:
+    """What every witness says about each dropped request, the first LISTED_DROPS of them."""
+    kinds: dict[str, list[str]] = {}
+    for finding in judgement.findings:
+        if finding.kind in DROPS:
+            for number in finding.ids:
+                kinds.setdefault(number, []).append(str(finding.kind))
+    rows = case.requests[dropped].head(LISTED_DROPS)
+    return [_testimony(case, row, kinds) for _, row in rows.iterrows()]
+
+
+def _testimony(case: Case, row: pd.Series[Any], kinds: dict[str, list[str]]) -> dict[str, Any]:
+    number = f"{row['id']:016x}"
+    act = int(row["act"])
+    return {
+        "id": number,
+        "kinds": kinds.get(number, []),
+        "act": case.history.performed[act].act.name if act >= 0 else STEADY,
+        "at": float(figures.seconds(case, row["sent_ns"])),
+        "took": (row["end_ns"] - row["sent_ns"]) / 1e6 if row["end_ns"] else None,
+        "request": f"{row['method']} {row['path']}",
+        "row": row,
+        "proxy": _count(row["proxied"], f"once, {row['proxy_status']}"),
+        "application": _executed(row),
+        "ledger": _count(row["written"], "written once") if row["method"] == "POST" else "no write",
+        "cause": cause(
+            failed=bool(row["failure"]),
+            proxied=row["proxied"],
+            proxy_status=row["proxy_status"],
+            started=row["started"],
+            finished=row["finished"],
+        ),
+    }
+
+
+def _count(count: int, once: str) -> str:
+    if count == ABSENT:
+        return "no log"
+    return {0: "nothing", 1: once}.get(count, f"{count} times")
+
+
+def _executed(row: pd.Series[Any]) -> str:
+    if row["started"] == ABSENT:
+        return "no log"
+    if not row["started"]:
+        return "nothing"
+    started, finished = int(row["started"]), int(row["finished"])
+    times = "" if started == 1 else f" {started} times"
+    ended = {0: "never ended", started: "ended"}.get(finished, f"ended {finished} times")
+    return f"started{times}, {ended}"
+
+
+def _ms(value: float | None) -> str:
+    """Milliseconds for people: three digits that matter."""
+    if value is None or np.isnan(value):
+        return "none"
+    if value >= 1000:  # noqa: PLR2004 - a second
+        return f"{value / 1000:.2f} s"
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"  # noqa: PLR2004

@@ -1,0 +1,80 @@
+"""The format of the client witness's log: the one thing `loadtests/` and `cyan` share.
+
+Each worker writes two tab-separated files without a header: an *intent* before every send and a
+*result* after every answer or failure, so that a request that vanishes shows as an intent without
+a result. A worker that ends in order leaves a sign-off. Times are nanoseconds: `*_ns` of the
+monotonic clock, `wall_ns` of the wall clock at the moment of sending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """How a request failed, as the client saw it (DESIGN: what a drop is)."""
+
+    NONE = ""
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    STATUS = "status"
+    TRUNCATED = "truncated"
+
+
+class Connection(StrEnum):
+    """Whether the request opened its connection or found it open."""
+
+    NEW = "new"
+    REUSED = "reused"
+
+
+INTENT_COLUMNS = ("id", "user", "journey", "method", "path", "due_ns", "sent_ns", "wall_ns")
+"""One row per request that was about to be sent. `id` is an unsigned 64-bit integer, sent to the
+server as 16 hexadecimal digits in X-Request-ID."""
+
+RESULT_COLUMNS = (
+    "id",
+    "first_ns",  # first byte of the answer; 0 where there was none
+    "end_ns",
+    "status",  # 0 where there was none
+    "expected_bytes",  # Content-Length; -1 where the answer promised none
+    "received_bytes",
+    "digest",  # 1 the digest of the body matches, 0 it does not, -1 none was promised
+    "connection",
+    "connection_age_ns",
+    "color",  # X-Color of the answer, "" where there was none
+    "version",  # X-Version
+    "failure",
+    "error",  # the text of the error, tabs and newlines escaped
+)
+"""One row per request that was answered or failed."""
+
+
+@dataclass(frozen=True)
+class SignOff:
+    """What one worker counted by itself, independent of the rows it wrote; written as JSON."""
+
+    worker: int
+    scheduled: int
+    sent: int
+    abandoned: int
+    answered: int
+    failed: int
+    replaced_idle: int  # idle connections found closed by the server and replaced before sending
+
+
+def intents_name(worker: int) -> str:
+    """File name of a worker's intents."""
+    return f"intents-{worker}.tsv"
+
+
+def results_name(worker: int) -> str:
+    """File name of a worker's results."""
+    return f"results-{worker}.tsv"
+
+
+def signoff_name(worker: int) -> str:
+    """File name of a worker's sign-off."""
+    return f"signoff-{worker}.json"

@@ -1,0 +1,153 @@
+"""A run: the swarm, the acts while it hammers, the logs, the verdict, the report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cyan.errors import ProofError
+from cyan.proof import history
+from cyan.proof.history import Clock, History, Observation, Performed
+from cyan.proof.perform import Stage, perform
+from cyan.proof.swarm import Load, Swarm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cyan.proof.display import Display
+    from cyan.proof.scenario import Act
+    from cyan.proof.verdict import Judgement
+
+POLL = 0.1
+RECOVERY = 2.0
+
+
+class Surroundings(Protocol):
+    """What a run needs to know of the host; `cyan.proof.surroundings` has the real one."""
+
+    def observe(self) -> Observation:
+        """The application as it is now."""
+
+    def clock(self) -> Clock:
+        """How the host's clock stands to ours."""
+
+    def collect(self, folder: Path) -> None:
+        """Write the other witnesses' logs of this run into its folder."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run is asked to do.
+
+    `steady` seconds without an act come first, `gap` seconds follow each act, and after the last
+    the load goes on until `requests` were sent. `command` is the command line that acts call.
+    `measured_on` is kept as settings.json.
+    """
+
+    folder: Path
+    project: Path
+    acts: tuple[Act, ...]
+    load: Load
+    steady: float = 15
+    gap: float = 5
+    requests: int = 0
+    command: tuple[str, ...] = (sys.executable, "-m", "cyan")
+    measured_on: dict[str, Any] = field(default_factory=dict)
+
+
+def run(order: Order, around: Surroundings, display: Display) -> Judgement:
+    """Perform the order's acts under load and judge what was seen.
+
+    Everything that was found out lies in `order.folder` afterwards. The swarm is ended whatever
+    happens. Raises ProofError where nothing can be judged.
+    """
+    (order.folder / "acts").mkdir(parents=True)
+    _keep(order.folder / "settings.json", order.measured_on)
+    told = _under_load(order, around, display)
+    display.says("collecting the logs")
+    history.save(told, order.folder / "acts.json")
+    around.collect(order.folder)
+    display.says("reconciling")
+    from cyan.proof.report import write_report  # noqa: PLC0415 - pandas is heavy
+
+    return write_report(order.folder)
+
+
+def _keep(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _under_load(order: Order, around: Surroundings, display: Display) -> History:
+    stage = Stage(order.project, order.folder / "acts", around.observe, order.command)
+    clock = around.clock()
+    opening = _opening(order, stage, display)
+    with Swarm(order.load, order.folder / "client") as swarm:
+        display.says("waiting for the swarm")
+        swarm.wait_ready()
+        begun = time.time_ns()
+        performed = (*opening, *_acts(order, stage, swarm, display, len(opening)))
+        ended = time.time_ns()
+        display.says("letting what is in flight end")
+        with suppress(ProofError):  # then its sign-off is missing, and the verdict unknown
+            swarm.finish()
+    return History(performed, load_begun_ns=begun, load_ended_ns=ended, clock=clock)
+
+
+def _opening(order: Order, stage: Stage, display: Display) -> tuple[Performed, ...]:
+    """The first act, done before the load where nothing is live that could answer it."""
+    if not order.acts or stage.observe().live:
+        return ()
+    display.begins(0)
+    done = perform(order.acts[0], 0, stage, lambda: None, loaded=False)
+    display.ended(0, done)
+    if not done.after.live:
+        raise ProofError(
+            f"nothing is live, and the first act, “{done.act.name}”, did not change that",
+            where=str(stage.output),
+            todo="read its output there",
+        )
+    return (done,)
+
+
+def _acts(
+    order: Order, stage: Stage, swarm: Swarm, display: Display, first: int
+) -> tuple[Performed, ...]:
+    """The steady state, each act with its gap, and the rest of the requests."""
+
+    def tick() -> None:
+        display.tick(swarm.pace())
+
+    display.says("steady state")
+    _let_pass(order.steady, swarm, tick)
+    performed = []
+    for number, act in enumerate(order.acts[first:], first):
+        if not swarm.alive:
+            break
+        display.begins(number)
+        performed.append(perform(act, number, stage, tick))
+        display.ended(number, performed[-1])
+        _let_pass(order.gap, swarm, tick)
+    display.says("steady state again")
+    _wait(lambda: swarm.pace().sent >= order.requests, order.load.limit, swarm, tick)
+    return tuple(performed)
+
+
+def _let_pass(seconds: float, swarm: Swarm, tick: Callable[[], None]) -> None:
+    """Wait until `seconds` of load have passed."""
+    until = time.monotonic() + seconds
+    _wait(lambda: time.monotonic() >= until, seconds + RECOVERY, swarm, tick)
+
+
+def _wait(
+    reached: Callable[[], bool], within: float, swarm: Swarm, tick: Callable[[], None]
+) -> None:
+    """Wait for a condition, at most `within` seconds and while the swarm lives."""
+    deadline = time.monotonic() + within
+    while swarm.alive and not reached() and time.monotonic() < deadline:
+        tick()
+        time.sleep(POLL)

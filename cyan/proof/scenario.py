@@ -1,0 +1,99 @@
+"""What the verification does to the system: acts as data, and the two scenarios that ship."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cyan.errors import UsageError
+
+
+class Traffic(StrEnum):
+    """What an act must do to the live color."""
+
+    SWITCH = "switch"
+    UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing done to the system, as an operator would do it.
+
+    `arguments` follow `cyan` on the command line (or `program`, for what is not cyan's doing), `version` is what must answer afterwards where
+    the act switches, `prepare` is done before the act's window opens (it must succeed), and
+    `fails` says that the command must exit as a failure.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    traffic: Traffic
+    version: str = ""
+    fails: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
+    prepare: tuple[tuple[str, ...], ...] = ()
+    program: tuple[str, ...] = ()
+    allowed_drops: int = 0
+    timeout: float = 180
+
+    @property
+    def command(self) -> str:
+        """What an operator would type."""
+        return " ".join((*(self.program or ("cyan",)), *self.arguments))
+
+
+def deploy(version: str, *, name: str = "") -> Act:
+    """Deploy a release that must become live."""
+    return Act(
+        name or f"deploy {version}", ("deploy", "--version", version), Traffic.SWITCH, version
+    )
+
+
+def rollback(version: str, *, name: str, prepare: tuple[tuple[str, ...], ...] = ()) -> Act:
+    """Roll back, after which `version` must answer."""
+    return Act(name, ("rollback",), Traffic.SWITCH, version, prepare=prepare)
+
+
+def broken(version: str, fault: str, *, name: str) -> Act:
+    """Deploy a release with `fault`: the command must fail and the live color stay untouched."""
+    arguments = ("deploy", "--version", version, "--env", f"FAULT={fault}")
+    return Act(
+        name,
+        arguments,
+        Traffic.UNTOUCHED,
+        fails=True,
+        environment=(("HEALTH_CHECK_TIMEOUT", "8"),),
+    )
+
+
+def full() -> tuple[Act, ...]:
+    """The eight acts of the main job."""
+    return (
+        deploy("v1"),
+        deploy("v2"),
+        deploy("v3"),
+        rollback("v2", name="rollback while warm"),
+        rollback("v3", name="rollback after cleanup", prepare=(("cleanup",),)),
+        broken("v1", "never-healthy", name="never healthy"),
+        broken("v1", "bad-smoke", name="fails smoke"),
+        deploy("v1", name="deploy after failures"),
+    )
+
+
+def quick() -> tuple[Act, ...]:
+    """Half of the acts: a switch each way, and one that must fail."""
+    return (
+        deploy("v1"),
+        deploy("v2"),
+        rollback("v1", name="rollback while warm"),
+        broken("v3", "never-healthy", name="never healthy"),
+    )
+
+
+SCENARIOS = {"full": full, "quick": quick}
+
+
+def scenario(name: str) -> tuple[Act, ...]:
+    """The acts of the scenario called `name`; UsageError where there is none."""
+    if name not in SCENARIOS:
+        raise UsageError(f"no scenario {name!r}", todo=f"use one of {', '.join(SCENARIOS)}")
+    return SCENARIOS[name]()

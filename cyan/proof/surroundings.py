@@ -1,0 +1,187 @@
+"""The host as a run sees it: who is live, how its clock stands, and the witnesses' logs."""
+
+from __future__ import annotations
+
+import shlex
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Self
+
+from cyan.errors import HostError
+from cyan.proof.history import SECOND, Clock, Container, Observation
+from cyan.world import proxy
+from cyan.world.engine import Engine
+from cyan.world.host import Host
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from cyan.settings import HostSettings, Settings
+
+CHUNK = 1 << 18
+LONGEST_LINE = 1 << 20
+JOBS_WITHIN = 15.0
+POLL = 0.3
+
+TABLES = {
+    "orders": "select request_id from orders where created_at >= to_timestamp({since})",
+    "jobs": "select id, state, payload from jobs where enqueued_at >= to_timestamp({since})",
+    "job_runs": "select job_id from job_runs where started_at >= to_timestamp({since})",
+}
+"""The ledger of the demo's database, and how to ask for it."""
+
+ABOUT = (
+    "echo system=$(uname -sr); echo cores=$(nproc); "
+    "echo engine=$(docker version -f '{{.Server.Version}}' 2>/dev/null); "
+    "echo compose=$(docker compose version --short 2>/dev/null)"
+)
+VERSIONS = {"proxy": ("caddy", "version"), "database": ("postgres", "--version")}
+"""How a shared service says its version."""
+
+PSQL = (
+    'PGPASSWORD="$POSTGRES_PASSWORD" '
+    'exec psql -h 127.0.0.1 -U "$POSTGRES_USER" -d "$POSTGRES_DB" -qAt -c "$0"'
+)
+"""Asks with what the container itself was given, as the official image is."""
+
+PENDING = "select count(*) from jobs where state <> 'done' and enqueued_at >= to_timestamp({since})"
+
+
+class RealSurroundings:
+    """One host over SSH. A context manager; a log counts from where it ended at `__enter__`."""
+
+    def __init__(self, settings: Settings, machine: HostSettings) -> None:
+        self._settings = settings
+        self._host = Host(machine)
+        self._engine = Engine(self._host)
+        self._directory = PurePosixPath(str(settings.directory))
+        self._sizes: dict[str, int] = {}
+        self._since = 0.0
+
+    def __enter__(self) -> Self:
+        self._sizes = self._logs()
+        self._since = float(self._host.run("date +%s.%N").stdout)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._host.close()
+
+    def observe(self) -> Observation:
+        """Who is live, and the containers of both colors that run."""
+        with ThreadPoolExecutor(1) as pool:
+            files = pool.submit(self._host.run, proxy.markers_command(str(self._directory)))
+            found = self._engine.containers(self._settings.app)
+            markers = frozenset(files.result().stdout.split())
+        containers = tuple(
+            Container(item.id, str(item.color), item.service, item.version, item.started_at)
+            for item in found
+            if item.color and item.state == "running"
+        )
+        return Observation(str(proxy.live_color(markers) or ""), containers)
+
+    def clock(self) -> Clock:
+        """The host's clock against ours, in nanoseconds."""
+        found = self._host.clock()
+        return Clock(round(found.offset * SECOND), round(found.uncertainty * SECOND))
+
+    def collect(self, folder: Path) -> None:
+        """Fetch what the proxy, the application, the database and the journal hold of this run.
+
+        A witness that cannot be fetched is left out, the reason goes to missing.txt, and the
+        verdict is unknown.
+        """
+        for fetch in (self._fetch_ledger, self._fetch_logs):  # the ledger waits, so it is first
+            try:
+                fetch(folder)
+            except HostError as error:
+                with (folder / "missing.txt").open("a", encoding="utf-8") as reasons:
+                    reasons.write(f"{error.what}\n")
+
+    def about(self) -> dict[str, str]:
+        """What runs on the host, by name; what does not say is left out."""
+        said = self._host.run(ABOUT, check=False).stdout.splitlines()
+        found = dict(line.split("=", 1) for line in said if "=" in line)
+        for name, words in VERSIONS.items():
+            with suppress(HostError):
+                found[name] = self._engine.exec(self._service(name), words).split("\n")[0].strip()
+        return {key: value for key, value in found.items() if value}
+
+    def _logs(self) -> dict[str, int]:
+        """The size of each log on the host, by its path under the application's directory."""
+        command = (
+            f"cd {shlex.quote(str(self._directory))} && "
+            "find logs journal.jsonl -type f -printf '%s %p\\n' 2>/dev/null || true"
+        )
+        lines = self._host.run(command).stdout.splitlines()
+        pairs = (line.split(" ", 1) for line in lines)
+        return {path: int(size) for size, path in pairs}
+
+    def _fetch_logs(self, folder: Path) -> None:
+        (folder / "application").mkdir(exist_ok=True)
+        for path, size in self._logs().items():
+            target = _target(path)
+            before = self._sizes.get(path, 0)
+            if target and size > before:
+                self._fetch(path, before, folder / target)
+        (folder / "journal.jsonl").touch()
+
+    def _fetch(self, path: str, skip: int, target: Path) -> None:
+        """Append what the log holds after `skip` bytes to `target`, compressed on the way."""
+        source = shlex.quote(str(self._directory / path))
+        inflate = zlib.decompressobj(wbits=31)
+        command = f"zcat -f {source} | tail -c +{skip + 1} | gzip -1"
+        with (
+            self._host.channel(command) as channel,
+            channel.makefile("rb") as stream,
+            target.open("ab") as out,
+        ):
+            while piece := stream.read(CHUNK):
+                out.write(inflate.decompress(piece))
+            out.write(inflate.flush())
+        _without_torn_line(target)
+
+    def _fetch_ledger(self, folder: Path) -> None:
+        database = self._service("database")
+        deadline = time.monotonic() + JOBS_WITHIN
+        while int(self._ask(database, PENDING)) and time.monotonic() < deadline:
+            time.sleep(POLL)
+        for name, query in TABLES.items():
+            answer = self._ask(database, f"copy ({query}) to stdout with csv header")
+            (folder / f"{name}.csv").write_text(answer, encoding="utf-8")
+
+    def _ask(self, database: str, query: str) -> str:
+        return self._engine.exec(database, ("sh", "-c", PSQL, query.format(since=self._since)))
+
+    def _service(self, name: str) -> str:
+        """The container of a service that both colors share."""
+        for item in self._engine.containers(self._settings.app):
+            if item.color is None and item.service == name:
+                return item.id
+        raise HostError(f"there is no {name}", where=self._host.name)
+
+
+def _without_torn_line(path: Path) -> None:
+    """Take away what follows the last newline: a line that was being written."""
+    with path.open("r+b") as log:
+        size = log.seek(0, 2)
+        log.seek(max(0, size - LONGEST_LINE))
+        tail = log.read()
+        log.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def _target(path: str) -> str:
+    """Where a log of the host goes in the run's folder; "" for one that is no witness."""
+    name = PurePosixPath(path).name
+    if path == "journal.jsonl":
+        return path
+    if name.startswith("access") and ".json" in name:  # also those that Caddy rolled
+        return "proxy.jsonl"
+    return f"application/{name}" if name.startswith("app-") else ""

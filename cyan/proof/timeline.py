@@ -1,0 +1,206 @@
+"""The figures with time on their axis: the whole run, and each switch request by request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyan.proof.case import is_in, mask
+from cyan.proof.figures import BIN_NS, Figure, bins, during, lines, listed, seconds, seconds_axis
+from cyan.proof.history import SECOND
+from cyan.proof.measures import LASTING
+
+if TYPE_CHECKING:
+    from cyan.proof.case import Case, Mask
+    from cyan.proof.history import Switch
+    from cyan.proof.measures import Measure
+
+LATENCY_BIN_NS = SECOND // 2
+CLOSE_NS = 1_500_000_000
+CLOSE_POINTS = 4000
+COLORS = ("blue", "green")
+
+
+def time_line(case: Case, measures: tuple[Measure, ...], drops: Mask) -> Figure:
+    """Requests per 100 ms by color, drops as marks, p99 below; acts as bands, switches as lines."""
+    rates = _rates(case)
+    top = max((max(trace["y"], default=1) for trace in rates), default=1) * 1.3
+    traces = [*rates, _marks(case, drops, top), *_latencies(case)]
+    return {
+        "data": traces,
+        "layout": {
+            "height": 460,
+            "xaxis": {**seconds_axis(case), "anchor": "y2"},
+            "yaxis": {
+                "title": {"text": "answers per 100 ms"}, "domain": [0.36, 1], "range": [0, top],
+                "fixedrange": True,
+            },
+            "yaxis2": {
+                "title": {"text": "p99 ms"}, "domain": [0, 0.28], "type": "log", "nticks": 4,
+                "fixedrange": True,
+            },
+            "shapes": [*_bands(case, measures), *lines(case)],
+            "annotations": _numbers(case, measures),
+        },
+        "views": _views(case),
+    }  # fmt: skip
+
+
+def _rates(case: Case) -> list[Figure]:
+    edges = bins(case, BIN_NS)
+    ended = case.requests["end_ns"].to_numpy()
+    x = listed(seconds(case, edges[:-1]))
+    traces = []
+    for color in ("blue", "green"):
+        chosen = case.ok & is_in(case.requests["color"], (color,))
+        y = np.histogram(ended[chosen], edges)[0].tolist()
+        line = {"width": 0, "shape": "hv"}
+        traces.append(
+            {"name": color, "role": color, "x": x, "y": y, "stackgroup": "rate", "line": line}
+        )
+    return traces
+
+
+def _marks(case: Case, drops: Mask, top: float) -> Figure:
+    rows = case.requests[drops]
+    texts = [
+        f"{number:016x}<br>{journey} {failure} {error}"
+        for number, journey, failure, error in zip(
+            rows["id"], rows["journey"], rows["failure"], rows["error"], strict=True
+        )
+    ]
+    return {
+        "name": "dropped",
+        "role": "fail",
+        "mode": "markers",
+        "marker": {"symbol": "x", "size": 9},
+        "x": listed(seconds(case, rows["sent_ns"])),
+        "y": [round(top * 0.85, 2)] * len(rows),
+        "text": texts,
+        "hoverinfo": "text+x",
+    }
+
+
+def _latencies(case: Case) -> list[Figure]:
+    chosen = case.ok & ~is_in(case.requests["journey"], LASTING)
+    frame = case.requests.loc[chosen, ["due_ns", "sent_ns", "end_ns"]]
+    place = (frame["sent_ns"] - case.history.load_begun_ns) // LATENCY_BIN_NS
+    took = {"raw": "sent_ns", "corrected": "due_ns"}
+    traces = []
+    for name, since in took.items():
+        p99 = ((frame["end_ns"] - frame[since]) / 1e6).groupby(place).quantile(0.99)
+        traces.append(
+            {
+                "name": f"p99 {name}",
+                "role": name,
+                "mode": "lines",
+                "yaxis": "y2",
+                "x": listed(p99.index.to_numpy() * (LATENCY_BIN_NS / SECOND)),
+                "y": listed(p99),
+                "line": {"width": 1.5, "dash": "solid" if name == "raw" else "dot"},
+            }
+        )
+    return traces
+
+
+def _bands(case: Case, measures: tuple[Measure, ...]) -> list[Figure]:
+    return [
+        {
+            "type": "rect",
+            "role": f"band-{m.verdict}",
+            "x0": round(float(seconds(case, m.start_ns)), 3),
+            "x1": round(float(seconds(case, m.end_ns)), 3),
+            "y0": 0,
+            "y1": 1,
+            "yref": "paper",
+            "layer": "below",
+        }
+        for m in measures
+        if m.act >= 0 and m.n
+    ]
+
+
+def _numbers(case: Case, measures: tuple[Measure, ...]) -> list[Figure]:
+    return [
+        {
+            "text": f"<b>{m.act + 1}</b>",
+            "hovertext": m.name,
+            "x": round(float(seconds(case, m.start_ns)), 3),
+            "xanchor": "left",
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "top",
+            "showarrow": False,
+        }
+        for m in measures
+        if m.act >= 0 and m.n
+    ]
+
+
+def _views(case: Case) -> list[dict[str, Any]]:
+    """The buttons above the time line: the whole run, and each switch."""
+    whole = float(seconds(case, case.history.load_ended_ns))
+    views = [{"name": "whole run", "range": [0, round(whole, 2)]}]
+    for switch in during(case):
+        at = float(seconds(case, switch.done_ns))
+        views.append({"name": f"→ {switch.version}", "range": [at - 2, at + 3]})
+    return views
+
+
+def close_ups(case: Case, drops: Mask) -> list[dict[str, Any]]:
+    """Each switch, request by request: when it was sent and how long it took, by who answered."""
+    return [
+        {
+            "name": f"{switch.source or 'nothing'} → {switch.target} {switch.version}",
+            "figure": _close_up(case, switch, drops),
+        }
+        for switch in during(case)
+    ]
+
+
+def _close_up(case: Case, switch: Switch, drops: Mask) -> Figure:
+    sent = case.requests["sent_ns"].to_numpy()
+    near = mask(np.abs(sent - switch.done_ns) <= CLOSE_NS)
+    if near.sum() > CLOSE_POINTS:
+        distance = np.sort(np.abs(sent[near] - switch.done_ns))[CLOSE_POINTS]
+        near = mask(np.abs(sent - switch.done_ns) <= distance)
+    good = near & ~drops
+    traces = [_points(case, switch, good & is_in(case.requests["color"], (c,)), c) for c in COLORS]
+    traces.append(_points(case, switch, near & drops, "fail"))
+    stale = (case.bounds.stale_ns + case.uncertainty_ns) / 1e6
+    return {
+        "data": traces,
+        "layout": {
+            "height": 400,
+            "xaxis": {"title": {"text": "sent, milliseconds from the rename of the marker"}},
+            "yaxis": {"title": {"text": "answered after, ms"}, "type": "log", "dtick": 1},
+            "hovermode": "closest",
+            "shapes": [
+                {"type": "line", "role": "ink", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper",
+                 "line": {"width": 1.5}},
+                {"type": "rect", "role": "band-pass", "x0": 0, "x1": stale, "y0": 0, "y1": 1,
+                 "yref": "paper", "layer": "below"},
+            ],
+        },
+    }  # fmt: skip
+
+
+def _points(case: Case, switch: Switch, chosen: Mask, role: str) -> Figure:
+    rows = case.requests.loc[chosen, ["id", "journey", "method", "version", "sent_ns", "end_ns"]]
+    texts = [
+        f"{number:016x}<br>{method} {journey}<br>{version or 'no answer'}"
+        for number, journey, method, version in zip(
+            rows["id"], rows["journey"], rows["method"], rows["version"], strict=True
+        )
+    ]
+    return {
+        "name": "dropped" if role == "fail" else role,
+        "role": role,
+        "mode": "markers",
+        "marker": {"size": 11, "symbol": "x"} if role == "fail" else {"size": 5, "opacity": 0.7},
+        "x": listed((rows["sent_ns"] - switch.done_ns) / 1e6, 2),
+        "y": listed((rows["end_ns"] - rows["sent_ns"]).clip(lower=1000) / 1e6, 2),
+        "text": texts,
+        "hovertemplate": "%{text}<br>%{x:.2f} ms, took %{y:.2f} ms<extra></extra>",
+    }

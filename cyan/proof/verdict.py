@@ -1,0 +1,248 @@
+"""The verdict of a run and the files that carry it: verdict.json, summary.md, junit.xml."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
+from cyan.proof.history import SECOND, History, Performed
+from cyan.proof.measures import Measure, drop_ids, price
+from cyan.proof.scenario import Traffic
+from cyan.proof.statistics import Latency, upper_bound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = "cyan.verdict/1"
+"""Described in docs/verdict.md. A change that a reader could trip over raises the number."""
+
+SHOWN_IDS = 20
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A run's verdict with all that it rests on. `measured_on` is settings.json as it was kept."""
+
+    verdict: Verdict
+    sentence: str
+    n: int
+    drops: tuple[str, ...]
+    bound: float
+    findings: tuple[Finding, ...]
+    measures: tuple[Measure, ...]
+    history: History
+    measured_on: dict[str, Any]
+
+
+def judge(
+    n: int,
+    findings: tuple[Finding, ...],
+    measures: tuple[Measure, ...],
+    history: History,
+    measured_on: dict[str, Any],
+) -> Judgement:
+    """Fail beats unknown beats pass."""
+    verdict = worst(finding.verdict for finding in findings)
+    drops = drop_ids(findings)
+    return Judgement(
+        verdict=verdict,
+        sentence=_sentence(verdict, n, len(drops), findings, history),
+        n=n,
+        drops=drops,
+        bound=upper_bound(min(len(drops), n), n),
+        findings=findings,
+        measures=measures,
+        history=history,
+        measured_on=measured_on,
+    )
+
+
+def _sentence(
+    verdict: Verdict, n: int, drops: int, findings: tuple[Finding, ...], history: History
+) -> str:
+    acts = f"{len(history.performed)} act{'' if len(history.performed) == 1 else 's'}"
+    if verdict is Verdict.PASS:
+        return f"Not one of {n:,} requests was dropped in {acts}."
+    if drops:
+        kinds = Counter[str]()
+        for finding in findings:
+            if finding.kind in DROPS:
+                kinds[str(finding.kind)] += finding.count
+        named = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common() if count)
+        return f"{drops:,} of {n:,} requests were dropped in {acts}: {named}."
+    first = next(finding for finding in findings if finding.verdict is verdict)
+    where = "" if first.about == RUN else f" in “{first.about}”"
+    if verdict is Verdict.FAIL:
+        return f"An act did not do what it should: {first.check}{where}: {first.text}."
+    return f"The evidence does not carry a verdict: {first.check}{where}: {first.text}."
+
+
+def as_json(judgement: Judgement) -> dict[str, Any]:
+    """The verdict as docs/verdict.md describes it."""
+    *acts, steady = judgement.measures
+    pairs = zip(acts, judgement.history.performed, strict=True)
+    return {
+        "schema": SCHEMA,
+        "verdict": str(judgement.verdict),
+        "exit_code": judgement.verdict.exit_code,
+        "sentence": judgement.sentence,
+        "begun": _iso(judgement.history.load_begun_ns),
+        "ended": _iso(judgement.history.load_ended_ns),
+        "requests": judgement.n,
+        "drops": len(judgement.drops),
+        "bound": judgement.bound,
+        "price": price(judgement.n),
+        "acts": [_act(measure, item) for measure, item in pairs],
+        "steady": _measures(steady),
+        "checks": [_finding(finding) for finding in judgement.findings],
+        "measured_on": judgement.measured_on,
+    }
+
+
+def _act(measure: Measure, item: Performed) -> dict[str, Any]:
+    return {
+        "number": measure.act + 1,
+        "name": measure.name,
+        "verdict": str(measure.verdict),
+        "command": item.act.command,
+        "environment": dict(item.act.environment),
+        "exit_code": item.exit_code,
+        "must_fail": item.act.fails,
+        "must_switch": item.act.traffic is Traffic.SWITCH,
+        "before": {"color": item.before.live, "version": item.before.version},
+        "after": {"color": item.after.live, "version": item.after.version},
+        "begun": _iso(item.begun_ns),
+        "seconds": round((item.ended_ns - item.begun_ns) / SECOND, 3),
+        **_measures(measure),
+        "longest_gap_ms": round(measure.gap, 3),
+        "control_gap_ms": round(measure.control_gap, 3),
+        "control_seconds": round(measure.control_seconds, 3),
+        "detection_power_ms": round(measure.power, 3),
+    }
+
+
+def _measures(measure: Measure) -> dict[str, Any]:
+    return {
+        "requests": measure.n,
+        "drops": measure.drops,
+        "bound": measure.bound,
+        "latency_ms": _latency(measure.latency),
+        "answers": [
+            {"color": color, "version": version, "count": count}
+            for color, version, count in measure.answers
+        ],
+    }
+
+
+def _latency(found: Latency) -> dict[str, Any]:
+    def rounded(values: dict[str, float]) -> dict[str, float | None]:
+        return {key: None if math.isnan(v) else round(v, 3) for key, v in values.items()}
+
+    return {"n": found.n, "raw": rounded(found.raw), "corrected": rounded(found.corrected)}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "check": finding.check,
+        "about": finding.about,
+        "act": finding.act + 1 if finding.act >= 0 else None,
+        "verdict": str(finding.verdict),
+        "kind": str(finding.kind) or None,
+        "count": finding.count,
+        "n": finding.n,
+        "bound": finding.bound,
+        "examples": list(finding.ids[:SHOWN_IDS]),
+        "text": finding.text,
+    }
+
+
+def _iso(instant_ns: int) -> str:
+    return datetime.fromtimestamp(instant_ns / SECOND, UTC).isoformat(timespec="milliseconds")
+
+
+def summary(judgement: Judgement) -> str:
+    """The verdict as Markdown, for a CI job's summary page."""
+    lines = [
+        f"## {_SIGN[judgement.verdict]} {str(judgement.verdict).upper()}: {judgement.sentence}",
+        "",
+        f"Upper 95 % bound of the drop rate: {rate(judgement.bound)}. {price(judgement.n)}",
+        "",
+        "| act | verdict | requests | drops | bound | gap (control) | p99 (steady) | live |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    *acts, steady = judgement.measures
+    for measure, item in zip(acts, judgement.history.performed, strict=True):
+        lines.append(_row(measure, steady, item))
+    troubles = [f for f in judgement.findings if f.verdict is not Verdict.PASS]
+    if troubles:
+        lines += ["", "### What was found", ""]
+        lines += [_trouble(finding) for finding in troubles]
+    return "\n".join(lines) + "\n"
+
+
+_SIGN = {Verdict.PASS: "🟢", Verdict.FAIL: "🔴", Verdict.UNKNOWN: "🟡"}
+
+
+def _row(measure: Measure, steady: Measure, item: Performed) -> str:
+    p99, calm = measure.latency.corrected["p99"], steady.latency.corrected["p99"]
+    cells = (
+        f"{measure.act + 1}. {measure.name}",
+        f"{_SIGN[measure.verdict]} {measure.verdict}",
+        f"{measure.n:,}",
+        f"{measure.drops:,}",
+        rate(measure.bound) if measure.n else "no load",
+        f"{measure.gap:.0f} ms ({measure.control_gap:.0f} ms)" if measure.n else "",
+        f"{p99:.0f} ms ({calm:.0f} ms)" if measure.n else "",
+        f"{item.before.live or 'none'} → {item.after.live or 'none'} {item.after.version}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _trouble(finding: Finding) -> str:
+    ids = f" ({', '.join(f'`{i}`' for i in finding.ids[:5])})" if finding.ids else ""
+    return f"- **{finding.verdict}** {finding.check}, {finding.about}: {finding.text}{ids}"
+
+
+def rate(bound: float) -> str:
+    """A rate as people say it: as a share in percent, and as one in so many."""
+    return f"{bound:.2g} (1 in {1 / bound:,.0f})" if 0 < bound < 1 else f"{bound:.0%}"
+
+
+def junit(judgement: Judgement) -> str:
+    """A test case per check and act: failures fail, unknown is an error."""
+    findings = judgement.findings
+    counts = Counter(finding.verdict for finding in findings)
+    suite = ET.Element(
+        "testsuite",
+        name="cyan verify-zero-downtime",
+        tests=str(len(findings)),
+        failures=str(counts[Verdict.FAIL]),
+        errors=str(counts[Verdict.UNKNOWN]),
+    )
+    for finding in findings:
+        _case(suite, finding)
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ET.Element, finding: Finding) -> None:
+    case = ET.SubElement(suite, "testcase", classname=finding.about, name=finding.check)
+    if finding.verdict is Verdict.PASS:
+        return
+    tag = "failure" if finding.verdict is Verdict.FAIL else "error"
+    trouble = ET.SubElement(case, tag, message=finding.text)
+    trouble.text = "\n".join(finding.ids[:SHOWN_IDS])
+
+
+def write(judgement: Judgement, folder: Path) -> None:
+    """Write verdict.json, summary.md and junit.xml into the run's folder."""
+    text = json.dumps(as_json(judgement), indent=1, ensure_ascii=False) + "\n"
+    (folder / "verdict.json").write_text(text, encoding="utf-8")
+    (folder / "summary.md").write_text(summary(judgement), encoding="utf-8")
+    (folder / "junit.xml").write_text(junit(judgement), encoding="utf-8")

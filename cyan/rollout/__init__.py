@@ -1,0 +1,1 @@
+"""Look at the world, plan, run the steps: deploy and rollback are the same code."""

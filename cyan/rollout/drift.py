@@ -1,0 +1,81 @@
+"""What the world holds that it should not, in words for the operator: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cyan.journal import Entry, Event
+from cyan.names import Color
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cyan.rollout.observation import Observation
+    from cyan.settings import Settings
+
+MARKERS = {"blue", "green", "maintenance", "lameduck"}
+
+
+def unfinished(journal: Sequence[Entry]) -> Entry | None:
+    """The last line of a run that was begun and never ended: its deployer was killed."""
+    last: Entry | None = None
+    for entry in journal:
+        ended = entry.event is Event.END or entry.event is Event.NOTE
+        last = None if ended else entry
+    return last
+
+
+def drift(world: Observation, settings: Settings) -> tuple[str, ...]:
+    """Every deviation from: one marker, live complete, standby complete or absent, nobody else."""
+    return (*_markers(world), *_live(world, settings), *_standby(world), *_runs(world))
+
+
+def _markers(world: Observation) -> Iterator[str]:
+    if {"blue", "green"} <= world.markers:
+        yield "both markers exist; the proxy obeys green; the next deploy mends it"
+    for name in sorted(world.markers - MARKERS):
+        yield f"traffic/{name} is no marker; remove it"
+    if "maintenance" in world.markers:
+        yield "the site is in maintenance: users get 503"
+    if "lameduck" in world.markers:
+        yield "lameduck is up: every answer closes its connection"
+
+
+def _live(world: Observation, settings: Settings) -> Iterator[str]:
+    for name in settings.stateful:
+        shared = world.service(name)
+        if shared is None or not shared.up:
+            yield f"the shared service {name} is {shared.state if shared else 'not there'}"
+    if world.live is None:
+        return
+    containers = world.of(world.live)
+    services = {item.service for item in containers if item.up}
+    for name in settings.stateless:
+        if name not in services:
+            yield f"live {world.live} lacks a healthy {name}: inv rollback, or deploy again"
+    if len({item.release for item in containers}) > 1:
+        yield f"live {world.live} holds containers of more than one release: deploy again"
+
+
+def _standby(world: Observation) -> Iterator[str]:
+    for color in Color:
+        if color is world.live:
+            continue
+        ended = [
+            item.service for item in world.of(color) if item.state in ("exited", "dead", "created")
+        ]
+        bad = [item.service for item in world.of(color) if item.state == "running" and not item.up]
+        if ended:
+            yield f"standby {color} holds stopped containers ({', '.join(ended)}): inv cleanup"
+        if bad:
+            yield f"standby {color} holds unhealthy containers ({', '.join(bad)}): inv cleanup"
+
+
+def _runs(world: Observation) -> Iterator[str]:
+    left = unfinished(world.journal)
+    if left and world.owner is None:
+        step = f" in {left.step}" if left.step else ""
+        yield (
+            f"{left.what} of {left.version or 'nothing'} was killed{step}; "
+            "the next deploy or rollback starts from what is there"
+        )

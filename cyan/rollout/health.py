@@ -1,0 +1,100 @@
+"""Whether a color is healthy, from what the engine and its door say: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cyan.rollout.release import Release
+    from cyan.world.engine import Container
+
+
+class State(StrEnum):
+    """What one look at a color says."""
+
+    PASSING = "passing"
+    WAITING = "waiting"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look: its state, and the reason in words."""
+
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a color's door answered to the ready path; `status` 0 and `error` where it did not."""
+
+    status: int
+    color: str = ""
+    version: str = ""
+    error: str = ""
+
+
+def judge_containers(containers: Sequence[Container], services: Sequence[str]) -> Look:
+    """Judge what the engine says: a container that ended will not become healthy by waiting."""
+    for item in containers:
+        if item.oom_killed:
+            return Look(State.BROKEN, f"{item.service} was killed for memory")
+        if item.restarts:
+            return Look(State.BROKEN, f"{item.service} ended and was restarted by the engine")
+        if item.state in ("exited", "dead"):
+            return Look(State.BROKEN, f"{item.service} exited with code {item.exit_code}")
+    by_service = {item.service: item for item in containers}
+    waiting = [
+        f"{name} is {_state(by_service.get(name))}"
+        for name in services
+        if name not in by_service or not by_service[name].up
+    ]
+    return Look(State.WAITING, ", ".join(waiting)) if waiting else Look(State.PASSING)
+
+
+def judge_answer(answer: Answer, target: Release) -> Look:
+    """Judge what came through the door: 200, from the right color and version."""
+    if answer.status == 0:
+        return Look(State.WAITING, f"its door does not answer: {answer.error}")
+    if answer.status != 200:  # noqa: PLR2004 - HTTP's own word
+        return Look(State.WAITING, f"its door answers {answer.status}")
+    if answer.version != target.version:
+        found = answer.version or "no X-Version at all"
+        return Look(State.BROKEN, f"the door answers as {found}, wanted {target.version}")
+    if answer.color != target.color:
+        found = answer.color or "no X-Color at all"
+        return Look(State.BROKEN, f"the door answers as {found}, wanted {target.color}")
+    return Look(State.PASSING)
+
+
+@dataclass(frozen=True)
+class Streak:
+    """Consecutive passes so far, and how often a streak was broken (flapping)."""
+
+    passes: int = 0
+    broken: int = 0
+    last: Look = Look(State.WAITING, "nothing was seen yet")
+
+    def after(self, look: Look) -> Streak:
+        """The streak after one more look."""
+        if look.state is State.PASSING:
+            return Streak(self.passes + 1, self.broken, look)
+        return Streak(0, self.broken + (self.passes > 0), look)
+
+    @property
+    def described(self) -> str:
+        """Why it is not healthy yet: slow, or flapping."""
+        reason = self.last.reason or "it passes, but not often enough in a row"
+        times = "once" if self.broken == 1 else f"{self.broken} times"
+        return f"{reason}; it passed and failed again {times}" if self.broken else reason
+
+
+def _state(container: Container | None) -> str:
+    if container is None:
+        return "not there"
+    return container.health or container.state

@@ -1,0 +1,133 @@
+"""What the world holds: markers, containers, requests in flight, lock and journal."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan import journal as book
+from cyan.errors import HostError
+from cyan.names import Color
+from cyan.rollout.lock import Owner, owner_of
+from cyan.world import proxy
+
+if TYPE_CHECKING:
+    from cyan.settings import Settings
+    from cyan.world.engine import Container, Engine
+    from cyan.world.host import Host
+    from cyan.world.proxy import InFlight
+
+JOURNAL_LINES = 2000  # the newest lines that are looked at: some sixty deploys
+SEPARATOR = "--cyan--"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look at the world. `in_flight` is None where the proxy could not be asked."""
+
+    markers: frozenset[str]
+    containers: tuple[Container, ...]
+    in_flight: InFlight | None
+    journal: tuple[book.Entry, ...]
+    owner: Owner | None
+    now: float  # wall seconds on the host
+    seen: float  # seconds of our monotonic clock at that moment
+
+    def clock(self) -> float:
+        """The host's wall clock now, in seconds, to within the time that one look takes."""
+        return self.now + time.monotonic() - self.seen
+
+    @property
+    def live(self) -> Color | None:
+        """The color that gets the traffic; None before the first deploy."""
+        return proxy.live_color(self.markers)
+
+    @property
+    def standby(self) -> Color:
+        """The color that the next deploy starts."""
+        return self.live.other if self.live else Color.BLUE
+
+    def of(self, color: Color | None) -> tuple[Container, ...]:
+        """The containers of one color; of None, those that both colors share."""
+        return tuple(item for item in self.containers if item.color is color)
+
+    def service(self, name: str) -> Container | None:
+        """The container of a service that both colors share."""
+        return next((item for item in self.of(None) if item.service == name), None)
+
+    def version(self, color: Color | None) -> str:
+        """The version of a color's containers; "" where it has none."""
+        return next((item.version for item in self.of(color)), "") if color else ""
+
+    def release(self, color: Color | None) -> str:
+        """The release of a color's containers; "" where it has none."""
+        return next((item.release for item in self.of(color)), "") if color else ""
+
+    def up(self, color: Color, services: tuple[str, ...]) -> bool:
+        """Whether every one of `services` runs and is healthy in `color`."""
+        good = {item.service for item in self.of(color) if item.up}
+        return set(services) <= good
+
+    @property
+    def switches(self) -> tuple[book.Entry, ...]:
+        """The journal's completed switches, oldest first, without those that were switched back."""
+        kept: list[book.Entry] = []
+        for entry in self.journal:
+            if entry.event is book.Event.DONE and entry.step == "switch":
+                kept.append(entry)
+            elif entry.event is book.Event.DONE and entry.step == "switch-back" and kept:
+                kept.pop()
+        return tuple(kept)
+
+    @property
+    def serving(self) -> str:
+        """What answers the users, in words."""
+        if not self.live:
+            return "nothing is live yet: the proxy answers 503"
+        version = self.version(self.live)
+        return f"{self.live} {version}" if version else f"{self.live}, which has no containers"
+
+
+def look(host: Host, engine: Engine, settings: Settings) -> Observation:
+    """Look at the host once; its parts are read at the same time. Raises HostError."""
+    with ThreadPoolExecutor(2) as pool:
+        files = pool.submit(host.run, _files_command(str(settings.directory)))
+        containers = engine.containers(settings.app)
+        flight = _in_flight(engine, settings, containers)
+        stdout, seen = files.result().stdout, time.monotonic()
+    markers, written, owner, now = stdout.split(f"{SEPARATOR}\n")
+    return Observation(
+        markers=frozenset(markers.split()),
+        containers=containers,
+        in_flight=flight,
+        journal=book.parse(written),
+        owner=owner_of(owner),
+        now=float(now),
+        seen=seen,
+    )
+
+
+def _files_command(directory: str) -> str:
+    quoted = shlex.quote(directory)
+    held = "! flock -n lock true 2>/dev/null && cat lock"
+    return (
+        f"cd {quoted} 2>/dev/null || {{ echo no directory {quoted} >&2; exit 4; }}; ls -1 traffic; "
+        f"echo {SEPARATOR}; tail -n {JOURNAL_LINES} journal.jsonl 2>/dev/null; "
+        f"echo {SEPARATOR}; [ -e lock ] && {{ {held}; }}; echo {SEPARATOR}; date +%s.%N"
+    )
+
+
+def _in_flight(
+    engine: Engine, settings: Settings, containers: tuple[Container, ...]
+) -> InFlight | None:
+    door = (item for item in containers if item.service == settings.proxy and item.color is None)
+    container = next(door, None)
+    if container is None or container.state != "running":
+        return None
+    try:
+        return proxy.in_flight(engine, container.id)
+    except HostError:
+        return None

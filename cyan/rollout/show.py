@@ -1,0 +1,36 @@
+"""`--plan`: the steps and exact commands of a run that is not done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from cyan.rollout.observation import look
+from cyan.rollout.run import prepare
+from cyan.world.engine import Engine
+from cyan.world.host import Host
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cyan.rollout.plan import Request
+    from cyan.settings import HostSettings, Settings
+
+
+def show_plan(
+    console: Console, settings: Settings, machine: HostSettings, request: Request
+) -> None:
+    """Look at the host, and print what `request` would do there now."""
+    with Host(machine) as host:
+        world = look(host, Engine(host), settings)
+        plan = prepare(host, settings, world, request)
+    console.print(
+        f"[bold]{plan.what} of {plan.target}[/bold] on {machine.name}; live now: {world.serving}"
+    )
+    for number, step in enumerate(plan.steps, start=1):
+        console.print(f"{number:>2}. [bold]{step.kind:<10}[/bold] {escape(step.says)}")
+        for path, text in step.files:
+            console.print(f"      [dim]writes {escape(path)} ({len(text.encode())} bytes)[/dim]")
+        for command in step.commands:
+            console.print(f"      [dim]$ {escape(command)}[/dim]")

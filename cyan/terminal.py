@@ -1,0 +1,70 @@
+"""What an operator sees: the progress of a run, and errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from cyan.errors import CyanError
+    from cyan.rollout.plan import Step
+
+WIDTH = 11
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Progress:
+    """Prints each step as it ends, with its time; on a terminal also the one under way."""
+
+    def __init__(self) -> None:
+        self._status: Status | None = None
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self._stop()
+        console.print(f"  [dim]{escape(text)}[/dim]")
+
+    def step(self, step: Step) -> None:
+        """A step begins."""
+        self._stop()
+        if console.is_terminal:
+            self._status = console.status(f"{step.kind}: {escape(step.says)}")
+            self._status.start()
+
+    def done(self, step: Step, seconds: float, says: str) -> None:
+        """A step ended well."""
+        self._stop()
+        self._line("[green]✓[/green]", step, seconds, says or step.says)
+
+    def failed(self, step: Step, seconds: float) -> None:
+        """A step failed."""
+        self._stop()
+        self._line("[red]✗[/red]", step, seconds, step.says)
+
+    def _line(self, mark: str, step: Step, seconds: float, says: str) -> None:
+        name = f"{step.kind:<{WIDTH}}"
+        console.print(f"{mark} {name}[dim]{seconds:6.2f} s[/dim]  {escape(says)}")
+        sys.stdout.flush()
+
+    def _stop(self) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+
+def show_error(error: CyanError) -> None:
+    """Print an error: what, where, what serves, what to do, and the evidence last."""
+    errors.print(f"[bold red]error:[/bold red] {escape(error.what)}")
+    labelled = (("where", error.where), ("serving", error.serving), ("next", error.todo))
+    for name, text in labelled:
+        if text:
+            errors.print(f"  [bold]{name + ':':<9}[/bold]{escape(text)}")
+    if error.evidence:
+        errors.print(f"[dim]{escape(error.evidence)}[/dim]")

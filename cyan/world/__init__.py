@@ -1,0 +1,1 @@
+"""The only modules that touch anything outside: host, engine, compose, proxy."""

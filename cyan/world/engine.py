@@ -1,0 +1,160 @@
+"""The Docker Engine of a host, through the host's SSH connection (`docker system dial-stdio`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cyan.errors import HostError
+from cyan.names import Color
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docker.api.client import APIClient
+
+    from cyan.world.host import Host
+
+API_VERSION = "1.41"  # Engine 20.10, the oldest with the Compose v2 that Ubuntu and Debian ship
+TIMEOUT = 60  # seconds
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the engine says of one container."""
+
+    id: str
+    name: str
+    project: str
+    service: str
+    color: Color | None
+    version: str
+    release: str
+    by: str
+    image: str  # the image's id, a digest of its configuration
+    state: str  # created, running, paused, restarting, exited, dead
+    health: str  # healthy, unhealthy, starting, or "" where it has no health check
+    started_at: str
+    exit_code: int
+    oom_killed: bool
+    restarts: int
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs and, where it has a health check, passes it."""
+        return self.state == "running" and self.health in ("", "healthy")
+
+
+class Engine:
+    """The engine of `host`. Every call may raise HostError."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def containers(self, app: str) -> tuple[Container, ...]:
+        """The containers of `app`, stopped ones too, by name."""
+        with self._explained("list containers"):
+            listed = self._api.containers(all=True, filters={"label": f"cyan.app={app}"})
+        found = (self._inspected(item["Id"]) for item in listed)
+        return tuple(sorted((item for item in found if item), key=lambda item: item.name))
+
+    def has_image(self, image: str) -> bool:
+        """Whether the engine holds `image` already."""
+        from docker.errors import ImageNotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"look for the image {image}"):
+                self._api.inspect_image(image)  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return False
+        return True
+
+    def exec(self, container: str, argv: tuple[str, ...]) -> str:
+        """Run `argv` in a container; its output. HostError unless it exits with code 0."""
+        with self._explained(f"run {argv[0]} in container {container[:12]}"):
+            made = self._api.exec_create(container, list(argv))["Id"]
+            stdout, stderr = self._api.exec_start(made, demux=True)
+            code = self._api.exec_inspect(made)["ExitCode"]
+        if code != 0:
+            raise HostError(
+                f"{argv[0]} in container {container[:12]} failed with exit code {code}: "
+                f"{(stderr or b'').decode(errors='replace').strip()[-1000:]}",
+                where=self._host.name,
+            )
+        return (stdout or b"").decode(errors="replace")
+
+    def logs(self, container: str, tail: int) -> str:
+        """The last `tail` lines that a container printed."""
+        with self._explained(f"read the log of container {container[:12]}"):
+            raw = self._api.logs(container, tail=tail, stdout=True, stderr=True)
+        return bytes(raw).decode(errors="replace")
+
+    @cached_property
+    def _api(self) -> APIClient:
+        from cyan.world.dial import client  # noqa: PLC0415 - the docker SDK is slow to import
+
+        return client(self._host, API_VERSION, TIMEOUT)
+
+    def _inspected(self, container: str) -> Container | None:
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"inspect container {container[:12]}"):
+                return _container(self._api.inspect_container(container))
+        except NotFound:  # it was removed since it was listed
+            return None
+
+    def _explained(self, doing: str) -> _Explained:
+        return _Explained(self._host.name, doing)
+
+
+class _Explained:
+    """Turn the SDK's and the connection's errors into a HostError that says what was tried."""
+
+    def __init__(self, where: str, doing: str) -> None:
+        self._where = where
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        if (
+            error is None
+            or isinstance(error, NotFound | HostError)
+            or not isinstance(error, Exception)
+        ):
+            return
+        raise HostError(
+            f"the Docker Engine could not {self._doing}: {error}",
+            where=self._where,
+            todo="does 'docker version' answer there? a bare host is prepared by: fab provision",
+        ) from error
+
+
+def _container(raw: Mapping[str, Any]) -> Container:
+    state = raw["State"]
+    labels = raw["Config"]["Labels"] or {}
+    color = labels.get("cyan.color", "")
+    return Container(
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        project=labels.get("com.docker.compose.project", ""),
+        service=labels.get("com.docker.compose.service", ""),
+        color=Color(color) if color in tuple(Color) else None,
+        version=labels.get("cyan.version", ""),
+        release=labels.get("cyan.release", ""),
+        by=labels.get("cyan.by", ""),
+        image=raw["Image"],
+        state=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        started_at=state["StartedAt"],
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        restarts=raw["RestartCount"],
+    )

@@ -1,0 +1,201 @@
+"""One host over SSH: commands, and HTTP to ports that only the host itself can reach."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from fabric import Connection
+from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy, SSHException
+
+from cyan.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    import httpx
+    from paramiko import Channel, Transport
+
+    from cyan.settings import HostSettings
+
+CONNECT_TIMEOUT = 10  # seconds
+SHOWN = 160  # characters of a command in a message
+KEEPALIVE = 15  # seconds between SSH keep-alives, so that a dead peer is noticed
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command on the host printed, and its exit code."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How far the host's wall clock is ahead of ours, and the bound of that figure, in seconds."""
+
+    offset: float
+    uncertainty: float
+
+
+def quoted(words: Iterable[str]) -> str:
+    """The words as one shell command, each quoted."""
+    return shlex.join(words)
+
+
+def _short(command: str) -> str:
+    """A command as messages show it: one line, not the files that it writes."""
+    line = " ".join(command.split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]} ..."
+
+
+class Host:
+    """A host that commands run on. Opens its SSH connection when it is first needed.
+
+    The host's key is checked strictly: an unknown or changed key is a HostError, never accepted.
+    """
+
+    def __init__(self, settings: HostSettings) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self._opening = threading.RLock()  # several threads may be the first to need it
+        connect: dict[str, object] = {}
+        if settings.identity:
+            connect = {"key_filename": str(settings.identity), "look_for_keys": False}
+        self._connection = Connection(
+            settings.address,
+            user=settings.user,
+            port=settings.port,
+            connect_timeout=CONNECT_TIMEOUT,
+            connect_kwargs=connect,
+            forward_agent=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the SSH connection; another call opens a new one."""
+        self._connection.close()
+
+    @property
+    def transport(self) -> Transport:
+        """The open SSH transport. Raises HostError where there is no way to the host."""
+        with self._opening:
+            if not self._connection.is_connected:
+                self._open()
+        transport: Transport = self._connection.transport
+        return transport
+
+    def run(self, command: str, *, check: bool = True, stdin: str = "") -> Output:
+        """Run a shell command. Raises HostError if it cannot run or, with `check`, if it fails."""
+        _ = self.transport
+        try:
+            result = self._connection.run(
+                command,
+                hide=True,
+                warn=True,
+                in_stream=io.StringIO(stdin) if stdin else False,
+            )
+        except (SSHException, OSError, EOFError) as error:
+            raise HostError(
+                f"the SSH connection broke while a command ran ({error or type(error).__name__})",
+                where=f"{self.name}: {_short(command)}",
+                todo="see what was under way: inv status",
+            ) from None
+        output = Output(result.stdout, result.stderr, result.return_code)
+        if check and output.code != 0:
+            raise HostError(
+                f"a command on the host failed with exit code {output.code}: "
+                f"{(output.stderr or output.stdout).strip()[-2000:]}",
+                where=f"{self.name}: {_short(command)}",
+            )
+        return output
+
+    def channel(self, command: str) -> Channel:
+        """A running command whose standard input and output are the channel's."""
+        session = self.transport.open_session(timeout=CONNECT_TIMEOUT)
+        session.exec_command(command)
+        return session
+
+    def tunnel(self, port: int) -> Channel:
+        """A TCP connection to 127.0.0.1:`port` of the host. Raises OSError where it is refused."""
+        try:
+            return self.transport.open_channel(
+                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT
+            )
+        except SSHException as error:
+            raise ConnectionRefusedError(f"127.0.0.1:{port} on {self.name}: {error}") from None
+
+    def http(self, port: int, *, timeout: float = 10) -> httpx.Client:
+        """An HTTP client for 127.0.0.1:`port` of the host, through SSH."""
+        from cyan.world.tunnel import client  # noqa: PLC0415 - httpx is slow to import
+
+        return client(self, port, timeout)
+
+    def clock(self, *, readings: int = 5) -> Clock:
+        """Compare the clocks as NTP does: the reading with the shortest round trip counts."""
+        best = Clock(0.0, float("inf"))
+        echo = self.channel("while read -r _; do date +%s.%N; done")
+        with echo, echo.makefile("r") as answers:
+            for _ in range(readings):
+                sent = time.time()
+                echo.sendall(b"\n")
+                theirs = float(answers.readline())
+                received = time.time()
+                half = (received - sent) / 2
+                if half < best.uncertainty:
+                    best = Clock(theirs - (sent + half), half)
+        return best
+
+    def _open(self) -> None:
+        client = self._connection.client
+        client.set_missing_host_key_policy(RejectPolicy())
+        with suppress(OSError):
+            client.load_system_host_keys()
+        if self.settings.known_hosts and self.settings.known_hosts.exists():
+            client.load_host_keys(str(self.settings.known_hosts))
+        try:
+            self._connection.open()
+        except BadHostKeyException as error:
+            raise self._unreachable(
+                f"the host's key is not the one that is known ({error})",
+                "find out why before anything else: this is what an impostor looks like",
+            ) from None
+        except AuthenticationException as error:
+            raise self._unreachable(
+                f"the host refused the log-in ({error})", "check user, identity and authorized_keys"
+            ) from None
+        except SSHException as error:
+            todo = (
+                f"pin its key first: ssh-keyscan -p {self.settings.port} {self.settings.address}"
+                if "not found in known_hosts" in str(error)
+                else "check the host's sshd"
+            )
+            raise self._unreachable(f"no SSH connection ({error})", todo) from None
+        except (OSError, socket.gaierror) as error:
+            raise self._unreachable(
+                f"the host cannot be reached ({error})",
+                "is it up, and the address right? the lab is started with: inv lab.up",
+            ) from None
+        self.transport.set_keepalive(KEEPALIVE)
+
+    def _unreachable(self, what: str, todo: str) -> HostError:
+        return HostError(what, where=self.name, todo=todo)

@@ -1,0 +1,95 @@
+"""Operations on a host for the `fab` command: `fab -H user@host status`.
+
+They read the same invoke.yaml and call the same functions as `inv`, on the host that is named here
+in place of cyan.hosts. The host's key is checked strictly, whatever Fabric's own default is.
+"""
+
+# ruff: noqa: PLC0415 - what is slow to import is imported where it is used
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fabric import Connection, task
+
+from cyan.cli import project_folder, told
+
+if TYPE_CHECKING:
+    from cyan.settings import HostSettings, Settings
+
+
+def _settings(c: Connection) -> tuple[Settings, HostSettings]:
+    """The settings, and the host of this connection as one of theirs."""
+    from cyan.errors import UsageError
+    from cyan.settings import HostSettings, load
+
+    section = c.config.get("cyan") or _invoke_yaml()
+    wanted = load(section, os.environ, project_folder())
+    if not isinstance(c, Connection):
+        raise UsageError("no host is named", todo="fab -H user@host status")
+    known = (item for item in wanted.hosts if (item.address, item.port) == (c.host, c.port))
+    return wanted, next(known, HostSettings(address=c.host, port=c.port, user=c.user))
+
+
+def _invoke_yaml() -> dict[str, object]:
+    """The cyan section of invoke.yaml: `fab` itself reads only fabric.yaml."""
+    from invoke.config import Config
+
+    config = Config(project_location=str(project_folder()))
+    config.load_project()
+    section: dict[str, object] = config.get("cyan", {})
+    return section
+
+
+@task
+@told
+def status(c: Connection) -> None:
+    """Show colors, versions, health, requests in flight, drift and the last runs."""
+    from cyan.rollout.status import observe, show
+    from cyan.terminal import console
+
+    wanted, machine = _settings(c)
+    show(console, observe(wanted, machine), wanted, machine.name)
+
+
+@task
+@told
+def logs(c: Connection, color: str = "", service: str = "", tail: int = 50) -> None:
+    """Show the last log lines of a color's containers."""
+    from cyan.rollout.status import logs as read
+
+    wanted, machine = _settings(c)
+    for name, text in read(wanted, machine, color, service, tail):
+        sys.stdout.write(f"--- {name}\n{text}")
+
+
+@task
+@told
+def switch_state(c: Connection) -> None:
+    """Show which color is live, by the marker alone."""
+    from cyan.terminal import console
+    from cyan.world import proxy
+    from cyan.world.host import Host
+
+    wanted, machine = _settings(c)
+    with Host(machine) as host:
+        output = host.run(proxy.markers_command(str(wanted.directory)))
+    markers = frozenset(output.stdout.split())
+    console.print(f"live: {proxy.live_color(markers) or 'none'}; markers: {sorted(markers)}")
+
+
+@task
+@told
+def provision(c: Connection) -> None:
+    """Prepare a bare host: Docker Engine, the application's directory, the shared services."""
+    from cyan.terminal import console
+    from cyan.world.host import Host
+    from cyan.world.provision import install_engine
+    from cyan.world.provision import provision as prepare
+
+    wanted, machine = _settings(c)
+    with Host(machine) as host:
+        console.print(install_engine(host, Path(__file__).parent / "setup"))
+        console.print(prepare(host, wanted))

@@ -1,0 +1,184 @@
+"""The honest client: a request is sent exactly once, and whatever happens to it is told.
+
+geventhttpclient sends an idempotent request again when its connection turns out to be stale: as
+often as its pool is large, plus one. A pool whose size reads -1 leaves no attempt beyond the
+first. That attribute is private, so `loadtests.selftest` proves the effect at every start.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import gevent
+from geventhttpclient import HTTPClient
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
+
+from cyan.proof.requestlog import Connection, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEADLINE = 30.0  # seconds for a complete answer
+CONNECT = 5.0  # seconds for a connection to open
+BLOCK = 65_536
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: what is sent, and the status that it must be answered with."""
+
+    journey: str
+    method: str
+    path: str
+    expects: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    deadline: float = DEADLINE
+
+
+@dataclass
+class Answer:
+    """What came of a call. Times are nanoseconds of the monotonic clock, 0 where there was none."""
+
+    first_ns: int = 0
+    end_ns: int = 0
+    status: int = 0
+    expected: int = -1
+    body: bytes = b""
+    digest: int = -1
+    connection: Connection = Connection.NEW
+    age_ns: int = 0
+    color: str = ""
+    version: str = ""
+    cookie: str = ""
+    failure: Failure = Failure.NONE
+    error: str = ""
+    received: int = 0
+
+    def fail(self, failure: Failure, error: str) -> None:
+        """Say how it failed; the first failure stays."""
+        if self.failure is Failure.NONE:
+            self.failure, self.error = failure, error
+
+
+class Session:
+    """One user's connection, kept between calls; `replaced` counts idle ones the server closed."""
+
+    def __init__(self, url: str, user: int) -> None:
+        self._url = url
+        self.user = user
+        self.state: dict[str, str] = {}
+        self.replaced = 0
+        self._open = False
+        self._connected_ns = 0
+        self._called_ns = 0
+        self._client = self._made()
+
+    def close(self) -> None:
+        """Close the connection; another call opens a new one."""
+        self._client.close()
+        self._open = False
+        self._connected_ns = 0
+        self._client = self._made()
+
+    def _made(self) -> HTTPClient:
+        parts = urlsplit(self._url)
+        client = HTTPClient(
+            parts.hostname or "",
+            port=parts.port,
+            ssl=parts.scheme == "https",
+            concurrency=1,
+            network_timeout=DEADLINE,
+            connection_timeout=CONNECT,
+            block_size=BLOCK,
+        )
+        pool = client._connection_pool  # noqa: SLF001 - as the module says
+        pool.size = -1
+        pool.after_connect = self._connected  # type: ignore[method-assign]
+        return client
+
+    def call(self, call: Call, request_id: str) -> Answer:
+        """Send once and read the whole answer; never raises for what the network does."""
+        answer = Answer()
+        self._called_ns = time.monotonic_ns()
+        try:
+            with gevent.Timeout(call.deadline):
+                self._exchange(call, request_id, answer)
+        except gevent.Timeout:
+            answer.fail(Failure.TIMEOUT, f"no complete answer within {call.deadline:g} s")
+        except HTTPConnectionClosed as error:
+            answer.fail(Failure.RESET, str(error))
+        except HTTPParseError as error:
+            answer.fail(Failure.TRUNCATED if answer.status else Failure.RESET, str(error))
+        except OSError as error:
+            answer.fail(self._network_failure(error), repr(error))
+        answer.end_ns = time.monotonic_ns()
+        self._about_connection(answer)
+        if answer.failure is not Failure.NONE:
+            self.close()
+        return answer
+
+    def _exchange(self, call: Call, request_id: str, answer: Answer) -> None:
+        headers = {**call.headers, "X-Request-ID": request_id}
+        response = self._client.request(call.method, call.path, call.body, headers)
+        answer.first_ns = time.monotonic_ns()
+        answer.status = response.status_code
+        length = response.content_length
+        answer.expected = -1 if length is None else length
+        answer.color = _text(response.get("x-color"))
+        answer.version = _text(response.get("x-version"))
+        answer.cookie = _text(response.get("set-cookie")).partition(";")[0]
+        try:
+            answer.body = response.read()
+        finally:
+            answer.received = len(answer.body)
+        self._open = not response.should_close()
+        _verify(call, request_id, response, answer)
+
+    def _connected(self, sock: object) -> None:  # noqa: ARG002 - the pool names it
+        self.replaced += self._open
+        self._connected_ns = time.monotonic_ns()
+
+    def _about_connection(self, answer: Answer) -> None:
+        new = self._connected_ns >= self._called_ns or not self._connected_ns
+        answer.connection = Connection.NEW if new else Connection.REUSED
+        answer.age_ns = answer.end_ns - self._connected_ns if self._connected_ns else 0
+
+    def _network_failure(self, error: OSError) -> Failure:
+        opened = self._connected_ns >= self._called_ns or self._open
+        if not opened:
+            return Failure.REFUSED
+        return Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.RESET
+
+
+def _verify(call: Call, request_id: str, response: Any, answer: Answer) -> None:  # noqa: ANN401
+    """Check status, length, digest and identity of a complete answer."""
+    if answer.status != call.expects:
+        answer.fail(Failure.STATUS, f"status {answer.status}, wanted {call.expects}")
+    if answer.expected >= 0 and answer.received != answer.expected:
+        answer.fail(Failure.TRUNCATED, f"{answer.received} of {answer.expected} bytes")
+    promised = _text(response.get("content-digest"))
+    if promised:
+        answer.digest = int(promised == digest(answer.body))
+        if not answer.digest:
+            answer.fail(Failure.TRUNCATED, "the body does not match its digest")
+    echoed = _text(response.get("x-request-id"))
+    if echoed and echoed != request_id:
+        answer.fail(Failure.STATUS, f"this is the answer to request {echoed}")
+
+
+def digest(body: bytes) -> str:
+    """The value of Content-Digest: https://www.rfc-editor.org/rfc/rfc9530."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+
+
+def _text(header: str | list[str] | None) -> str:
+    """A header's value; of a repeated one the first."""
+    if isinstance(header, list):
+        return header[0]
+    return header or ""

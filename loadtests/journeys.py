@@ -1,0 +1,193 @@
+"""What the users do. Each arrival is one request; a session's first one logs in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import gevent
+import websocket
+
+from cyan.proof.requestlog import Connection, Failure
+from loadtests.client import DEADLINE, Answer, Call, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STREAM = 4.0  # seconds that a stream or a WebSocket lasts
+DOWNLOAD = 1_000_000  # bytes
+PAUSE = 0.4  # seconds between two messages on a WebSocket
+
+dice = random.Random(1)  # noqa: S311 - a choice of paths; seeded anew by the swarm
+
+
+def call_of(journey: str, session: Session, path: str) -> Call:
+    """The call that a journey makes next in this session. `path` is for the journey `get`."""
+    return _CALLS[journey](session, path)
+
+
+def perform(call: Call, session: Session, request_id: str, url: str) -> Answer:
+    """Make a call as its journey wants it, and check the answer beyond what every answer needs."""
+    if call.journey == "socket":
+        return _socket(url, call, request_id)
+    answer = session.call(call, request_id)
+    if answer.failure is Failure.NONE:
+        _CHECKS.get(call.journey, _nothing)(answer, session)
+    return answer
+
+
+def _page(_session: Session, _path: str) -> Call:
+    return Call("page", "GET", "/")
+
+
+def _items(_session: Session, _path: str) -> Call:
+    number = dice.randrange(50)
+    return Call("items", "GET", "/items" if number >= 40 else f"/items/{number}")  # noqa: PLR2004
+
+
+def _order(_session: Session, _path: str, journey: str = "order") -> Call:
+    body = json.dumps({"item": f"item {dice.randrange(40)}", "quantity": dice.randrange(1, 9)})
+    headers = {"Content-Type": "application/json"}
+    return Call(journey, "POST", "/orders", 201, body.encode(), headers)
+
+
+def _fresh(session: Session, path: str) -> Call:
+    if dice.random() < 0.5:  # noqa: PLR2004 - half of them write
+        return _order(session, path, "fresh")
+    return Call("fresh", "GET", "/items")
+
+
+def _me(session: Session, _path: str) -> Call:
+    cookie = session.state.get("cookie")
+    if cookie:
+        return Call("me", "GET", "/me", headers={"Cookie": cookie})
+    body = json.dumps({"name": f"user {session.user}"}).encode()
+    return Call("login", "POST", "/login", 200, body, {"Content-Type": "application/json"})
+
+
+def _ask(_session: Session, _path: str) -> Call:
+    return Call("ask", "GET", "/ask?q=who")
+
+
+def _slow(_session: Session, _path: str) -> Call:
+    return Call("slow", "GET", f"/slow?s={dice.uniform(1, 3):.1f}")
+
+
+def _download(_session: Session, _path: str) -> Call:
+    return Call("download", "GET", f"/download?bytes={DOWNLOAD}")
+
+
+def _events(_session: Session, _path: str) -> Call:
+    return Call("events", "GET", f"/events?seconds={STREAM:g}")
+
+
+def _websocket(_session: Session, _path: str) -> Call:
+    return Call("socket", "GET", "/ws", 101)
+
+
+def _get(_session: Session, path: str) -> Call:
+    return Call("get", "GET", path)
+
+
+_CALLS: dict[str, Callable[[Session, str], Call]] = {
+    "page": _page,
+    "items": _items,
+    "order": _order,
+    "fresh": _fresh,
+    "me": _me,
+    "ask": _ask,
+    "slow": _slow,
+    "download": _download,
+    "events": _events,
+    "socket": _websocket,
+    "get": _get,
+}
+
+
+def _nothing(_answer: Answer, _session: Session) -> None:
+    """Status, length and digest say all."""
+
+
+def _logged_in(answer: Answer, session: Session) -> None:
+    session.state["cookie"] = answer.cookie
+    if not answer.cookie:
+        answer.fail(Failure.STATUS, "the log-in set no cookie")
+
+
+def _known(answer: Answer, session: Session) -> None:
+    name = json.loads(answer.body).get("name")
+    if name != f"user {session.user}":
+        answer.fail(Failure.STATUS, f"logged in as user {session.user}, answered as {name!r}")
+
+
+def _of_one_color(answer: Answer, _session: Session) -> None:
+    said = json.loads(answer.body)
+    own = {"color": answer.color, "version": answer.version}
+    if not said["rag"] == said["platform"] == own:
+        answer.fail(Failure.STATUS, f"mixed colors: {said}")
+
+
+def _whole_stream(answer: Answer, _session: Session) -> None:
+    data, end, last = answer.body.partition(b"event: end\ndata: ")
+    answer.digest = int(hashlib.sha256(data).hexdigest() == last.decode().strip())
+    if not end or not answer.digest:
+        answer.fail(Failure.TRUNCATED, "the stream ended before its end")
+
+
+_CHECKS: dict[str, Callable[[Answer, Session], None]] = {
+    "login": _logged_in,
+    "me": _known,
+    "ask": _of_one_color,
+    "events": _whole_stream,
+}
+
+
+def _socket(url: str, call: Call, request_id: str) -> Answer:
+    """Talk on a WebSocket for a while; each message must come back, and from one release."""
+    answer = Answer(connection=Connection.NEW)
+    begun = time.monotonic_ns()
+    parts = urlsplit(url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    opened = None
+    try:
+        with gevent.Timeout(DEADLINE):
+            opened = websocket.create_connection(
+                f"{scheme}://{parts.netloc}{call.path}",
+                timeout=DEADLINE,
+                header={"X-Request-ID": request_id},
+            )
+            answer.first_ns = time.monotonic_ns()
+            answer.status = 101
+            headers = opened.headers or {}
+            answer.color, answer.version = headers.get("x-color", ""), headers.get("x-version", "")
+            _talk(opened, answer)
+    except gevent.Timeout:
+        answer.fail(Failure.TIMEOUT, f"not done within {DEADLINE:g} s")
+    except websocket.WebSocketBadStatusException as error:
+        answer.status = error.status_code
+        answer.fail(Failure.STATUS, str(error))
+    except (OSError, websocket.WebSocketException) as error:
+        refused = isinstance(error, ConnectionRefusedError)
+        answer.fail(Failure.REFUSED if refused else Failure.RESET, repr(error))
+    finally:
+        if opened is not None:
+            opened.shutdown()  # type: ignore[no-untyped-call]
+    answer.end_ns = time.monotonic_ns()
+    answer.age_ns = answer.end_ns - begun
+    return answer
+
+
+def _talk(opened: websocket.WebSocket, answer: Answer) -> None:
+    for number in range(1, round(STREAM / PAUSE) + 1):
+        opened.send(f"message {number}")
+        text = str(opened.recv())
+        answer.received += len(text)
+        said = json.loads(text)
+        expected = (f"message {number}", number, answer.color, answer.version)
+        if (said["echo"], said["n"], said["color"], said["version"]) != expected:
+            answer.fail(Failure.STATUS, f"message {number} was answered with {text[:100]}")
+        gevent.sleep(PAUSE)

@@ -1,0 +1,91 @@
+"""Before it judges anybody, the witness proves on itself that it sends each request once.
+
+A local server reads a request and closes the connection without an answer. A client that repeats
+anything would be seen delivering twice for one call, or calling a failure a success.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import gevent
+from gevent.server import StreamServer
+
+from cyan.proof.requestlog import Connection, Failure
+from loadtests.client import Call, Session
+
+if TYPE_CHECKING:
+    from gevent.socket import socket as Socket  # noqa: N812 - it is the class
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Closing:
+    """A server that answers the first `answers` requests of a connection, then reads and closes."""
+
+    def __init__(self, answers: int) -> None:
+        self.deliveries = 0
+        self._answers = answers
+        self._server = StreamServer(("127.0.0.1", 0), self._serve)
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def _serve(self, connection: Socket, _address: object) -> None:
+        for number in range(self._answers + 1):
+            if not self._read(connection):
+                return
+            self.deliveries += 1
+            if number < self._answers:
+                connection.sendall(ANSWER)
+        connection.close()
+
+    def _read(self, connection: Socket) -> bool:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            part = connection.recv(65_536)
+            if not part:
+                return False
+            data += part
+        return True
+
+
+def faults() -> list[str]:
+    """What the witness got wrong about itself; empty where it may be believed."""
+    cases = [
+        (method, answers, connection)
+        for method in ("GET", "POST")
+        for answers, connection in ((0, Connection.NEW), (1, Connection.REUSED))
+    ]
+    return [fault for case in cases for fault in _case(*case)]
+
+
+def _case(method: str, answers: int, connection: Connection) -> list[str]:
+    name = f"{method} on a {connection} connection"
+    with Closing(answers) as server:
+        session = Session(server.url, 0)
+        call = Call("selftest", method, "/", body=b"{}" if method == "POST" else b"")
+        for number in range(answers):
+            first = session.call(call, f"{number:016x}")
+            if first.failure is not Failure.NONE:
+                return [f"{name}: the first call failed: {first.error}"]
+        answer = session.call(call, "f" * 16)
+        gevent.sleep(0.05)  # a repeated request would arrive within this
+        session.close()
+    found = []
+    if server.deliveries != answers + 1:
+        found.append(f"{name}: {answers + 1} calls were delivered {server.deliveries} times")
+    if answer.failure is not Failure.RESET:
+        found.append(f"{name}: a closed connection was reported as {answer.failure or 'success'}")
+    if answer.connection is not connection:
+        found.append(f"{name}: the connection was reported as {answer.connection}")
+    return found

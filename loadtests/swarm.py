@@ -1,0 +1,225 @@
+"""The swarm: one greenlet keeps the open schedule, and one more carries each request out."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import gevent
+
+from cyan.proof.requestlog import Failure, SignOff
+from loadtests import journeys
+from loadtests.client import Answer, Call, Session
+from loadtests.log import Log, escaped
+from loadtests.schedule import SECOND, Due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+GENEROUS = 10  # sessions may be this many times what was asked for; then arrivals are abandoned
+FINISH = 40.0  # seconds that requests in flight may take to end
+FLUSH = 0.25  # seconds between two writes of the log
+ALONE = ("fresh", "events", "socket")  # journeys that open a connection of their own
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the swarm was asked to do."""
+
+    url: str
+    folder: Path
+    sessions: int
+    path: str = "/"
+    fresh_connections: bool = False
+    worker: int = 0
+
+
+@dataclass
+class Counts:
+    """What was counted beside the rows."""
+
+    scheduled: int = 0
+    sent: int = 0
+    abandoned: int = 0
+    answered: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    lags: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
+
+    @property
+    def lag_p99_ms(self) -> float:
+        """How late the latest thousand requests were sent, at the 99th percentile."""
+        ordered = sorted(self.lags)
+        return ordered[int(len(ordered) * 0.99)] / 1e6 if ordered else 0.0
+
+
+class Swarm:
+    """Sessions, and the requests that they make. `tell` hears of each: (call, answer, due)."""
+
+    def __init__(self, orders: Orders, log: Log, tell: Callable[[Call, Answer, Due], None]) -> None:
+        self.counts = Counts()
+        self.broken: list[str] = []
+        self.stopping = False
+        self._orders = orders
+        self._log = log
+        self._tell = tell
+        self._made = 0
+        self._replaced = 0
+        self._id = secrets.randbits(23) << 40 | orders.worker << 32
+        self._free: dict[str, deque[Session]] = {"any": deque(), "me": deque()}
+        self._free["any"].extend(self._session() for _ in range(orders.sessions))
+
+    def run(self, arrivals: Iterable[Due]) -> None:
+        """Keep the schedule until told to stop, then let what is in flight end."""
+        for due in arrivals:
+            wait = (due.at - time.monotonic_ns()) / SECOND
+            if wait > 0:
+                gevent.sleep(wait)
+            if self.stopping:
+                break
+            self.counts.scheduled += 1
+            gevent.spawn(self._arrival, due)
+        deadline = time.monotonic() + FINISH
+        while self.counts.in_flight and time.monotonic() < deadline:
+            gevent.sleep(0.02)
+
+    def keep_writing(self) -> None:
+        """Flush the log and tell the progress, for ever."""
+        told = 0.0
+        while True:
+            gevent.sleep(FLUSH)
+            self._log.flush()
+            if time.monotonic() - told >= 1:
+                told = time.monotonic()
+                self._progress()
+
+    def sign_off(self) -> None:
+        """Write the sign-off, unless the witness broke or lost something."""
+        self._progress()
+        count = self.counts
+        if self.broken or count.in_flight:
+            self._log.flush()
+            return
+        self._log.sign_off(
+            SignOff(
+                worker=self._orders.worker,
+                scheduled=count.scheduled,
+                sent=count.sent,
+                abandoned=count.abandoned,
+                answered=count.answered,
+                failed=count.failed,
+                replaced_idle=self._replaced,
+            )
+        )
+
+    def _arrival(self, due: Due) -> None:
+        self.counts.in_flight += 1
+        try:
+            self._one(due)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must be loud, not lost
+            self.broken.append(repr(error))
+        finally:
+            self.counts.in_flight -= 1
+
+    def _one(self, due: Due) -> None:
+        alone = due.journey in ALONE or self._orders.fresh_connections
+        kind = "me" if due.journey == "me" else "any"
+        session = self._taken(kind, alone=alone)
+        if session is None:
+            self.counts.abandoned += 1
+            return
+        call = journeys.call_of(due.journey, session, self._orders.path)
+        replaced = session.replaced
+        try:
+            self._sent(due, call, session)
+        finally:
+            self._replaced += session.replaced - replaced
+            if alone:
+                session.close()
+                self._made -= 1
+            else:
+                self._free[kind].append(session)
+
+    def _sent(self, due: Due, call: Call, session: Session) -> None:
+        self._id += 1
+        number, sent = self._id, time.monotonic_ns()
+        self._log.intent(
+            (
+                number,
+                session.user,
+                call.journey,
+                call.method,
+                call.path,
+                due.at,
+                sent,
+                time.time_ns(),
+            )
+        )
+        self.counts.sent += 1
+        self.counts.lags.append(sent - due.at)
+        try:
+            answer = journeys.perform(call, session, f"{number:016x}", self._orders.url)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.broken.append(f"{call.journey}: {error!r}")
+            answer = Answer(end_ns=time.monotonic_ns(), failure=Failure.STATUS)
+            answer.error = f"the witness itself failed: {error!r}"
+        self._result(number, answer)
+        self._tell(call, answer, due)
+
+    def _result(self, number: int, answer: Answer) -> None:
+        good = answer.failure is Failure.NONE
+        self.counts.answered += good
+        self.counts.failed += not good
+        self._log.result(
+            (
+                number,
+                answer.first_ns,
+                answer.end_ns,
+                answer.status,
+                answer.expected,
+                answer.received,
+                answer.digest,
+                answer.connection,
+                answer.age_ns,
+                answer.color,
+                answer.version,
+                answer.failure,
+                escaped(answer.error),
+            )
+        )
+
+    def _taken(self, kind: str, *, alone: bool) -> Session | None:
+        if not alone and self._free[kind]:
+            return self._free[kind].popleft()
+        if self._made >= self._orders.sessions * GENEROUS:
+            return None
+        return self._session()
+
+    def _session(self) -> Session:
+        self._made += 1
+        return Session(self._orders.url, self._made)
+
+    def _progress(self) -> None:
+        count = self.counts
+        figures = {
+            "sent": count.sent,
+            "answered": count.answered,
+            "failed": count.failed,
+            "in_flight": count.in_flight,
+            "lag_p99_ms": round(count.lag_p99_ms, 2),
+        }
+        _replace(self._orders.folder / "progress.json", figures)
+        if count.answered and not (self._orders.folder / "ready.json").exists():
+            _replace(self._orders.folder / "ready.json", {"at": time.time()})
+
+
+def _replace(path: Path, content: dict[str, float]) -> None:
+    """Write a small file in one rename, so that its reader never sees half of it."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    new.replace(path)

@@ -1,0 +1,176 @@
+"""What the lab's tests drive: the real command line, and a client that never retries."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+COMMAND = (sys.executable, "-m", "cyan")
+PATIENCE = 120.0
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """Wait for a condition; fail with `what` where it does not come."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Client:
+    """Requests on kept-alive connections, 30 % of them POST, each sent once."""
+
+    port: int
+    errors: list[str] = field(default_factory=list)
+    answers: list[tuple[float, str, str]] = field(default_factory=list)  # start, color, version
+
+    def run(self, stop: threading.Event) -> None:
+        """One user: request after request until told to stop."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        number = 0
+        while not stop.is_set():
+            number += 1
+            started = time.time()
+            try:
+                self.answers.append((started, *self._one(connection, number)))
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(f"{started}: {error!r}")
+                connection.close()
+            time.sleep(0.005)
+        connection.close()
+
+    def _one(self, connection: http.client.HTTPConnection, number: int) -> tuple[str, str]:
+        if number % 10 < 3:
+            body = json.dumps({"item": "test", "quantity": number})
+            connection.request("POST", "/orders", body)
+            wanted = 201
+        else:
+            connection.request("GET", "/items")
+            wanted = 200
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != wanted:
+            message = f"status {answer.status}"
+            raise http.client.HTTPException(message)
+        return answer.headers["X-Color"], answer.headers["X-Version"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The lab of the tests."""
+
+    folder: Path
+    port: int
+
+    def cyan(
+        self, *words: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as an operator would; with `check`, it must succeed."""
+        done = subprocess.run(
+            [*COMMAND, *words],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
+        return done
+
+    @contextmanager
+    def begun(
+        self, *words: str, reaching: str, **environment: str
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A command that has come to step `reaching`; it is killed where the test leaves it."""
+        lines = len(self.journal())
+        process = subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            until(lambda: self.reached(reaching, lines), f"{words} comes to {reaching}")
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+
+    @contextmanager
+    def load(self, users: int = 6) -> Iterator[Client]:
+        """Independent clients at work; their connections outlive every switch."""
+        client, stop = Client(self.port), threading.Event()
+        threads = [threading.Thread(target=client.run, args=(stop,)) for _ in range(users)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield client
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def live(self, version: str) -> None:
+        """Make `version` live, unless it is, and remove the standby."""
+        if self.answering()[1] != version:
+            self.cyan("deploy", "--version", version, INVOKE_CYAN_BAKE_SECONDS="0")
+        self.cyan("cleanup")
+
+    def answering(self) -> tuple[str, str]:
+        """Color and version that the site answers with; empty where it does not."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/ready")
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.headers.get("X-Color", ""), answer.headers.get("X-Version", "")
+
+    def markers(self) -> set[str]:
+        """The markers that exist."""
+        return {path.name for path in (self.folder / ".lab/host/traffic").iterdir()}
+
+    def journal(self) -> list[dict[str, Any]]:
+        """The journal's entries."""
+        path = self.folder / ".lab/host/journal.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines() if line]
+
+    def reached(self, step: str, begun: int) -> bool:
+        """Whether a run that began after the journal's first `begun` lines came to a step."""
+        return any((e["step"], e["event"]) == (step, "step") for e in self.journal()[begun:])
+
+    def containers(self, color: str) -> dict[str, str]:
+        """Container id and start time by name, of one color."""
+        words = ["docker", "ps", "-aq", "--no-trunc", "--filter", "label=cyan.app=cyan-test"]
+        ids = _docker(*words, "--filter", f"label=cyan.color={color}").split()
+        if not ids:
+            return {}
+        form = "{{.Name}} {{.Id}} {{.State.StartedAt}}"
+        lines = _docker("docker", "inspect", "--format", form, *ids).splitlines()
+        return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
+
+    def sql(self, query: str) -> str:
+        """What the database answers, unaligned."""
+        psql = ("psql", "-h", "/tmp", "-U", "demo", "-d", "demo", "-At", "-c", query)
+        return _docker("docker", "exec", "cyan-test-database-1", *psql).strip()
+
+
+def _docker(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout

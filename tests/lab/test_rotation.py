@@ -1,0 +1,171 @@
+"""Deploys and rollbacks in the real lab, watched by an independent client that never retries."""
+
+from __future__ import annotations
+
+import signal
+
+import httpx
+import pytest
+
+from tests.lab.harness import Client, Lab, until
+
+pytestmark = pytest.mark.lab
+
+
+def nothing_was_dropped(client: Client) -> None:
+    assert client.errors == []
+    assert len(client.answers) > 100
+
+
+def test_deploy_deploy_and_rollback_drop_nothing_and_answer_as_the_new_release(lab: Lab) -> None:
+    lab.live("v1")
+    with lab.load() as client:
+        for version in ("v2", "v3"):
+            lab.cyan("deploy", "--version", version)
+            assert lab.answering()[1] == version
+        lab.cyan("rollback")
+        assert lab.answering()[1] == "v2"
+    nothing_was_dropped(client)
+    assert {version for _, _, version in client.answers} == {"v1", "v2", "v3"}
+
+
+def test_no_request_started_after_the_rename_is_answered_by_the_old_color(lab: Lab) -> None:
+    lab.live("v1")
+    with lab.load() as client:
+        lab.cyan("deploy", "--version", "v2")
+    switch = next(
+        e for e in reversed(lab.journal()) if (e["step"], e["event"]) == ("switch", "done")
+    )["detail"]
+    after = [a for a in client.answers if a[0] > switch["renamed_at"] + 0.005]
+    assert after
+    assert {color for _, color, _ in after} == {switch["to"]}
+
+
+def test_a_rollback_after_cleanup_deploys_the_previous_release_again(lab: Lab) -> None:
+    lab.live("v1")
+    lab.cyan("deploy", "--version", "v2")
+    lab.cyan("cleanup")
+    with lab.load() as client:
+        lab.cyan("rollback")
+    assert lab.answering()[1] == "v1"
+    nothing_was_dropped(client)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("never-healthy", "did not become healthy"),
+        ("bad-smoke", "fails smoke: GET /items: answered 500"),
+        ("crash-after=0.1", "platform"),
+    ],
+)
+def test_a_release_that_fails_before_the_switch_leaves_the_live_color_untouched(
+    lab: Lab, fault: str, said: str
+) -> None:
+    lab.live("v1")
+    color = lab.answering()[0]
+    before = lab.containers(color)
+    with lab.load() as client:
+        done = lab.cyan(
+            *("deploy", "--version", "v2", "--env", f"FAULT={fault}"),
+            check=False,
+            HEALTH_CHECK_TIMEOUT="5",
+        )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert f"serving: {color} v1, untouched" in " ".join(done.stderr.split())
+    assert lab.containers(color) == before
+    assert lab.containers({"blue": "green", "green": "blue"}[color]) == {}
+    nothing_was_dropped(client)
+
+
+def test_a_release_that_dies_while_it_bakes_is_switched_away_from(lab: Lab) -> None:
+    lab.live("v1")
+    color = lab.answering()[0]
+    done = lab.cyan(
+        *("deploy", "--version", "v2", "--env", "FAULT=crash-after=7"),
+        check=False,
+        INVOKE_CYAN_BAKE_SECONDS="30",
+    )
+    assert done.returncode == 1
+    assert "went bad after the switch" in done.stderr
+    assert lab.answering() == (color, "v1")
+    assert lab.markers() == {color}
+
+
+def test_a_version_that_is_nowhere_fails_before_anything_is_started(lab: Lab) -> None:
+    lab.live("v1")
+    done = lab.cyan("deploy", "--version", "v404", check=False)
+    assert done.returncode == 1
+    assert "cyan-demo/site:v404 is not on the host" in done.stderr
+    assert lab.answering()[1] == "v1"
+
+
+def test_a_second_deploy_is_told_who_holds_the_lock_and_touches_nothing(lab: Lab) -> None:
+    lab.live("v1")
+    words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=8")
+    with lab.begun(*words, reaching="healthy") as first:
+        second = lab.cyan("deploy", "--version", "v3", check=False)
+        assert second.returncode == 1
+        assert "locked by" in second.stderr
+        assert "deploy v2" in second.stderr
+        assert first.wait(60) == 0
+    assert lab.answering()[1] == "v2"
+
+
+@pytest.mark.parametrize("step", ["start", "healthy", "switch", "drain", "bake"])
+def test_a_deployer_that_is_killed_drops_nothing_and_the_next_deploy_converges(
+    lab: Lab, step: str
+) -> None:
+    lab.live("v1")
+    with lab.load() as client:
+        with lab.begun("deploy", "--version", "v2", reaching=step) as process:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        assert "was killed" in lab.cyan("status").stdout
+        lab.cyan("deploy", "--version", "v3")
+    assert lab.answering()[1] == "v3"
+    assert len(lab.markers()) == 1
+    assert "drift" not in lab.cyan("status").stdout
+    nothing_was_dropped(client)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_deploy_undoes_what_it_began(lab: Lab, how: signal.Signals) -> None:
+    lab.live("v1")
+    color = lab.answering()[0]
+    words = ("deploy", "--version", "v2", "--env", "FAULT=never-healthy")
+    with lab.begun(*words, reaching="healthy") as process:
+        process.send_signal(how)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "it was interrupted" in output
+    assert lab.answering() == (color, "v1")
+    assert lab.containers({"blue": "green", "green": "blue"}[color]) == {}
+
+
+def test_the_crawler_loses_no_job_and_does_none_twice_across_a_rotation(lab: Lab) -> None:
+    lab.live("v1")
+    with lab.load():
+        lab.cyan("deploy", "--version", "v2")
+        lab.cyan("rollback")
+    done = "select count(*) from jobs where state <> 'done'"
+    until(lambda: lab.sql(done) == "0", "the crawler does every job")
+    assert (
+        lab.sql(
+            "select count(*) from (select job_id from job_runs group by 1 having count(*) > 1) t"
+        )
+        == "0"
+    )
+    assert lab.sql("select count(*) from jobs") == lab.sql("select count(*) from job_runs")
+
+
+def test_a_session_made_on_one_color_holds_on_the_other(lab: Lab) -> None:
+    lab.live("v1")
+    with httpx.Client(base_url=f"http://127.0.0.1:{lab.port}") as user:
+        user.post("/login", json={"name": "ann"})
+        first = user.get("/me")
+        lab.cyan("deploy", "--version", "v2")
+        second = user.get("/me")
+    assert first.headers["X-Color"] != second.headers["X-Color"]
+    assert second.json() == {"name": "ann"}

@@ -1,0 +1,137 @@
+"""From raw files to frames: what was written is what is judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from cyan.errors import ProofError
+from cyan.proof import checks, evidence, history
+from cyan.proof.findings import Verdict
+from cyan.proof.reconcile import read_case
+from cyan.proof.witnesses import parse_hex, read_witnesses
+from tests.proof import synthetic
+from tests.proof.synthetic import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(clean: Run, tmp_path: Path) -> Path:
+    synthetic.write(clean, tmp_path)
+    return tmp_path
+
+
+def test_a_run_read_from_its_files_is_the_run_that_was_written(clean: Run, folder: Path) -> None:
+    read, made = read_case(folder).requests, clean.case().requests
+    for name in made.columns:
+        left, right = read[name].to_numpy(), made[name].to_numpy()
+        if name in {"error", "failure"}:
+            left, right = left.astype(str), right.astype(str)
+        assert (left == right).all(), name
+
+
+def test_a_clean_run_read_from_its_files_passes(folder: Path) -> None:
+    findings = checks.run_all(read_case(folder))
+    assert [f for f in findings if f.verdict is not Verdict.PASS] == []
+
+
+def test_texts_are_categories_and_ids_are_numbers(folder: Path) -> None:
+    types = read_case(folder).requests.dtypes
+    assert types["id"] == np.uint64
+    for name in ("journey", "method", "path", "color", "version", "failure", "connection"):
+        assert isinstance(types[name], pd.CategoricalDtype), name
+
+
+def test_the_frame_survives_its_parquet_file(folder: Path) -> None:
+    frame = read_case(folder).requests
+    evidence.write_requests(frame, folder / "requests.parquet")
+    pd.testing.assert_frame_equal(frame, evidence.read_requests(folder / "requests.parquet"))
+
+
+def test_two_workers_are_one_log(clean: Run, tmp_path: Path) -> None:
+    second = np.arange(len(clean.requests)) % 2
+    frame = clean.requests.assign(worker=second.astype(np.int16))
+    run = Run(frame, clean.history, synthetic.counted(frame), clean.witnesses)
+    synthetic.write(run, tmp_path)
+    log = evidence.read_client(tmp_path / "client")
+    assert log.workers == (0, 1)
+    assert len(log.requests) == len(frame)
+    assert {signoff.worker for signoff in log.signoffs} == {0, 1}
+
+
+def test_a_torn_last_line_is_counted_and_its_request_has_no_result(folder: Path) -> None:
+    results = folder / "client" / "results-0.tsv"
+    text = results.read_text()
+    results.write_text(text[: text.rstrip().rfind("\t") - 40])
+    log = evidence.read_client(folder / "client")
+    assert log.torn == 1
+    assert int((~log.requests["answered"]).sum()) == 1
+
+
+def test_results_without_intents_and_ids_written_twice_are_counted(folder: Path) -> None:
+    intents = folder / "client" / "intents-0.tsv"
+    lines = intents.read_text().splitlines(keepends=True)
+    intents.write_text("".join([*lines[3:], lines[10]]))
+    log = evidence.read_client(folder / "client")
+    assert (log.orphans, log.duplicates) == (3, 1)
+
+
+def test_an_empty_results_file_leaves_only_intents(folder: Path) -> None:
+    (folder / "client" / "results-0.tsv").write_text("")
+    assert not evidence.read_client(folder / "client").requests["answered"].any()
+
+
+def test_no_log_at_all_cannot_be_judged(tmp_path: Path) -> None:
+    with pytest.raises(ProofError, match="the swarm left no log"):
+        evidence.read_client(tmp_path)
+
+
+def test_a_witness_that_left_no_file_is_absent_and_an_empty_one_has_no_rows(folder: Path) -> None:
+    (folder / "proxy.jsonl").write_text("")
+    (folder / "orders.csv").unlink()
+    read = read_witnesses(folder)
+    assert read.proxy is not None
+    assert len(read.proxy) == 0
+    assert read.orders is None
+    findings = checks.run_all(read_case(folder))
+    (missing,) = [f for f in findings if f.check == "logs present"]
+    assert (missing.verdict, missing.count) == (Verdict.UNKNOWN, 2)
+
+
+def test_lines_of_strangers_are_counted(folder: Path) -> None:
+    assert read_witnesses(folder).strangers == 1
+
+
+def test_the_history_survives_its_files(clean: Run, folder: Path) -> None:
+    read = history.load(folder)
+    assert read.performed == clean.history.performed
+    assert [s.target for s in read.switches] == [s.target for s in clean.history.switches]
+    for mine, theirs in zip(read.switches, clean.history.switches, strict=True):
+        assert abs(mine.done_ns - theirs.done_ns) < 1000
+
+
+@given(some.lists(some.integers(0, 2**64 - 1), max_size=50))
+def test_every_id_that_was_sent_is_read_again(numbers: list[int]) -> None:
+    texts = pa.array([f"{number:016x}" for number in numbers], pa.string())
+    ids, valid = parse_hex(texts)
+    assert ids.tolist() == numbers
+    assert valid.all()
+
+
+@given(some.lists(some.one_of(some.none(), some.text(max_size=20)), max_size=30))
+def test_texts_that_are_no_ids_are_refused_and_harm_nothing(texts: list[str | None]) -> None:
+    mixed = [*texts, "00000000000000ff"]
+    ids, valid = parse_hex(pa.array(mixed, pa.string()))
+    assert valid[-1]
+    assert ids[-1] == 255
+    digits = set("0123456789abcdefABCDEF")
+    for text, good in zip(mixed, valid, strict=True):
+        assert good == (text is not None and len(text) == 16 and set(text) <= digits)

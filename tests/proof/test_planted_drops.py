@@ -1,0 +1,309 @@
+"""Every kind of drop is planted singly; exactly its id and kind are found, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cyan.proof import checks
+from cyan.proof.case import STREAMS
+from cyan.proof.findings import Finding, Kind, Verdict
+from cyan.proof.history import SECOND, History
+from tests.proof.synthetic import MS, Run
+
+Plant = Callable[[Run], tuple[Run, int]]
+
+
+def troubles(run: Run) -> list[Finding]:
+    return [f for f in checks.run_all(run.case()) if f.verdict is not Verdict.PASS]
+
+
+def row_of(run: Run, chosen: pd.Series[bool], act: int = 1) -> int:
+    """The first row of `chosen` in the window of an act, well after its switch."""
+    since = run.history.switches[act].done_ns + 200 * MS
+    until = run.history.performed[act].ended_ns
+    sent = run.requests["sent_ns"]
+    return int(np.flatnonzero(chosen & (sent > since) & (sent < until))[0])
+
+
+def reads(run: Run) -> pd.Series[bool]:
+    return run.requests["journey"] == "items"
+
+
+def writes(run: Run) -> pd.Series[bool]:
+    return run.requests["path"] == "/orders"
+
+
+def refused(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    gone = run.planted(row, failure="refused", status=0, color="", version="", first_ns=0)
+    return gone.without(row, "proxy", "application"), row
+
+
+def reset(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, failure="reset", status=0, color="", version="", first_ns=0), row
+
+
+def reset_of_a_write(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
+    return run.planted(row, failure="reset", status=0, color="", version="", first_ns=0), row
+
+
+def timeout(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, failure="timeout", status=0, color="", version=""), row
+
+
+def status(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, failure="status", status=502, color="", version=""), row
+
+
+def server_error_that_the_swarm_took_for_good(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, status=503), row
+
+
+def truncated(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, failure="truncated", received_bytes=7), row
+
+
+def short_body_that_the_swarm_took_for_good(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, received_bytes=7), row
+
+
+def wrong_digest_that_the_swarm_took_for_good(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, digest=0), row
+
+
+def stale(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.planted(row, color="green", version="v2"), row
+
+
+def stale_between_two_others_of_its_connection(run: Run) -> tuple[Run, int]:
+    frame = run.requests
+    last = frame["connection"].eq("reused").groupby(frame["user"], observed=True).shift(-1)
+    row = row_of(run, reads(run) & frame["connection"].eq("reused") & last.eq(other=True))
+    return run.planted(row, color="green", version="v2"), row
+
+
+def backwards(run: Run) -> tuple[Run, int]:
+    """Within the 5 ms in which a stale answer cannot be told, a connection goes back."""
+    switch = run.history.switches[1]
+    at = switch.done_ns
+    row = row_of(run, reads(run))
+    first = row - 1
+    user = run.requests["user"][row]
+    made = run.planted(
+        first, user=user, connection="new", sent_ns=at - 2 * MS, due_ns=at - 2 * MS,
+        first_ns=at - MS, end_ns=at - MS, journey="items", method="GET", path="/items", status=200,
+    )  # fmt: skip
+    made = made.planted(
+        row, connection="reused", sent_ns=at + MS, due_ns=at + MS, end_ns=at + 2 * MS,
+        color="green", version="v2",
+    )  # fmt: skip
+    others = (made.requests["user"] == user) & (abs(made.requests["sent_ns"] - at) < 2 * SECOND)
+    for other in np.flatnonzero(others):
+        if other not in (first, row):
+            made = made.planted(int(other), user="59" if user != "59" else "58", connection="new")
+    return made, row
+
+
+def session_lost(run: Run) -> tuple[Run, int]:
+    row = row_of(run, run.requests["journey"] == "me")
+    return run.planted(row, failure="status", status=401), row
+
+
+def mixed_colors(run: Run) -> tuple[Run, int]:
+    row = row_of(run, run.requests["journey"] == "ask")
+    return run.planted(row, failure="status", status=500), row
+
+
+def cut_by_a_drain(run: Run) -> tuple[Run, int]:
+    return _cut(run, reads(run))
+
+
+def _cut(run: Run, chosen: pd.Series[bool]) -> tuple[Run, int]:
+    row = int(np.flatnonzero(chosen)[0])
+    drained = run.history.drains[1]
+    at = drained.done_ns
+    made = run.planted(
+        row, failure="reset", status=0, sent_ns=at - MS, due_ns=at - MS, end_ns=at + 50 * MS
+    )
+    drains = list(run.history.drains)
+    drains[1] = replace(drained, cut=1)
+    return replace(made, history=replace(run.history, drains=tuple(drains))), row
+
+
+def lost_write(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
+    return run.without(row, "orders"), row
+
+
+def double_write(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
+    return run.doubled(row, "orders"), row
+
+
+def lost_job(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
+    return run.without(row, "jobs"), row
+
+
+def job_that_never_ran(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
+    jobs, runs = run.witnesses.jobs, run.witnesses.job_runs
+    assert jobs is not None
+    assert runs is not None
+    job = jobs["job"][jobs["id"] == run.requests["id"][row]].iloc[0]
+    kept = replace(run.witnesses, job_runs=runs[runs["job"] != job])
+    return replace(run, witnesses=kept), row
+
+
+def double_job(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
+    jobs, runs = run.witnesses.jobs, run.witnesses.job_runs
+    assert jobs is not None
+    assert runs is not None
+    job = jobs["job"][jobs["id"] == run.requests["id"][row]].iloc[0]
+    twice = pd.concat([runs, pd.DataFrame({"job": [job]})])
+    return replace(run, witnesses=replace(run.witnesses, job_runs=twice)), row
+
+
+def executed_twice(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.doubled(row, "application"), row
+
+
+def unseen_by_the_proxy(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.without(row, "proxy"), row
+
+
+def unseen_by_the_application(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.without(row, "application"), row
+
+
+PLANTS: tuple[tuple[Plant, Kind], ...] = (
+    (refused, Kind.REFUSED),
+    (reset, Kind.RESET),
+    (reset_of_a_write, Kind.RESET),
+    (timeout, Kind.TIMEOUT),
+    (status, Kind.STATUS),
+    (server_error_that_the_swarm_took_for_good, Kind.STATUS),
+    (truncated, Kind.TRUNCATED),
+    (short_body_that_the_swarm_took_for_good, Kind.TRUNCATED),
+    (wrong_digest_that_the_swarm_took_for_good, Kind.TRUNCATED),
+    (stale, Kind.STALE),
+    (stale_between_two_others_of_its_connection, Kind.STALE),
+    (backwards, Kind.BACKWARDS),
+    (session_lost, Kind.SESSION_LOST),
+    (mixed_colors, Kind.MIXED),
+    (cut_by_a_drain, Kind.CUT),
+    (lost_write, Kind.LOST_WRITE),
+    (double_write, Kind.DOUBLE_WRITE),
+    (lost_job, Kind.LOST_JOB),
+    (job_that_never_ran, Kind.LOST_JOB),
+    (double_job, Kind.DOUBLE_JOB),
+    (executed_twice, Kind.TWICE),
+    (unseen_by_the_proxy, Kind.UNEXPLAINED),
+    (unseen_by_the_application, Kind.UNEXPLAINED),
+)
+
+
+def test_a_clean_run_has_no_finding_that_is_not_a_pass(clean: Run) -> None:
+    assert troubles(clean) == []
+
+
+@pytest.mark.parametrize(("plant", "kind"), PLANTS, ids=[plant.__name__ for plant, _ in PLANTS])
+def test_a_planted_drop_is_found_by_its_id_and_kind_and_nothing_else_is(
+    clean: Run, plant: Plant, kind: Kind
+) -> None:
+    run, row = plant(clean)
+    found = [(f.kind, f.verdict, f.act, f.count, f.ids) for f in troubles(run)]
+    number = f"{int(run.requests['id'][row]):016x}"
+    assert found == [(kind, Verdict.FAIL, 1, 1, (number,))]
+
+
+def test_every_kind_of_drop_is_planted() -> None:
+    planted = {kind for _, kind in PLANTS}
+    assert planted == set(Kind) - {Kind.NONE, Kind.STREAM_CUT}
+
+
+@pytest.mark.parametrize("journey", STREAMS)
+def test_a_stream_cut_by_a_drain_is_told_on_its_own_line_and_is_no_drop(
+    clean: Run, journey: str
+) -> None:
+    run, _ = _cut(clean, clean.requests["journey"] == journey)
+    findings = checks.run_all(run.case())
+    assert all(finding.verdict is Verdict.PASS for finding in findings)
+    (line,) = [f for f in findings if f.kind is Kind.STREAM_CUT and f.count]
+    assert (line.about, line.count) == ("deploy v3", 1)
+
+
+def test_the_time_to_reconnect_is_counted_to_the_users_next_good_answer(clean: Run) -> None:
+    run, row = _cut(clean, clean.requests["journey"] == "events")
+    user = run.requests["user"][row]
+    back = int(np.flatnonzero(run.requests["journey"] == "events")[-1])
+    ended = int(run.requests["end_ns"][row])
+    mine = (run.requests["journey"] == "events") & (run.requests["user"] == user)
+    for other in np.flatnonzero(mine):
+        if other != row:
+            run = run.planted(int(other), user="59" if user != "59" else "58")
+    at = ended + 700 * MS
+    run = run.planted(back, user=user, sent_ns=at, due_ns=at, first_ns=at + 800 * MS)
+    (line,) = [f for f in checks.run_all(run.case()) if f.kind is Kind.STREAM_CUT and f.count]
+    assert "back after 1.5 s" in line.text
+
+
+def test_a_stream_that_dies_without_a_drain_is_a_drop(clean: Run) -> None:
+    row = row_of(clean, clean.requests["journey"] == "events")
+    (found,) = troubles(clean.planted(row, failure="reset"))
+    assert found.kind is Kind.RESET
+
+
+def test_a_write_that_is_there_without_acknowledgement_is_counted_as_recovered(clean: Run) -> None:
+    run, _ = reset_of_a_write(clean)
+    counts = [f.count for f in checks.run_all(run.case()) if f.check == "recovered write"]
+    assert sum(counts) == 1
+
+
+def test_a_drop_outside_every_act_is_of_the_steady_state(clean: Run) -> None:
+    run = clean.planted(3, failure="reset", status=0)
+    (found,) = troubles(run)
+    assert (found.about, found.act) == ("steady", -1)
+
+
+def test_an_answer_of_the_old_color_within_five_milliseconds_is_not_stale(clean: Run) -> None:
+    switch = clean.history.switches[1]
+    row = row_of(clean, reads(clean))
+    at = switch.done_ns + 4 * MS
+    run = clean.planted(
+        row, sent_ns=at, due_ns=at, end_ns=at + MS, color="green", version="v2", connection="new"
+    )
+    assert troubles(run) == []
+
+
+def test_the_clocks_uncertainty_widens_the_time_in_which_an_answer_is_not_stale(
+    clean: Run,
+) -> None:
+    switch = clean.history.switches[1]
+    row = row_of(clean, reads(clean))
+    at = switch.done_ns + 20 * MS
+    run = clean.planted(
+        row, sent_ns=at, due_ns=at, end_ns=at + MS, color="green", version="v2", connection="new"
+    )
+    clock = replace(clean.history.clock, uncertainty_ns=30 * MS)
+    told: History = replace(clean.history, clock=clock)
+    assert [f.kind for f in troubles(run)] == [Kind.STALE]
+    assert troubles(replace(run, history=told)) == []

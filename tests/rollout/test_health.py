@@ -1,0 +1,77 @@
+"""When a color counts as healthy, waits, or is broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from cyan.names import Color
+from cyan.rollout.health import Answer, Look, State, Streak, judge_answer, judge_containers
+from cyan.rollout.release import Release
+from tests.rollout.worlds import color, container
+
+SERVICES = ("platform", "rag", "crawler")
+TARGET = Release("r2", "v2", Color.GREEN)
+PASSING = Look(State.PASSING)
+WAITING = Look(State.WAITING, "platform is starting")
+
+
+def test_a_color_passes_when_every_service_is_up() -> None:
+    assert judge_containers(color(Color.GREEN, "v2", "r2"), SERVICES) == PASSING
+
+
+def test_a_service_without_a_health_check_passes_by_running() -> None:
+    assert judge_containers(color(Color.GREEN, "v2", "r2", health=""), SERVICES) == PASSING
+
+
+def test_a_missing_service_is_waited_for_by_name() -> None:
+    found = judge_containers((container("rag", Color.GREEN),), SERVICES)
+    assert found.state is State.WAITING
+    assert "platform is not there" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state": "exited", "exit_code": 3}, "rag exited with code 3"),
+        ({"oom_killed": True, "state": "exited"}, "rag was killed for memory"),
+        ({"restarts": 1}, "rag ended and was restarted"),
+    ],
+)
+def test_a_container_that_ended_is_broken_at_once(changes: dict[str, object], reason: str) -> None:
+    found = judge_containers((container("rag", Color.GREEN, **changes),), SERVICES)
+    assert found.state is State.BROKEN
+    assert reason in found.reason
+
+
+def test_the_door_must_answer_as_the_target() -> None:
+    assert judge_answer(Answer(200, "green", "v2"), TARGET) == PASSING
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "reason"),
+    [
+        (Answer(0, error="refused"), State.WAITING, "does not answer: refused"),
+        (Answer(503, "green", "v2"), State.WAITING, "answers 503"),
+        (Answer(200, "green", "v1"), State.BROKEN, "answers as v1, wanted v2"),
+        (Answer(200, "blue", "v2"), State.BROKEN, "answers as blue, wanted green"),
+        (Answer(200), State.BROKEN, "no X-Version at all"),
+    ],
+)
+def test_any_other_answer_of_the_door_does_not_pass(
+    answer: Answer, state: State, reason: str
+) -> None:
+    found = judge_answer(answer, TARGET)
+    assert found.state is state
+    assert reason in found.reason
+
+
+def test_passes_must_be_consecutive() -> None:
+    streak = Streak().after(PASSING).after(WAITING).after(PASSING)
+    assert streak.passes == 1
+
+
+def test_flapping_is_told_from_a_slow_start() -> None:
+    slow = Streak().after(WAITING).after(WAITING)
+    flapping = slow.after(PASSING).after(WAITING).after(PASSING).after(WAITING)
+    assert slow.described == "platform is starting"
+    assert "passed and failed again 2 times" in flapping.described
