@@ -37,7 +37,7 @@ def _invoke_yaml() -> dict[str, object]:
     """The cyan section of invoke.yaml: `fab` itself reads only fabric.yaml."""
     from invoke.config import Config
 
-    config = Config(project_location=str(project_folder()))
+    config = Config(project_location=project_folder())
     config.load_project()
     section: dict[str, object] = config.get("cyan", {})
     return section

@@ -147,7 +147,8 @@ def hammer(
 ) -> None:
     """Run only the swarm, against any URL, and say what its clients saw."""
     from cyan.cli import project_folder
-    from cyan.proof.hammer import Strike, hammer as strike
+    from cyan.proof.hammer import Strike
+    from cyan.proof.hammer import hammer as strike
     from cyan.terminal import console
 
     wanted = settings(c)
@@ -186,7 +187,7 @@ def verify_zero_downtime(
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
     wish = Wish("quick" if quick else "full", rate or None, users or None, seed or None)
-    sys.exit(verify(wanted, machine, project_folder(), wish, console).exit_code)
+    sys.exit(verify(wanted, machine, project_folder(), wish, console).verdict.exit_code)
 
 
 @command(help={"run": RUN})
@@ -201,7 +202,7 @@ def report(c: Context, run: str = "") -> None:  # noqa: ARG001 - Invoke gives ev
     folder = project / "reports" / run if run else newest(project)
     if not folder.is_dir():
         raise UsageError(f"{folder} is no run", todo="see the folders of reports/")
-    sys.exit(write(folder, console).exit_code)
+    sys.exit(write(folder, console).verdict.exit_code)
 
 
 @command(name="up")

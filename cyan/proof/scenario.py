@@ -19,9 +19,9 @@ class Traffic(StrEnum):
 class Act:
     """One thing done to the system, as an operator would do it.
 
-    `arguments` follow `cyan` on the command line (or `program`, for what is not cyan's doing), `version` is what must answer afterwards where
-    the act switches, `prepare` is done before the act's window opens (it must succeed), and
-    `fails` says that the command must exit as a failure.
+    `arguments` follow `cyan` on the command line (or `program`, for what is not cyan's doing),
+    `version` is what must answer afterwards where the act switches, `prepare` is done before the
+    act's window opens (it must succeed), and `fails` says that the command must exit as a failure.
     """
 
     name: str

@@ -38,7 +38,7 @@ class _Adapter(SSHHTTPAdapter):
     def _create_paramiko_client(self, base_url: str) -> None:  # noqa: ARG002
         self.ssh_client = _Connected(self._host)  # type: ignore[assignment]
 
-    def get_connection(  # type: ignore[override]  # the SDK itself returns a pool
+    def get_connection(
         self,
         url: str | bytes,  # noqa: ARG002
         proxies: object = None,  # noqa: ARG002

@@ -1,0 +1,130 @@
+"""The swarm as its own process: its schedule is kept, its rows balance, and a loss is visible."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure
+from tests.lab.harness import until
+from tests.loadtests.servers import closes_after, serving, stalls_once
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).parent.parent.parent
+NEVER = 10**9
+SECOND = 1_000_000_000
+
+
+def words(url: str, folder: Path) -> list[str]:
+    """A swarm that loads one path at 100 requests a second, for at most half a minute."""
+    program = [sys.executable, "-m", "locust", "-f", str(PROJECT / "loadtests/locustfile.py")]
+    program += ["--headless", "--only-summary", "--host", url, "--log-dir", str(folder)]
+    return [*program, "--rate", "100", "--sessions", "10", "--run-limit", "30", "--journeys", "get"]
+
+
+def every_tenth(connection: socket.socket, number: int) -> bool:
+    """Answer, but read every tenth request and close."""
+    return closes_after(number if number % 10 == 9 else NEVER)(connection, number)
+
+
+@contextmanager
+def swarm(url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running swarm; it is killed where the test leaves it running."""
+    with (folder.parent / "swarm.log").open("wb") as log:
+        process = subprocess.Popen(words(url, folder), stdout=log, stderr=log, cwd=PROJECT)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def rows(folder: Path, kind: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    lines = (folder / f"{kind}-0.tsv").read_text().splitlines()
+    return [dict(zip(columns, line.split("\t"), strict=True)) for line in lines]
+
+
+def sent(folder: Path) -> int:
+    path = folder / "progress.json"
+    return int(json.loads(path.read_text())["sent"]) if path.exists() else 0
+
+
+def test_every_request_has_an_intent_and_a_result_and_the_swarm_signs_off(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    with serving(closes_after(NEVER)) as server, swarm(server.url, folder) as process:
+        until(lambda: sent(folder) > 100, "a hundred requests are sent")
+        (folder / "stop").touch()
+        assert process.wait(20) == 0
+    signed = json.loads((folder / "signoff-0.json").read_text())
+    intents = rows(folder, "intents", INTENT_COLUMNS)
+    results = rows(folder, "results", RESULT_COLUMNS)
+    assert signed["scheduled"] == signed["sent"] == signed["answered"] == len(intents)
+    assert {row["id"] for row in intents} == {row["id"] for row in results}
+    assert len(server.delivered) == len(intents)
+
+
+def test_requests_in_flight_at_the_stop_are_finished_and_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    with serving(stalls_once(50, 2)) as server, swarm(server.url, folder) as process:
+        until(lambda: len(server.delivered) > 60, "the server stalls")
+        (folder / "stop").touch()
+        assert process.wait(20) == 0
+    signed = json.loads((folder / "signoff-0.json").read_text())
+    assert signed["sent"] == signed["answered"] == len(server.delivered)
+
+
+def test_a_stall_shows_in_every_request_that_was_due_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    with serving(stalls_once(100, 2)) as server, swarm(server.url, folder) as process:
+        until(lambda: sent(folder) > 400, "the stall is over")
+        (folder / "stop").touch()
+        process.wait(20)
+    due = {row["id"]: int(row["due_ns"]) for row in rows(folder, "intents", INTENT_COLUMNS)}
+    waits = [int(row["end_ns"]) - due[row["id"]] for row in rows(folder, "results", RESULT_COLUMNS)]
+    # 100 a second for 2 s: a closed loop of ten users would show ten slow answers
+    assert sum(wait > SECOND // 10 for wait in waits) > 100
+
+
+def test_connections_that_are_closed_on_requests_are_each_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    with serving(every_tenth) as server, swarm(server.url, folder) as process:
+        until(lambda: sent(folder) > 200, "two hundred requests are sent")
+        (folder / "stop").touch()
+        process.wait(20)
+    results = rows(folder, "results", RESULT_COLUMNS)
+    failed = [row for row in results if row["failure"] == Failure.RESET]
+    assert len(results) == len(server.delivered)
+    assert len(failed) == len([n for n in range(len(server.delivered)) if n % 10 == 9])
+
+
+def test_a_killed_swarm_leaves_intents_without_results_and_no_sign_off(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    with serving(stalls_once(100, 20)) as server, swarm(server.url, folder) as process:
+        until(lambda: sent(folder) > 150, "requests hang in the stall")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    intents = rows(folder, "intents", INTENT_COLUMNS)
+    results = rows(folder, "results", RESULT_COLUMNS)
+    assert len(intents) > len(results)
+    assert not (folder / "signoff-0.json").exists()
+
+
+def test_a_swarm_whose_parent_died_ends_by_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    with serving(closes_after(NEVER)) as server:
+        parent = (
+            f"import subprocess, time, pathlib; subprocess.Popen({words(server.url, folder)!r})\n"
+            f"while not pathlib.Path({str(folder / 'ready.json')!r}).exists(): time.sleep(0.1)"
+        )
+        subprocess.run([sys.executable, "-c", parent], check=True, cwd=PROJECT, timeout=30)
+        until((folder / "signoff-0.json").exists, "the orphan signs off")
