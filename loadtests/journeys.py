@@ -185,6 +185,8 @@ def _talk(opened: websocket.WebSocket, answer: Answer) -> None:
     for number in range(1, round(STREAM / PAUSE) + 1):
         opened.send(f"message {number}")
         text = str(opened.recv())
+        if not text:  # the server closed in order, but in the middle of our talk
+            raise websocket.WebSocketConnectionClosedException(f"closed before message {number}")
         answer.received += len(text)
         said = json.loads(text)
         expected = (f"message {number}", number, answer.color, answer.version)

@@ -55,10 +55,21 @@ class Log:
         self._result_rows.append("\t".join(map(str, row)))
 
     def flush(self) -> None:
-        """Write what is kept. Intents first, so that no result stands without its intent."""
-        intents, self._intent_rows = self._intent_rows, []
-        results, self._result_rows = self._result_rows, []
-        for rows, file in ((intents, self._intents), (results, self._results)):
+        """Write what is kept."""
+        self.write(self.take())
+
+    def take(self) -> tuple[list[str], list[str]]:
+        """The rows that are kept, intents and results, to be given to `write`."""
+        taken = self._intent_rows, self._result_rows
+        self._intent_rows, self._result_rows = [], []
+        return taken
+
+    def write(self, taken: tuple[list[str], list[str]]) -> None:
+        """Write rows, intents first, so that no result stands without its intent.
+
+        Another thread may do it: a disk that is busy must not hold up the schedule.
+        """
+        for rows, file in zip(taken, (self._intents, self._results), strict=True):
             if rows:
                 file.write("\n".join(rows) + "\n")
                 file.flush()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-GENEROUS = 10  # sessions may be this many times what was asked for; then arrivals are abandoned
+GENEROUS = 50  # sessions may be this many times what was asked for; then arrivals are abandoned
 FINISH = 40.0  # seconds that requests in flight may take to end
 FLUSH = 0.25  # seconds between two writes of the log
 ALONE = ("fresh", "events", "socket")  # journeys that open a connection of their own
@@ -90,13 +90,13 @@ class Swarm:
 
     def keep_writing(self) -> None:
         """Flush the log and tell the progress, for ever."""
-        told = 0.0
+        threads, told = gevent.get_hub().threadpool, 0.0
         while True:
             gevent.sleep(FLUSH)
-            self._log.flush()
+            threads.apply(self._log.write, (self._log.take(),))
             if time.monotonic() - told >= 1:
                 told = time.monotonic()
-                self._progress()
+                threads.apply(self._progress)
 
     def sign_off(self) -> None:
         """Write the sign-off, unless the witness broke or lost something."""

@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -119,6 +120,12 @@ class Identify:
                 return
             sender = answer.pass_on if _streams(scope) else answer.hold
             await self._app(scope, receive, sender)
+        except Exception:
+            # Starlette has answered 500 by now and raises for the server to log. Were it to reach
+            # uvicorn, that would close the connection, and the proxy's next request on it be lost.
+            if not answer.complete:
+                raise
+            traceback.print_exc()
         finally:
             witness.say("end" if answer.complete else "cut", request, scope["path"], answer.status)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-    os.environ.get("DATABASE", ""), min_size=2, max_size=12, open=False, timeout=5
+    os.environ.get("DATABASE", ""), min_size=2, max_size=12, open=False, timeout=20
 )
 rag = httpx.AsyncClient(base_url="http://rag:8000", timeout=5)
 ITEMS = [{"id": number, "name": f"item {number}", "price": number * 7 % 90} for number in range(40)]
@@ -182,11 +182,12 @@ async def healthz(_request: Request) -> Response:
 async def ready(_request: Request) -> Response:
     """The database and rag are reached."""
     try:
-        async with pool.connection(timeout=1) as connection:
-            await connection.execute("SELECT 1")
-        answer = await rag.get("/ready", timeout=1)
+        async with asyncio.timeout(2):  # less than the health check's own
+            async with pool.connection() as connection:
+                await connection.execute("SELECT 1")
+            answer = await rag.get("/ready")
     except Exception as error:  # noqa: BLE001 - whatever it is, we are not ready
-        return JSONResponse({"ready": False, "why": str(error)}, 503)
+        return JSONResponse({"ready": False, "why": repr(error)}, 503)
     good = healthy() and answer.status_code == 200  # noqa: PLR2004
     return JSONResponse({"ready": good}, 200 if good else 503)
 

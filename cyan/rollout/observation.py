@@ -94,10 +94,10 @@ class Observation:
 def look(host: Host, engine: Engine, settings: Settings) -> Observation:
     """Look at the host once; its parts are read at the same time. Raises HostError."""
     with ThreadPoolExecutor(2) as pool:
-        files = pool.submit(host.run, _files_command(str(settings.directory)))
+        files = pool.submit(_files, host, str(settings.directory))
         containers = engine.containers(settings.app)
         flight = _in_flight(engine, settings, containers)
-        stdout, seen = files.result().stdout, time.monotonic()
+        stdout, seen = files.result()
     markers, written, owner, now = stdout.split(f"{SEPARATOR}\n")
     return Observation(
         markers=frozenset(markers.split()),
@@ -108,6 +108,11 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         now=float(now),
         seen=seen,
     )
+
+
+def _files(host: Host, directory: str) -> tuple[str, float]:
+    """What the files say, and when on our monotonic clock: the host's clock is read last."""
+    return host.run(_files_command(directory)).stdout, time.monotonic()
 
 
 def _files_command(directory: str) -> str:

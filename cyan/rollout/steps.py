@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from cyan.world.engine import Container, Engine
     from cyan.world.host import Host
 
-WARMING = 0.15  # seconds between looks at a color that has not passed yet
+WARMING = 0.2  # seconds between looks at a color that has just been started
+PATIENT = 3.0  # seconds after which the configured interval is often enough
 ANSWERS = 3  # answers of the right color that verify a switch
+BAD = 3  # failing looks in a row that end a bake; one may be a hiccup of a busy host
 SITE_PATIENCE = 5.0  # seconds that the site may take to answer as the new color
 
 
@@ -40,9 +42,7 @@ class Job:
 
     def containers(self, color: Color) -> tuple[Container, ...]:
         """The containers of one color, as they are now."""
-        return tuple(
-            item for item in self.engine.containers(self.settings.app) if item.color is color
-        )
+        return self.engine.containers(self.settings.app, color)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def healthy(job: Job, step: Step) -> Done:
             spent = time.monotonic() - began
             if streak.last.state is State.BROKEN or spent >= job.settings.health.timeout:
                 raise _unhealthy(job, step, streak, spent)
-            time.sleep(job.settings.health.interval if streak.passes else WARMING)
+            often = spent < PATIENT and not streak.passes
+            time.sleep(WARMING if often else job.settings.health.interval)
 
 
 def smoke(job: Job, step: Step) -> Done:
@@ -169,10 +170,12 @@ def drain(job: Job, step: Step) -> Done:
 def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
     deadline = time.monotonic() + job.settings.bake.seconds
+    failed = 0
     with job.host.http(job.settings.doors.of(step.color)) as door:
-        while time.monotonic() < deadline:
+        while failed or time.monotonic() < deadline:
             look = _look(job, step.color, door)
-            if look.state is not State.PASSING:
+            failed = 0 if look.state is State.PASSING else failed + 1
+            if look.state is State.BROKEN or failed >= BAD:
                 raise DeployError(
                     f"{job.plan.target} went bad after the switch: {look.reason}",
                     where=f"{job.host.name}, {step.color}",

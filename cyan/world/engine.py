@@ -52,10 +52,11 @@ class Engine:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def containers(self, app: str) -> tuple[Container, ...]:
-        """The containers of `app`, stopped ones too, by name."""
+    def containers(self, app: str, color: Color | None = None) -> tuple[Container, ...]:
+        """The containers of `app`, or of one color of it, stopped ones too, by name."""
+        labels = [f"cyan.app={app}", *([f"cyan.color={color}"] if color else [])]
         with self._explained("list containers"):
-            listed = self._api.containers(all=True, filters={"label": f"cyan.app={app}"})
+            listed = self._api.containers(all=True, filters={"label": labels})
         found = (self._inspected(item["Id"]) for item in listed)
         return tuple(sorted((item for item in found if item), key=lambda item: item.name))
 

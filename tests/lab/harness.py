@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -174,3 +176,9 @@ class Lab:
 
 def _docker(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def settings_section(folder: Path) -> dict[str, Any]:
+    """The cyan section of a project's invoke.yaml."""
+    section: dict[str, Any] = yaml.safe_load((folder / "invoke.yaml").read_text())["cyan"]
+    return section

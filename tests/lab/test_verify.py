@@ -1,0 +1,77 @@
+"""The main job end to end: it passes on what drops nothing, and fails on what is known to drop."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cyan.proof.findings import Verdict
+from cyan.proof.run import Order, run
+from cyan.proof.scenario import Act, Traffic
+from cyan.proof.surroundings import RealSurroundings
+from cyan.proof.swarm import Load
+from cyan.settings import load
+from tests.lab.harness import settings_section
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cyan.proof.verdict import Judgement
+    from tests.lab.harness import Lab
+
+pytestmark = pytest.mark.lab
+
+RATE = "120"  # a third of the default: other tests' leftovers may still be cooling down
+
+
+class Silent:
+    """A display that shows nothing."""
+
+    def says(self, what: str) -> None: ...
+    def begins(self, number: int) -> None: ...
+    def ended(self, number: int, performed: object) -> None: ...
+    def tick(self, pace: object) -> None: ...
+
+
+def verdict_of(folder: Path) -> dict[str, Any]:
+    newest = max((folder / "reports").glob("*-verify"))
+    verdict: dict[str, Any] = json.loads((newest / "verdict.json").read_text())
+    return verdict
+
+
+def test_the_main_job_sees_switches_a_rollback_and_a_failure_drop_nothing(lab: Lab) -> None:
+    done = lab.cyan("verify-zero-downtime", "--quick", "--rate", RATE, check=False)
+    verdict = verdict_of(lab.folder)
+    assert verdict["drops"] == 0, done.stdout
+    assert done.returncode == 0, done.stdout
+    assert [act["exit_code"] for act in verdict["acts"]] == [0, 0, 0, 1]
+    newest = max((lab.folder / "reports").glob("*-verify"))
+    for name in ("report.html", "requests.parquet", "journal.jsonl", "summary.md", "junit.xml"):
+        assert (newest / name).stat().st_size > 0
+
+
+def test_a_plain_replacement_of_the_live_color_fails_the_verdict_with_its_drops_listed(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    judgement = replaced(lab)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.drops
+    assert any(finding.ids for finding in judgement.findings)
+
+
+def replaced(lab: Lab) -> Judgement:
+    """Load the site while `docker compose up` replaces the live color where it stands."""
+    settings = load(settings_section(lab.folder), {}, lab.folder)
+    color = lab.answering()[0]
+    release = max((lab.folder / ".lab/host/releases").glob("*-v1"))
+    words: tuple[str, ...] = ("compose", "-p", f"cyan-test-{color}", "-f", str(release / "compose.yml"))
+    words += ("--env-file", str(release / ".env"), "up", "-d", "--wait", "--force-recreate")
+    act = Act("plain replacement", words, Traffic.UNTOUCHED, program=("docker",))
+    load_ = Load(f"http://127.0.0.1:{lab.port}", settings.verify.locustfile, rate=float(RATE))
+    with RealSurroundings(settings, settings.hosts[0]) as around:
+        folder = lab.folder / "reports" / "negative-control"
+        order = Order(folder, lab.folder, (act,), load_, steady=5, gap=3)
+        return run(order, around, Silent())

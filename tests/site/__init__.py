@@ -1,0 +1,1 @@
+"""The demo application, as far as it runs without its web framework."""
