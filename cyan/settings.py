@@ -128,7 +128,7 @@ class VerifySettings(Model):
     """How `inv verify-zero-downtime` loads the site."""
 
     sessions: Annotated[int, Field(ge=1)] = 60
-    rate: Annotated[float, Field(gt=0)] = 350
+    rate: Annotated[float, Field(gt=0)] = 300
     steady: Seconds = 15
     gap: Seconds = 5
     seed: int = 1
