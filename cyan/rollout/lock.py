@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 HEARTBEAT = 10  # seconds between two heartbeats
+ANSWER = 30  # seconds for an answer of the holder
 PATIENCE = 60  # seconds without one after which the holder on the host gives up
 
 HOLDER = r"""
@@ -84,6 +85,7 @@ class Lock:
         words = ["bash", "-c", HOLDER, "cyan-lock", self._directory]
         words += [json.dumps(asdict(self._owner)), str(PATIENCE)]
         self._channel = self._host.channel(shlex.join(words))
+        self._channel.settimeout(ANSWER)
         self._answers = self._channel.makefile("r")
         verdict, _, content = str(self._answers.readline()).strip().partition(" ")
         if verdict != "mine":

@@ -94,7 +94,7 @@ def env_file(values: dict[str, str]) -> str:
 
 def parse_env_file(text: str) -> dict[str, str]:
     """The values of a text that `env_file` made."""
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    pairs = (line.partition("=") for line in text.split("\n") if "=" in line)
     return {key: value.removeprefix("'").removesuffix("'") for key, _, value in pairs}
 
 

@@ -67,7 +67,13 @@ def replaced(lab: Lab) -> Judgement:
     settings = load(settings_section(lab.folder), {}, lab.folder)
     color = lab.answering()[0]
     release = max((lab.folder / ".lab/host/releases").glob("*-v1"))
-    words: tuple[str, ...] = ("compose", "-p", f"cyan-test-{color}", "-f", str(release / "compose.yml"))
+    words: tuple[str, ...] = (
+        "compose",
+        "-p",
+        f"cyan-test-{color}",
+        "-f",
+        str(release / "compose.yml"),
+    )
     words += ("--env-file", str(release / ".env"), "up", "-d", "--wait", "--force-recreate")
     act = Act("plain replacement", words, Traffic.UNTOUCHED, program=("docker",))
     load_ = Load(f"http://127.0.0.1:{lab.port}", settings.verify.locustfile, rate=float(RATE))

@@ -48,6 +48,10 @@ def color(which: Color, version: str, release: str, **changes: Any) -> tuple[Con
     )
 
 
+def ended(release: str, at: float) -> Entry:
+    return Entry(at, release, "deploy", Event.END, detail={"ok": True})
+
+
 SHARED = (container("database"), container("proxy"))
 
 
@@ -78,7 +82,7 @@ EMPTY = world(set())
 V1_ON_BLUE = world(
     {"blue"},
     *color(Color.BLUE, "v1", "r1"),
-    journal=(switched(Color.BLUE, "v1", "r1", NOW - 900),),
+    journal=(switched(Color.BLUE, "v1", "r1", NOW - 900), ended("r1", NOW - 890)),
 )
 V2_ON_GREEN = world(
     {"green"},
@@ -87,5 +91,6 @@ V2_ON_GREEN = world(
     journal=(
         switched(Color.BLUE, "v1", "r1", NOW - 900),
         switched(Color.GREEN, "v2", "r2", NOW - 600),
+        ended("r2", NOW - 590),
     ),
 )

@@ -1,0 +1,54 @@
+"""What `inv status` says of a world that is not as it should be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cyan import journal
+from cyan.journal import Entry, Event
+from cyan.names import Color
+from cyan.rollout.drift import drift
+from cyan.rollout.lock import Owner
+from tests.rollout.worlds import EMPTY, NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings
+
+SETTINGS = settings()
+
+
+def test_a_clean_world_has_no_drift() -> None:
+    assert drift(V1_ON_BLUE, SETTINGS) == ()
+    assert drift(V2_ON_GREEN, SETTINGS) == ()
+    assert drift(EMPTY, SETTINGS) == ()
+
+
+def test_two_markers_are_named() -> None:
+    both = replace(V1_ON_BLUE, markers=frozenset({"blue", "green"}))
+    assert any("both markers exist" in line for line in drift(both, SETTINGS))
+
+
+def test_a_live_service_that_died_is_named() -> None:
+    hurt = tuple(
+        replace(item, state="exited") if item.id == "blue-rag" else item
+        for item in V1_ON_BLUE.containers
+    )
+    found = drift(replace(V1_ON_BLUE, containers=hurt), SETTINGS)
+    assert any("live blue lacks a healthy rag" in line for line in found)
+
+
+def test_what_a_failed_deploy_left_in_the_standby_is_named() -> None:
+    left = container("platform", Color.GREEN, state="exited")
+    found = drift(replace(V1_ON_BLUE, containers=(*V1_ON_BLUE.containers, left)), SETTINGS)
+    assert any("standby green holds stopped containers (platform)" in line for line in found)
+
+
+def test_a_run_that_never_ended_is_told_until_another_one_begins() -> None:
+    killed = Entry(NOW, "r9", "deploy", Event.STEP, "healthy", "green", "v9")
+    hurt = replace(V1_ON_BLUE, journal=(*V1_ON_BLUE.journal, killed))
+    assert any("deploy of v9 was killed in healthy" in line for line in drift(hurt, SETTINGS))
+    at_work = replace(hurt, owner=Owner("ann", "laptop", NOW, "deploy v9"))
+    assert not any("was killed" in line for line in drift(at_work, SETTINGS))
+
+
+def test_a_journal_with_a_torn_line_is_read_around_it() -> None:
+    whole = journal.dump(Entry(NOW, "r1", "deploy", Event.END, detail={"ok": True}))
+    read = journal.parse(f'{{"at": 1, "ru\n{whole}\n{whole[:20]}')
+    assert [entry.event for entry in read] == [Event.END]

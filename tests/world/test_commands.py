@@ -1,0 +1,92 @@
+"""Commands are data: what reaches a shell is quoted, what reaches a file is literal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cyan.errors import HostError, UsageError
+from cyan.names import Color, valid_version
+from cyan.world import compose, proxy
+from cyan.world.proxy import InFlight
+
+HOSTILE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
+
+
+@given(HOSTILE, HOSTILE)
+@settings(deadline=None, max_examples=40)
+def test_a_file_arrives_as_it_was_written_whatever_is_in_it(name: str, text: str) -> None:
+    import tempfile  # noqa: PLC0415 - hypothesis wants no function-scoped fixture
+
+    with tempfile.TemporaryDirectory() as folder:
+        safe = "x" + name.replace("/", "_")[:40]
+        path = Path(folder) / safe
+        command = compose.write_files([(str(path), text)])
+        subprocess.run(["sh", "-c", command], check=True)
+        assert path.read_bytes().decode() == text
+
+
+@given(HOSTILE)
+def test_a_hostile_word_stays_one_word(word: str) -> None:
+    command = compose.Project("demo-blue", PurePosixPath("/srv/x")).command("up", word)
+    assert shlex.split(command)[-1] == word
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]*", fullmatch=True), HOSTILE))
+def test_an_env_file_gives_back_the_values_it_was_made_of_or_refuses_them(
+    values: dict[str, str],
+) -> None:
+    try:
+        text = compose.env_file(values)
+    except UsageError:
+        assert any("'" in value or "\n" in value for value in values.values())
+        return
+    assert compose.parse_env_file(text) == values
+
+
+@given(st.text(max_size=20))
+def test_a_version_is_a_tag_that_needs_no_quoting_or_is_refused(text: str) -> None:
+    with suppress(UsageError):
+        assert shlex.quote(valid_version(text)) == text
+        assert not text.startswith(("-", "."))
+
+
+def test_the_switch_is_repeatable_and_prints_the_hosts_time(tmp_path: Path) -> None:
+    traffic = tmp_path / "traffic"
+    traffic.mkdir()
+    (traffic / "blue").touch()
+    command = proxy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
+    for _ in range(2):
+        done = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True)
+        assert float(done.stdout) > 1e9
+        assert [path.name for path in traffic.iterdir()] == ["green"]
+
+
+def test_a_switch_that_finds_no_marker_at_all_fails(tmp_path: Path) -> None:
+    (tmp_path / "traffic").mkdir()
+    command = proxy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
+    assert subprocess.run(["sh", "-c", command], check=False).returncode != 0
+
+
+def test_requests_in_flight_are_summed_by_color() -> None:
+    upstreams = [
+        {"address": "blue:8000", "num_requests": 3, "fails": 0},
+        {"address": "green:8000", "num_requests": 1, "fails": 0},
+        {"address": "other:80", "num_requests": 9, "fails": 0},
+    ]
+    assert proxy.parse(json.dumps(upstreams)) == InFlight(blue=3, green=1)
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "404 page not found", "{}", "[]", '[{"address": "blue:1"}]']
+)
+def test_nonsense_from_the_admin_api_is_an_error_and_never_a_zero(answer: str) -> None:
+    with pytest.raises(HostError):
+        assert proxy.parse(answer) is None
