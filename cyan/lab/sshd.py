@@ -40,6 +40,7 @@ MaxStartups 100
 ClientAliveInterval 15
 ClientAliveCountMax 4
 PrintMotd no
+SetEnv SHLVL=1
 LogLevel INFO
 Subsystem sftp internal-sftp
 """

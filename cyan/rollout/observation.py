@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 JOURNAL_LINES = 2000  # the newest lines that are looked at: some sixty deploys
 SEPARATOR = "--cyan--"
+LATENCY = 0.1  # seconds, about, from the sending of a command to the reading of the host's clock
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,14 @@ class Observation:
 def look(host: Host, engine: Engine, settings: Settings) -> Observation:
     """Look at the host once; its parts are read at the same time. Raises HostError."""
     with ThreadPoolExecutor(2) as pool:
-        files = pool.submit(_files, host, str(settings.directory))
+        reading = pool.submit(_read, host, settings)
         containers = engine.containers(settings.app)
-        flight = _in_flight(engine, settings, containers)
-        stdout, seen = files.result()
-    markers, written, owner, now = stdout.split(f"{SEPARATOR}\n")
+        stdout, seen = reading.result()
+    now, markers, written, owner, upstreams = stdout.split(f"{SEPARATOR}\n")
     return Observation(
         markers=frozenset(markers.split()),
         containers=containers,
-        in_flight=flight,
+        in_flight=_counts(upstreams),
         journal=book.parse(written),
         owner=owner_of(owner),
         now=float(now),
@@ -110,29 +110,34 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
     )
 
 
-def _files(host: Host, directory: str) -> tuple[str, float]:
-    """What the files say, and when on our monotonic clock: the host's clock is read last."""
-    return host.run(_files_command(directory)).stdout, time.monotonic()
+def _read(host: Host, settings: Settings) -> tuple[str, float]:
+    """What the files and the proxy say; and our monotonic clock beside the host's.
+
+    The host's clock is read first, a little after the command was sent.
+    """
+    begun = time.monotonic()
+    stdout = host.run(_command(settings)).stdout
+    return stdout, begun + LATENCY
 
 
-def _files_command(directory: str) -> str:
-    quoted = shlex.quote(directory)
+def _command(settings: Settings) -> str:
+    quoted = shlex.quote(str(settings.directory))
     held = "! flock -n lock true 2>/dev/null && cat lock"
-    return (
-        f"cd {quoted} 2>/dev/null || {{ echo no directory {quoted} >&2; exit 4; }}; ls -1 traffic; "
-        f"echo {SEPARATOR}; tail -n {JOURNAL_LINES} journal.jsonl 2>/dev/null; "
-        f"echo {SEPARATOR}; [ -e lock ] && {{ {held}; }}; echo {SEPARATOR}; date +%s.%N"
+    separate = f"echo {SEPARATOR}"
+    return "; ".join(
+        (
+            f"cd {quoted} 2>/dev/null || {{ echo no directory {quoted} >&2; exit 4; }}",
+            f"date +%s.%N; {separate}",
+            f"ls -1 traffic; {separate}",
+            f"tail -n {JOURNAL_LINES} journal.jsonl 2>/dev/null; {separate}",
+            f"[ -e lock ] && {{ {held}; }}; {separate}",
+            f"{proxy.in_flight_command(settings.app, settings.proxy)} 2>/dev/null || true",
+        )
     )
 
 
-def _in_flight(
-    engine: Engine, settings: Settings, containers: tuple[Container, ...]
-) -> InFlight | None:
-    door = (item for item in containers if item.service == settings.proxy and item.color is None)
-    container = next(door, None)
-    if container is None or container.state != "running":
-        return None
+def _counts(upstreams: str) -> InFlight | None:
     try:
-        return proxy.in_flight(engine, container.id)
+        return proxy.parse(upstreams)
     except HostError:
         return None

@@ -195,7 +195,11 @@ class Host:
                 f"the host cannot be reached ({error})",
                 "is it up, and the address right? the lab is started with: inv lab.up",
             ) from None
-        self.transport.set_keepalive(KEEPALIVE)
+        transport: Transport = self._connection.transport
+        transport.set_keepalive(KEEPALIVE)
+        # small packets back and forth: waiting to fill one costs 40 ms each time
+        if isinstance(transport.sock, socket.socket):  # and not a channel of a gateway
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _unreachable(self, what: str, todo: str) -> HostError:
         return HostError(what, where=self.name, todo=todo)

@@ -11,7 +11,6 @@ from cyan.errors import HostError
 from cyan.names import Color
 
 if TYPE_CHECKING:
-    from cyan.world.engine import Engine
     from cyan.world.host import Host
 
 ADMIN = "http://localhost:2019"
@@ -92,9 +91,11 @@ class Gauge:
         return parse(answer)
 
 
-def in_flight(engine: Engine, proxy: str) -> InFlight:
-    """Ask once, inside container `proxy`, for the counts. Raises HostError."""
-    return parse(engine.exec(proxy, ("sh", "-c", UPSTREAMS)))
+def in_flight_command(app: str, service: str) -> str:
+    """The shell command that asks once for the counts, inside the proxy's container."""
+    labels = (f"com.docker.compose.project={app}", f"com.docker.compose.service={service}")
+    filters = " ".join(f"--filter {shlex.quote(f'label={label}')}" for label in labels)
+    return f"docker exec $(docker ps -q {filters}) sh -c {shlex.quote(UPSTREAMS)}"
 
 
 def parse(answer: str) -> InFlight:
