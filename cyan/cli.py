@@ -6,7 +6,6 @@ import functools
 import os
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -91,6 +90,8 @@ class CyanProgram(Program):
 
 def main() -> None:
     """The console script."""
+    from importlib.metadata import version  # noqa: PLC0415 - slow to import, and not for inv
+
     from cyan.tasks import namespace  # noqa: PLC0415 - tasks import this module
 
     CyanProgram(name="cyan", binary="cyan", namespace=namespace, version=version("cyan")).run()

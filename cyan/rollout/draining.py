@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
     from cyan.world.host import Host
 
-READING = 0.1  # seconds between two readings
+READING = 0.05  # seconds between two readings
 ZEROS = 2  # readings of zero in a row that end a drain
 UNKNOWN = -1
 

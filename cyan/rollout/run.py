@@ -55,8 +55,9 @@ def rotate(
 ) -> Outcome:
     """Deploy or roll back on one host. Raises CyanError; then its `serving` says what serves."""
     began = time.monotonic()
-    with Host(machine) as host, _locked(host, settings, request) as lock:
-        engine = Engine(host)
+    host = Host(machine)
+    engine = Engine(host)
+    with host, _locked(host, settings, request) as lock:
         world = look(host, engine, settings)
         plan = prepare(host, settings, world, request)
         book = Book(lock, plan)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cyan.world.engine import Container, Engine
     from cyan.world.host import Host
 
-WARMING = 0.2  # seconds between looks at a color that has just been started
+WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
 ANSWERS = 3  # answers of the right color that verify a switch
 BAD = 3  # failing looks in a row that end a bake; one may be a hiccup of a busy host

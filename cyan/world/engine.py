@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -46,11 +47,17 @@ class Container:
         return self.state == "running" and self.health in ("", "healthy")
 
 
+def _load_sdk() -> None:
+    import cyan.world.dial  # noqa: F401, PLC0415 - to have it imported
+
+
 class Engine:
     """The engine of `host`. Every call may raise HostError."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        # the SDK takes a tenth of a second to import, and SSH as long to connect: at the same time
+        threading.Thread(target=_load_sdk, daemon=True).start()
 
     def containers(self, app: str, color: Color | None = None) -> tuple[Container, ...]:
         """The containers of `app`, or of one color of it, stopped ones too, by name."""
