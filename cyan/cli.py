@@ -50,6 +50,8 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
             body(*args, **kwargs)
         except CyanError as error:
             _tell(error)
+        except Exception as error:  # noqa: BLE001 - a traceback is for those who ask for it
+            _tell(_our_fault(error))
 
     return run
 
@@ -108,6 +110,15 @@ def _tell(error: CyanError) -> None:
 
     show_error(error)
     sys.exit(error.exit_code)
+
+
+def _our_fault(error: Exception) -> CyanError:
+    if os.environ.get(DEBUG):
+        raise error
+    return CyanError(
+        f"this is a fault of cyan itself: {type(error).__name__}: {error}",
+        todo=f"inv status says how things stand; {DEBUG}=1 shows the traceback, for a report",
+    )
 
 
 def _no_configuration() -> CyanError:

@@ -96,3 +96,18 @@ def test_listing_the_tasks_imports_nothing_heavy() -> None:
     code = f"import cyan.tasks, sys; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("", False), ("1", True)])
+def test_a_fault_of_our_own_shows_its_traceback_only_when_asked(asked: str, shown: bool) -> None:
+    code = "from cyan.cli import told; told(lambda: 1 / 0)()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"CYAN_DEBUG": asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert ("Traceback" in done.stderr) is shown

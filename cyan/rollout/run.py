@@ -61,6 +61,10 @@ def rotate(
         world = look(host, engine, settings)
         plan = prepare(host, settings, world, request)
         book = Book(lock, plan)
+        if lock.taken_over:
+            text = f"took over the lock of {lock.taken_over.described}, which ended in the middle"
+            report.note(text)
+            book.write(Event.NOTE, text=text)
         _execute(Job(host, engine, settings, world, plan), book, report)
         return Outcome(plan, time.monotonic() - began)
 
@@ -140,7 +144,7 @@ def _execute(job: Job, book: Book, report: Reporter) -> None:
             book.write(Event.STEP, step)
             done: Done = ACTIONS[step.kind](job, step)
             book.write(Event.DONE, step, **done.detail)
-        except (CyanError, KeyboardInterrupt, OSError) as error:
+        except (Exception, KeyboardInterrupt) as error:  # whatever it is, it is undone
             report.failed(step, time.monotonic() - began)
             raise _undone(job, book, report, step, error) from error
         report.done(step, time.monotonic() - began, done.says)

@@ -123,7 +123,7 @@ def test_a_deployer_that_is_killed_drops_nothing_and_the_next_deploy_converges(
             process.send_signal(signal.SIGKILL)
             process.wait()
         assert "was killed" in lab.cyan("status").stdout
-        lab.cyan("deploy", "--version", "v3")
+        assert "took over the lock" in lab.cyan("deploy", "--version", "v3").stdout
     assert lab.answering()[1] == "v3"
     assert len(lab.markers()) == 1
     assert "drift" not in lab.cyan("status").stdout
