@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from loadtests.client import Answer, Call
 
+NICE = -10
 WATCH = 0.1  # seconds between two looks at what may end the run
 UNBELIEVABLE = 3  # exit code of a witness that must not be believed
 
@@ -50,9 +51,11 @@ def _come_first() -> None:
     """Ask for the processor before the system that is measured, where the user may.
 
     Clients have machines of their own; on a shared one a late witness would have to call its own
-    verdict unknown. A nice value would not do: containers are scheduled as groups beside ours.
+    verdict unknown. A nice value alone is too little: containers are groups of their own beside us.
     """
-    with suppress(PermissionError, AttributeError):  # not root, or not Linux
+    with suppress(PermissionError):  # not root
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    with suppress(PermissionError, AttributeError):  # nor in a container, or on a Mac
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     gc.freeze()  # what Locust loaded stays: no need to look through it at every collection
 
