@@ -91,5 +91,5 @@ def provision(c: Connection) -> None:
 
     wanted, machine = _settings(c)
     with Host(machine) as host:
-        console.print(install_engine(host, Path(__file__).parent / "setup"))
+        console.print(install_engine(host, wanted, Path(__file__).parent / "setup"))
         console.print(prepare(host, wanted))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import socket
 import threading
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from fabric import Connection
+from invoke.exceptions import ThreadException
 from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy, SSHException
 
 from cyan.errors import HostError
@@ -104,7 +104,7 @@ class Host:
         transport: Transport = self._connection.transport
         return transport
 
-    def run(self, command: str, *, check: bool = True, stdin: str = "") -> Output:
+    def run(self, command: str, *, check: bool = True) -> Output:
         """Run a shell command. Raises HostError if it cannot run or, with `check`, if it fails."""
         _ = self.transport
         try:
@@ -112,9 +112,9 @@ class Host:
                 command,
                 hide=True,
                 warn=True,
-                in_stream=io.StringIO(stdin) if stdin else False,
+                in_stream=False,
             )
-        except (SSHException, OSError, EOFError) as error:
+        except (SSHException, ThreadException, OSError, EOFError) as error:
             raise HostError(
                 f"the SSH connection broke while a command ran ({error or type(error).__name__})",
                 where=f"{self.name}: {_short(command)}",

@@ -58,10 +58,12 @@ def provision(host: Host, settings: Settings) -> str:
     return f"the shared services run ({time.monotonic() - began:.1f} s)"
 
 
-def install_engine(host: Host, setup: Path) -> str:
+def install_engine(host: Host, settings: Settings, setup: Path) -> str:
     """Install Docker Engine and Compose on a bare Debian or Ubuntu host with this project's setup.
 
     What is there already is left alone. Returns the last line that it printed. Raises HostError.
     """
-    output = host.run("bash -s -- --engine-only", stdin=setup.read_text())
+    script = f"{settings.directory}/setup"
+    write = compose.write_files([(script, setup.read_text())])
+    output = host.run(f"{write} && bash {quoted_path(script)} --engine-only")
     return output.stdout.strip().splitlines()[-1]
