@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from invoke import Program, task
 from invoke.exceptions import Exit, ParseError
 
+from cyan import interrupt
 from cyan.errors import CyanError, UsageError
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        signal.signal(signal.SIGTERM, _interrupt)
+        interrupt.install()
         try:
             body(*args, **kwargs)
         except CyanError as error:
             _tell(error)
+        except KeyboardInterrupt:
+            _tell(CyanError("it was interrupted", todo="see where things stand: inv status"))
         except Exception as error:  # noqa: BLE001 - a traceback is for those who ask for it
             _tell(_our_fault(error))
 
@@ -97,10 +99,6 @@ def main() -> None:
     from cyan.tasks import namespace  # noqa: PLC0415 - tasks import this module
 
     CyanProgram(name="cyan", binary="cyan", namespace=namespace, version=version("cyan")).run()
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _tell(error: CyanError) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from cyan import journal
 from cyan.errors import HostError, LockedError
+from cyan.interrupt import held_back
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -118,7 +119,7 @@ class Lock:
         self._say(journal.dump(entry))
 
     def _say(self, line: str) -> None:
-        with self._turn:
+        with held_back(), self._turn:  # an answer left unread would be taken for the next one's
             try:
                 self._channel.sendall(f"{line}\n".encode())
                 answer = str(self._answers.readline()).strip()

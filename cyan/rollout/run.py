@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cyan.errors import CyanError, DeployError, HostError
+from cyan.interrupt import ignored
 from cyan.journal import Entry, Event
 from cyan.rollout import plan as planning
 from cyan.rollout.lock import Lock, Owner
@@ -134,21 +135,23 @@ def _locked(host: Host, settings: Settings, request: Request) -> Lock:
 
 
 def _execute(job: Job, book: Book, report: Reporter) -> None:
-    book.write(
-        Event.BEGIN, plan=[{"kind": step.kind, "color": step.color} for step in job.plan.steps]
-    )
-    for step in job.plan.steps:
-        began = time.monotonic()
-        report.step(step)
-        try:
+    step, began = job.plan.steps[0], time.monotonic()
+    try:
+        steps = [{"kind": step.kind, "color": step.color} for step in job.plan.steps]
+        book.write(Event.BEGIN, plan=steps)
+        for step in job.plan.steps:
+            began = time.monotonic()
+            report.step(step)
             book.write(Event.STEP, step)
             done: Done = ACTIONS[step.kind](job, step)
             book.write(Event.DONE, step, **done.detail)
-        except (Exception, KeyboardInterrupt) as error:  # whatever it is, it is undone
-            report.failed(step, time.monotonic() - began)
-            raise _undone(job, book, report, step, error) from error
-        report.done(step, time.monotonic() - began, done.says)
-    book.write(Event.END, ok=True)
+            report.done(step, time.monotonic() - began, done.says)
+        book.write(Event.END, ok=True)
+    except (Exception, KeyboardInterrupt) as error:  # whatever it is, it is undone
+        report.failed(step, time.monotonic() - began)
+        with ignored(lambda: report.note("it is being undone already; this takes a moment")):
+            undone = _undone(job, book, report, step, error)
+        raise undone from error
 
 
 def _undone(

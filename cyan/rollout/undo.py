@@ -105,11 +105,11 @@ def _evidence(job: Job) -> str:
         failing = [item for item in containers if not item.up] or [
             item for item in containers if item.service == job.settings.public.service
         ]
-        parts = [
-            f"--- {item.name} ({item.health or item.state}), last {LOG_LINES} lines\n"
-            f"{job.engine.logs(item.id, LOG_LINES).rstrip()}"
-            for item in failing
-        ]
+        logs = [(item, job.engine.logs(item.id, LOG_LINES).rstrip()) for item in failing]
     except HostError as error:
         return f"(no logs: {error.what})"
-    return "\n".join(parts)
+    return "\n".join(
+        f"--- {item.name} ({item.health or item.state}), "
+        + (f"last {LOG_LINES} lines\n{text}" if text else "printed nothing")
+        for item, text in logs
+    )

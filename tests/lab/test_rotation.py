@@ -138,7 +138,7 @@ def test_an_interrupted_deploy_undoes_what_it_began(lab: Lab, how: signal.Signal
     with lab.begun(*words, reaching="healthy") as process:
         process.send_signal(how)
         output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 1, output
     assert "it was interrupted" in output
     assert lab.answering() == (color, "v1")
     assert lab.containers({"blue": "green", "green": "blue"}[color]) == {}

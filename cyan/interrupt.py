@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM: one exception, held back where half a thing must not be done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody wants this to end.
+
+    A class of its own: after a KeyboardInterrupt proper in code that exec() runs, such as the
+    dataclasses of an import, `python -m` ends by the signal whatever exit code is asked for.
+    """
+
+
+_holding: list[Callable[[], None]] = []
+
+
+def install() -> None:
+    """From now on both signals raise Interrupted in the main thread."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let the block end first; then raise Interrupted if a signal came meanwhile."""
+    came: list[bool] = []
+    with _holding_by(lambda: came.append(True)):
+        yield
+    if came:
+        raise Interrupted
+
+
+@contextmanager
+def ignored(tell: Callable[[], None]) -> Iterator[None]:
+    """Only `tell` of signals that come during the block."""
+    with _holding_by(tell):
+        yield
+
+
+@contextmanager
+def _holding_by(tell: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # no signal is raised there
+        yield
+        return
+    _holding.append(tell)
+    try:
+        yield
+    finally:
+        _holding.pop()
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    if not _holding:
+        raise Interrupted
+    _holding[-1]()
