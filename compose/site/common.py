@@ -37,7 +37,9 @@ class Fault:
     value: float = 0.0
 
 
-KINDS = ("", "never-healthy", "healthy-after", "crash-after", "bad-smoke", "slow", "errors")
+KINDS = (
+    "", "never-healthy", "healthy-after", "crash-after", "bad-smoke", "slow", "errors", "plants",
+)  # fmt: skip
 
 
 def parse_fault(text: str) -> Fault:
@@ -56,6 +58,16 @@ BORN = time.monotonic()
 def digest(body: bytes) -> str:
     """The value of Content-Digest: https://www.rfc-editor.org/rfc/rfc9530."""
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+
+
+def planted(scope: Scope) -> str:
+    """What this one request asks us to do wrong, so that the proof can be seen to find it.
+
+    "" in every release but one with FAULT=plants, which obeys the header X-Plant.
+    """
+    if FAULT.kind != "plants":
+        return ""
+    return dict(scope["headers"]).get(b"x-plant", b"").decode("latin-1")
 
 
 class Witness:
@@ -114,7 +126,9 @@ class Identify:
         request = given or uuid.uuid4().hex[:16]
         scope["request_id"] = request
         answer = _Answer(send, request)
-        witness.say("start", request, scope["path"], 0)
+        plant = planted(scope)
+        for _ in range({"unseen": 0, "twice": 2}.get(plant, 1)):
+            witness.say("start", request, scope["path"], 0)
         try:
             if scope["type"] == "http" and await self._misbehaved(scope, answer):
                 return
@@ -127,7 +141,9 @@ class Identify:
                 raise
             traceback.print_exc()
         finally:
-            witness.say("end" if answer.complete else "cut", request, scope["path"], answer.status)
+            if plant != "unseen":
+                event = "end" if answer.complete else "cut"
+                witness.say(event, request, scope["path"], answer.status)
 
     async def _misbehaved(self, scope: Scope, answer: _Answer) -> bool:
         if scope["path"] in ("/healthz", "/ready"):

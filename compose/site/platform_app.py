@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from common import COLOR, VERSION, Identify, crash_when_told, digest, healthy, witness
+from common import COLOR, VERSION, Identify, crash_when_told, digest, healthy, planted, witness
 from inputs import number_of, order_of
 from page import page
+from plants import ORDERS
 from psycopg import DataError
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
@@ -63,13 +64,17 @@ async def post_order(request: Request) -> Response:
     async with pool.connection() as connection:
         row = await (
             await connection.execute(
-                "WITH job AS (INSERT INTO jobs (payload) VALUES (%s)) INSERT INTO orders "
-                "(request_id, item, quantity, color, version) VALUES (%s, %s, %s, %s, %s) "
-                "RETURNING id",
-                (request_id, request_id, *order, COLOR, VERSION),
+                ORDERS.get(planted(request.scope), ORDERS[""]),
+                {
+                    "id": request_id,
+                    "item": order[0],
+                    "quantity": order[1],
+                    "color": COLOR,
+                    "version": VERSION,
+                },
             )
         ).fetchone()
-    assert row is not None  # noqa: S101 - INSERT ... RETURNING returns its row
+    assert row is not None  # noqa: S101 - each of them returns a row
     return JSONResponse({"order": row[0], "request_id": request_id}, 201)
 
 
@@ -132,13 +137,15 @@ def large(size: int) -> tuple[bytes, str]:
     return body, digest(body)
 
 
-async def ask(_request: Request) -> Response:
+async def ask(request: Request) -> Response:
     """Ask rag: it must be of our color and version."""
     try:
         answer = (await rag.get("/answer")).json()
     except (httpx.HTTPError, ValueError) as error:
         return JSONResponse({"error": f"rag: {error}"}, 502)
     own = {"color": COLOR, "version": VERSION}
+    if planted(request.scope) == "mixed":
+        answer = {**answer, "color": "another"}
     return JSONResponse({"platform": own, "rag": answer}, 200 if answer == own else 500)
 
 

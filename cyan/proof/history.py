@@ -62,6 +62,14 @@ class Clock:
     offset_ns: int = 0
     uncertainty_ns: int = 0
 
+    def until(self, later: Clock) -> Clock:
+        """One clock for the time between two readings, wide enough for the drift between them."""
+        drift = abs(later.offset_ns - self.offset_ns)
+        return Clock(
+            (self.offset_ns + later.offset_ns) // 2,
+            max(self.uncertainty_ns, later.uncertainty_ns) + (drift + 1) // 2,
+        )
+
 
 @dataclass(frozen=True)
 class Performed:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cyan.errors import ProofError
+from cyan.errors import HostError, ProofError
 from cyan.proof import history
 from cyan.proof.history import Clock, History, Observation, Performed
 from cyan.proof.perform import Stage, perform
@@ -95,6 +95,8 @@ def _under_load(order: Order, around: Surroundings, display: Display) -> History
         display.says("letting what is in flight end")
         with suppress(ProofError):  # then its sign-off is missing, and the verdict unknown
             swarm.finish()
+    with suppress(HostError):  # then what can be collected says so
+        clock = clock.until(around.clock())
     return History(performed, load_begun_ns=begun, load_ended_ns=ended, clock=clock)
 
 

@@ -130,3 +130,17 @@ def test_a_release_that_is_healthy_after_some_seconds_is_not_before(
     assert not common.healthy()
     monkeypatch.setattr(common, "FAULT", common.Fault("healthy-after", 0.0))
     assert common.healthy()
+
+
+def test_only_a_release_that_was_told_to_plants_faults(
+    lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice, unseen = (b"x-plant", b"twice"), (b"x-plant", b"unseen")
+    answered("/items", START, body(b""), headers=(twice,))
+    assert [event for _, event, _ in told(lines)] == ["start", "end"]
+    monkeypatch.setattr(common, "FAULT", common.parse_fault("plants"))
+    answered("/items", START, body(b""), headers=(twice,))
+    answered("/items", START, body(b""), headers=(unseen,))
+    answered("/items", START, body(b""))
+    events = [event for _, event, _ in told(lines)]
+    assert events == ["start", "end", "start", "start", "end", "start", "end"]
