@@ -13,6 +13,8 @@ VERSION_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 APP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 """A Compose project name, short enough for two suffixes."""
 
+DURATION_PATTERN = re.compile(r"([0-9]{1,6})([smh]?)")
+
 
 class Color(StrEnum):
     """One of the two sets of stateless containers."""
@@ -40,3 +42,11 @@ def valid_version(text: str) -> str:
             todo="use at most 128 letters, digits, '.', '_' and '-', not beginning with '.' or '-'",
         )
     return text
+
+
+def seconds(text: str) -> float:
+    """`90`, `90s`, `10m` or `1h` in seconds. Raises UsageError for anything else."""
+    found = DURATION_PATTERN.fullmatch(text)
+    if not found:
+        raise UsageError(f"{text!r} is not a duration", todo="for example: 90s, 10m or 1h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]

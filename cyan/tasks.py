@@ -14,7 +14,7 @@ from invoke import Collection, Context
 
 from cyan.cli import command, settings
 from cyan.errors import UsageError
-from cyan.names import Color, valid_version
+from cyan.names import Color, seconds, valid_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cyan.settings import HostSettings, Settings
 
 HOST = "only this host of cyan.hosts, by its address"
+LOCK_WAIT = "how long to wait for a lock that another holds, such as 10m (not at all unless given)"
 RUN = "a folder of reports/ (the newest one unless given)"
 
 
@@ -32,21 +33,34 @@ RUN = "a folder of reports/ (the newest one unless given)"
         "version": "the tag to deploy",
         "plan": "print the steps and their commands, and do nothing",
         "env": "KEY=VALUE for the release's containers; may be given often",
+        "lock_wait": LOCK_WAIT,
         "host": HOST,
     },
 )
 def deploy(
-    c: Context, version: str = "", plan: bool = False, env: list[str] | None = None, host: str = ""
+    c: Context,
+    version: str = "",
+    plan: bool = False,
+    env: list[str] | None = None,
+    lock_wait: str = "0",
+    host: str = "",
 ) -> None:
     """Start a version beside the live color and switch to it once it is healthy."""
     request = _request("deploy", valid_version(_given(version, "--version", "v1")), env or ())
-    _rotate(settings(c), request, host, plan=plan)
+    _rotate(settings(c), request, host, plan=plan, lock_wait=seconds(lock_wait))
 
 
-@command(help={"plan": "print the steps and their commands, and do nothing", "host": HOST})
-def rollback(c: Context, plan: bool = False, host: str = "") -> None:
+@command(
+    help={
+        "plan": "print the steps and their commands, and do nothing",
+        "lock_wait": LOCK_WAIT,
+        "host": HOST,
+    }
+)
+def rollback(c: Context, plan: bool = False, lock_wait: str = "0", host: str = "") -> None:
     """Switch to the previous release: at once while it is warm, else by deploying it."""
-    _rotate(settings(c), _request("rollback", "", ()), host, plan=plan)
+    request = _request("rollback", "", ())
+    _rotate(settings(c), request, host, plan=plan, lock_wait=seconds(lock_wait))
 
 
 @command(help={"host": HOST})
@@ -60,15 +74,15 @@ def status(c: Context, host: str = "") -> None:
         show(console, observe(wanted, machine), wanted, machine.name)
 
 
-@command(help={"host": HOST})
-def cleanup(c: Context, host: str = "") -> None:
+@command(help={"lock_wait": LOCK_WAIT, "host": HOST})
+def cleanup(c: Context, lock_wait: str = "0", host: str = "") -> None:
     """Remove the standby color; a rollback must then deploy."""
     from cyan.rollout.removal import cleanup as remove
     from cyan.terminal import Progress, console
 
     wanted = settings(c)
     for machine in _hosts(wanted, host):
-        removed = remove(wanted, machine, Progress())
+        removed = remove(wanted, machine, Progress(), seconds(lock_wait))
         console.print(f"{machine.name}: removed {removed.what}; serving: {removed.serving}")
 
 
@@ -76,10 +90,13 @@ def cleanup(c: Context, host: str = "") -> None:
     help={
         "yes": "do not ask",
         "volumes": "remove the volumes too: the database's data is lost",
+        "lock_wait": LOCK_WAIT,
         "host": HOST,
     }
 )
-def reset(c: Context, yes: bool = False, volumes: bool = False, host: str = "") -> None:
+def reset(
+    c: Context, yes: bool = False, volumes: bool = False, lock_wait: str = "0", host: str = ""
+) -> None:
     """Remove everything of the application, both colors and the shared services."""
     from cyan.rollout.removal import reset as remove
     from cyan.terminal import console
@@ -91,8 +108,22 @@ def reset(c: Context, yes: bool = False, volumes: bool = False, host: str = "") 
     if not yes and not _confirmed(f"Remove {wanted.app}{data} from {names}?"):
         raise UsageError("nothing was removed", todo="answer 'yes', or give --yes")
     for machine in machines:
-        removed = remove(wanted, machine, volumes=volumes)
+        removed = remove(wanted, machine, volumes=volumes, lock_wait=seconds(lock_wait))
         console.print(f"{machine.name}: removed {removed.what}")
+
+
+@command(help={"force": "needed: whoever holds the lock may be at work", "host": HOST})
+def unlock(c: Context, force: bool = False, host: str = "") -> None:
+    """Take the lock from an owner who hangs; a dead one's needs no unlocking."""
+    from cyan.rollout.removal import unlock as take
+    from cyan.terminal import console
+
+    if not force:
+        raise UsageError("a living owner's lock is only taken by force", todo="inv unlock --force")
+    wanted = settings(c)
+    for machine in _hosts(wanted, host):
+        was = take(wanted, machine)
+        console.print(f"{machine.name}: {f'taken from {was}' if was else 'nobody holds the lock'}")
 
 
 @command(
@@ -237,7 +268,7 @@ def lab_status(c: Context) -> None:
         console.print(f"[yellow]these belong to {found.foreign}; inv lab.up replaces them[/yellow]")
 
 
-def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> None:
+def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool, lock_wait: float) -> None:
     from cyan.rollout.run import rotate
     from cyan.rollout.show import show_plan
     from cyan.terminal import Progress, console
@@ -247,7 +278,7 @@ def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> Non
             show_plan(console, wanted, machine, request)
             continue
         console.print(f"[bold]{request.title}[/bold] on {machine.name}")
-        outcome = rotate(wanted, machine, request, Progress())
+        outcome = rotate(wanted, machine, request, Progress(), lock_wait)
         console.print(f"live: [bold]{outcome.plan.target}[/bold], {outcome.seconds:.1f} s")
 
 
@@ -287,6 +318,7 @@ namespace = Collection(
     status,
     cleanup,
     reset,
+    unlock,
     logs,
     history,
     hammer,

@@ -36,6 +36,8 @@ def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedPr
         (("deploy", "--version", "v1", "--env", "A=it's"), "single quote"),
         (("deploy", "--version", "v1", "--host", "elsewhere"), "is none of cyan.hosts"),
         (("deploy", "--versoin", "v1"), "No idea what '--versoin' is"),
+        (("deploy", "--version", "v1", "--lock-wait", "soon"), "'soon' is not a duration"),
+        (("unlock",), "only taken by force"),
         (("logs", "--color", "red"), "'red' is no color"),
         (("reset",), "nothing was removed"),
         (("hammer", "--url", "localhost"), "is no URL"),

@@ -20,8 +20,8 @@ def unfinished(journal: Sequence[Entry]) -> Entry | None:
     """The last line of a run that was begun and never ended: its deployer was killed."""
     last: Entry | None = None
     for entry in journal:
-        ended = entry.event is Event.END or entry.event is Event.NOTE
-        last = None if ended else entry
+        if entry.event is not Event.NOTE:
+            last = None if entry.event is Event.END else entry
     return last
 
 

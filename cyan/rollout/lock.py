@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 import shlex
 import threading
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
 from cyan import journal
-from cyan.errors import HostError, LockedError
+from cyan.errors import CyanError, HostError, LockedError
 from cyan.interrupt import held_back
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from cyan.world.host import Host
@@ -27,11 +29,15 @@ HEARTBEAT = 10  # seconds between two heartbeats
 ANSWER = 30  # seconds for an answer of the holder
 PATIENCE = 60  # seconds without one after which the holder on the host gives up
 
+POLL = 1.0  # seconds between two tries for a lock that is waited for
+
 HOLDER = r"""
 export LC_ALL=C
 cd "$1" 2>/dev/null || { echo "absent"; exit 1; }
 exec 9>>lock
-if ! flock -n 9; then printf 'held %s\n' "$(tr -d '\n' <lock)"; exit 75; fi
+if ! flock -n 9; then
+  printf 'held %s %s\n' "$(($(date +%s) - $(stat -c %Y lock)))" "$(tr -d '\n' <lock)"; exit 75
+fi
 printf 'mine %s\n' "$(tr -d '\n' <lock)"
 printf '%s\n' "$2" | sed "s/\"pid\": 0/\"pid\": $$/" >lock
 if [ -s journal.jsonl ] && [ -n "$(tail -c1 journal.jsonl)" ]; then echo >>journal.jsonl; fi
@@ -47,6 +53,19 @@ done
 """
 
 
+TAKE_AWAY = r"""
+cd "$1" && [ -e lock ] || exit 0
+flock -n lock true && exit 0
+pid=$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' lock)
+if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q cyan-lock; then cat lock; kill "$pid"; fi
+"""
+"""Ends the process that holds the lock, if it is one of ours, and prints what it had written."""
+
+
+class LockLostError(HostError):
+    """The lock is no longer ours, so nothing more may be done, not even undone."""
+
+
 @dataclass(frozen=True)
 class Owner:
     """Who holds the lock, from where, since when (wall seconds), doing what."""
@@ -60,7 +79,8 @@ class Owner:
     @property
     def described(self) -> str:
         """The owner as messages name them."""
-        return f"{self.who}@{self.machine} doing '{self.doing}'"
+        since = time.strftime("%H:%M:%S", time.localtime(self.since))
+        return f"{self.who}@{self.machine} doing '{self.doing}' since {since}"
 
 
 def owner_of(text: str) -> Owner | None:
@@ -72,17 +92,49 @@ def owner_of(text: str) -> Owner | None:
 
 
 class Lock:
-    """Hold the application's lock for a `with` block. Raises LockedError where another holds it."""
+    """Hold the application's lock for a `with` block.
 
-    def __init__(self, host: Host, directory: str, owner: Owner) -> None:
+    Where another holds it, tries again for `wait` seconds, of which `tell` hears once. Raises
+    LockedError where it is still held then.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        directory: str,
+        owner: Owner,
+        *,
+        wait: float = 0,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self._host = host
         self._directory = directory
         self._owner = owner
+        self._wait = wait
+        self._tell = tell
         self._turn = threading.Lock()
         self._done = threading.Event()
         self.taken_over: Owner | None = None
 
     def __enter__(self) -> Self:
+        deadline, told = time.monotonic() + self._wait, False
+        while True:
+            try:
+                self.taken_over = self._take()
+                break
+            except LockedError as error:
+                if time.monotonic() >= deadline:
+                    raise
+                if not told:
+                    self._tell(f"waiting: {error.what}")
+                    told = True
+                time.sleep(POLL)
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
+        return self
+
+    def _take(self) -> Owner | None:
+        """Try once; whose dead hands it was taken from."""
         words = ["bash", "-c", HOLDER, "cyan-lock", self._directory]
         words += [json.dumps(asdict(self._owner)), str(PATIENCE)]
         self._channel = self._host.channel(shlex.join(words))
@@ -91,11 +143,8 @@ class Lock:
         verdict, _, content = str(self._answers.readline()).strip().partition(" ")
         if verdict != "mine":
             self._channel.close()
-            raise self._refusal(verdict, owner_of(content))
-        self.taken_over = owner_of(content)
-        self._heart = threading.Thread(target=self._beat, daemon=True)
-        self._heart.start()
-        return self
+            raise self._refusal(verdict, content)
+        return owner_of(content)
 
     def __exit__(
         self,
@@ -118,6 +167,10 @@ class Lock:
         """
         self._say(journal.dump(entry))
 
+    def check(self) -> None:
+        """Raise LockLostError unless it is still ours."""
+        self._say("beat")
+
     def _say(self, line: str) -> None:
         with held_back(), self._turn:  # an answer left unread would be taken for the next one's
             try:
@@ -126,8 +179,8 @@ class Lock:
             except OSError as error:
                 answer = str(error)
         if answer != "ok":
-            raise HostError(
-                f"the deploy lock was lost: {answer or 'the connection to its holder ended'}",
+            raise LockLostError(
+                f"the deploy lock was lost: {answer or 'its holder on the host ended'}",
                 where=self._host.name,
                 todo="nothing more was done; see where things stand: inv status",
             )
@@ -139,16 +192,28 @@ class Lock:
             except HostError:
                 return
 
-    def _refusal(self, verdict: str, owner: Owner | None) -> Exception:
+    def _refusal(self, verdict: str, content: str) -> CyanError:
         if verdict == "held":
+            age, _, text = content.partition(" ")
+            owner = owner_of(text)
             by = owner.described if owner else "someone who has just begun"
             return LockedError(
-                f"the application is locked by {by}",
+                f"the application is locked by {by}, last heard of {age} s ago",
                 where=self._host.name,
-                todo="wait for it to end; nothing was touched",
+                todo="nothing was touched; --lock-wait 10m waits for it to end, and "
+                "inv unlock --force takes the lock from an owner who hangs",
             )
         return HostError(
             f"the host has no application directory {self._directory}",
             where=self._host.name,
             todo="prepare the host: inv lab.up for the lab, else fab -H USER@HOST provision",
         )
+
+
+def take_away(host: Host, directory: str) -> Owner | None:
+    """End the holder of the lock, whoever it is; None where nobody held it.
+
+    Its deployer finds out at its next step and does nothing more. Raises HostError.
+    """
+    words = ["bash", "-c", TAKE_AWAY, "cyan-unlock", directory]
+    return owner_of(host.run(shlex.join(words)).stdout)

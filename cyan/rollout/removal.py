@@ -9,7 +9,7 @@ from cyan.errors import DeployError
 from cyan.journal import Entry, Event
 from cyan.names import Color
 from cyan.rollout import draining
-from cyan.rollout.lock import Lock
+from cyan.rollout.lock import Lock, take_away
 from cyan.rollout.observation import look
 from cyan.rollout.release import release_id
 from cyan.rollout.run import owner
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cyan.rollout.run import Reporter
     from cyan.settings import HostSettings, Settings
 
+AFTER = 5.0  # seconds that the kernel may take to free the lock of a process that was ended
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -31,9 +33,11 @@ class Removed:
     serving: str
 
 
-def cleanup(settings: Settings, machine: HostSettings, report: Reporter) -> Removed:
+def cleanup(
+    settings: Settings, machine: HostSettings, report: Reporter, lock_wait: float = 0
+) -> Removed:
     """Remove the standby color, after its last requests have ended. Raises CyanError."""
-    with Host(machine) as host, _lock(host, settings, "cleanup") as lock:
+    with Host(machine) as host, _lock(host, settings, "cleanup", lock_wait) as lock:
         engine = Engine(host)
         world = look(host, engine, settings)
         if world.live is None:
@@ -54,12 +58,14 @@ def cleanup(settings: Settings, machine: HostSettings, report: Reporter) -> Remo
         return Removed(f"{standby} {world.version(standby)}", world.serving)
 
 
-def reset(settings: Settings, machine: HostSettings, *, volumes: bool) -> Removed:
+def reset(
+    settings: Settings, machine: HostSettings, *, volumes: bool, lock_wait: float = 0
+) -> Removed:
     """Remove every container and network of the application, and with `volumes` its data.
 
     The markers go first, so that the proxy says 503 and not 502 while it still answers.
     """
-    with Host(machine) as host, _lock(host, settings, "reset") as lock:
+    with Host(machine) as host, _lock(host, settings, "reset", lock_wait) as lock:
         world = look(host, Engine(host), settings)
         _begin(lock, world, "reset", world.live)
         traffic = compose.quoted_path(settings.directory, "traffic")
@@ -75,8 +81,24 @@ def reset(settings: Settings, machine: HostSettings, *, volumes: bool) -> Remove
         )
 
 
-def _lock(host: Host, settings: Settings, doing: str) -> Lock:
-    return Lock(host, str(settings.directory), owner(doing))
+def unlock(settings: Settings, machine: HostSettings) -> str:
+    """Take the lock from whoever holds it, with a line in the journal; who that was, or "".
+
+    Raises CyanError.
+    """
+    with Host(machine) as host:
+        was = take_away(host, str(settings.directory))
+        if was is None:
+            return ""
+        with _lock(host, settings, "unlock --force", AFTER) as lock:
+            world = look(host, Engine(host), settings)
+            text = f"the lock was taken from {was.described}"
+            lock.record(_entry(world, "unlock", Event.NOTE, world.live, text=text))
+        return was.described
+
+
+def _lock(host: Host, settings: Settings, doing: str, wait: float) -> Lock:
+    return Lock(host, str(settings.directory), owner(doing), wait=wait)
 
 
 def _begin(lock: Lock, world: Observation, what: str, color: Color | None) -> None:

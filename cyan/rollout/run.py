@@ -52,13 +52,21 @@ class Outcome:
 
 
 def rotate(
-    settings: Settings, machine: HostSettings, request: Request, report: Reporter
+    settings: Settings,
+    machine: HostSettings,
+    request: Request,
+    report: Reporter,
+    lock_wait: float = 0,
 ) -> Outcome:
-    """Deploy or roll back on one host. Raises CyanError; then its `serving` says what serves."""
+    """Deploy or roll back on one host. Raises CyanError; then its `serving` says what serves.
+
+    A lock that another holds is waited for `lock_wait` seconds.
+    """
     began = time.monotonic()
     host = Host(machine)
     engine = Engine(host)
-    with host, _locked(host, settings, request) as lock:
+    mine = owner(request.title)
+    with host, Lock(host, str(settings.directory), mine, wait=lock_wait, tell=report.note) as lock:
         world = look(host, engine, settings)
         plan = prepare(host, settings, world, request)
         book = Book(lock, plan)
@@ -95,6 +103,10 @@ class Book:
         self._lock = lock
         self._plan = plan
 
+    def check(self) -> None:
+        """Raise LockLostError where this run may not go on."""
+        self._lock.check()
+
     def write(self, event: Event, step: Step | None = None, **detail: Any) -> None:  # noqa: ANN401
         """Append a line, stamped with the host's time."""
         target = self._plan.target
@@ -128,10 +140,6 @@ class Book:
                 {"from": back.color, "to": to, "renamed_at": time.time()},
             )
         )
-
-
-def _locked(host: Host, settings: Settings, request: Request) -> Lock:
-    return Lock(host, str(settings.directory), owner(request.title))
 
 
 def _execute(job: Job, book: Book, report: Reporter) -> None:
@@ -177,6 +185,7 @@ def _undone(
 
 def _tidied(job: Job, book: Book, step: Step) -> Undone:
     try:
+        book.check()
         return undo(job, step, book.switched_back)
     except CyanError as error:
         return Undone(

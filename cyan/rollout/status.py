@@ -118,6 +118,8 @@ def _health(up: bool, word: str) -> str:  # noqa: FBT001 - one word, one state
 
 def _run(entries: Sequence[Entry]) -> str:
     first, last = entries[0], entries[-1]
+    if last.event is Event.NOTE:
+        return f"{_when(first.at)}  {first.what}: {last.detail.get('text', '')}"
     if last.event is Event.END:
         word = "ok" if last.detail.get("ok") else f"failed: {last.detail.get('error', '')}"
         took = f", {last.at - first.at:.1f} s"
@@ -127,7 +129,7 @@ def _run(entries: Sequence[Entry]) -> str:
 
 
 def _line(entry: Entry) -> str:
-    detail = entry.detail.get("error", "")
+    detail = entry.detail.get("error") or entry.detail.get("text", "")
     words = (entry.what, entry.event, entry.step, entry.color, entry.version, str(detail))
     return f"{_when(entry.at)}  {' '.join(word for word in words if word)}"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -111,6 +113,49 @@ def test_a_second_deploy_is_told_who_holds_the_lock_and_touches_nothing(lab: Lab
         assert "deploy v2" in second.stderr
         assert first.wait(60) == 0
     assert lab.answering()[1] == "v2"
+
+
+def test_a_deploy_waits_for_the_lock_if_it_is_told_to(lab: Lab) -> None:
+    lab.live("v1")
+    words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=3")
+    with lab.begun(*words, reaching="healthy") as first:
+        second = lab.cyan("deploy", "--version", "v3", "--lock-wait", "1m")
+        assert "waiting: the application is locked by" in second.stdout
+        assert first.wait(60) == 0
+    assert lab.answering()[1] == "v3"
+
+
+def test_a_lock_that_is_taken_by_force_stops_its_deployer_where_it_is(lab: Lab) -> None:
+    lab.live("v1")
+    color = lab.answering()[0]
+    words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=4")
+    with lab.begun(*words, reaching="healthy") as process:
+        assert "inv unlock --force" in lab.cyan("unlock", check=False).stderr
+        assert "taken from" in lab.cyan("unlock", "--force").stdout
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "the deploy lock was lost" in output
+    assert lab.answering() == (color, "v1")
+    assert "nobody holds the lock" in lab.cyan("unlock", "--force").stdout
+    assert "was killed in healthy" in lab.cyan("status").stdout
+    lab.cyan("deploy", "--version", "v3")
+    assert "drift" not in lab.cyan("status").stdout
+
+
+def test_of_ten_deploys_at_once_one_wins_and_the_world_is_clean(lab: Lab) -> None:
+    lab.live("v1")
+    words = [sys.executable, "-m", "cyan", "deploy", "--env", "FAULT=healthy-after=8", "--version"]
+    with lab.load() as client:
+        begun = [
+            subprocess.Popen([*words, version], cwd=lab.folder, stderr=subprocess.PIPE, text=True)
+            for version in ["v2", "v3"] * 5
+        ]
+        ended = [(process.communicate(timeout=120)[1], process.returncode) for process in begun]
+    assert [code for _, code in ended].count(0) == 1
+    assert all("locked by" in error for error, code in ended if code)
+    assert len(lab.markers()) == 1
+    assert "drift" not in lab.cyan("status").stdout
+    nothing_was_dropped(client)
 
 
 @pytest.mark.parametrize("step", ["start", "healthy", "switch", "drain", "bake"])
