@@ -1,0 +1,188 @@
+"""A relay between swarm and proxy, as a process of its own: it adds a round trip, or plants drops.
+
+`python -m cyan.proof.relay --to 127.0.0.1:8080 --rtt 0.04` prints the port that it listens on and
+relays until its standard input closes. Bytes, the end of each direction and resets are carried as
+they come, each half the round trip later. With `--planted FILE` it follows the requests (HTTP/1.1,
+without pipelining) and, once FILE exists, plants `cyan.proof.planting` on them; FILE gets a line
+per planted request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+import sys
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: close(2) sends a reset
+
+
+def reset(transport: asyncio.WriteTransport) -> None:
+    """Close a connection with a reset."""
+    opened = transport.get_extra_info("socket")
+    if opened is not None and opened.fileno() >= 0:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    transport.abort()
+
+
+class End(asyncio.Protocol):
+    """One end of a relayed connection: what it hears leaves at the other end, `delay` s later."""
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self.other: End | None = None
+        self.transport: asyncio.Transport | None = None
+        self._queue: deque[Callable[[End], None]] = deque()
+        self._waiting = 0  # due, but the other end is not connected yet
+        self._finished = False  # our peer was told that no more will come
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP connection
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._later(lambda other: other.write(data))
+
+    def eof_received(self) -> bool:
+        """The peer sends no more; it may still listen."""
+        self._later(lambda other: other.finish())
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Closed by us, or reset by the peer."""
+        if error is not None:
+            self._later(lambda other: other.reset())
+
+    def pause_writing(self) -> None:
+        """Our peer reads slowly: the other one must wait."""
+        if self.other and self.other.transport:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Our peer caught up."""
+        if self.other and self.other.transport and not self.other.transport.is_closing():
+            self.other.transport.resume_reading()
+
+    def meet(self, other: End) -> None:
+        """Connect to the other end; what was due meanwhile leaves now."""
+        self.other = other
+        for _ in range(self._waiting):
+            self._queue.popleft()(other)
+        self._waiting = 0
+
+    def write(self, data: bytes) -> None:
+        """Send to our peer."""
+        if self.transport and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def finish(self) -> None:
+        """Send no more to our peer; close where both have been told so."""
+        if self.transport and not self.transport.is_closing():
+            self.transport.write_eof()
+        self._finished = True
+        if self.other and self.other._finished:  # noqa: SLF001 - it is another of us
+            self.close()
+            self.other.close()
+
+    def close(self) -> None:
+        """Close once what was written has left."""
+        if self.transport:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Reset our peer's connection."""
+        if self.transport:
+            reset(self.transport)
+
+    def _later(self, what: Callable[[End], None]) -> None:
+        """Do it to the other end after the delay; a queue keeps the order."""
+        self._queue.append(what)
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self._due)
+        else:
+            self._due()
+
+    def _due(self) -> None:
+        if self.other is None:
+            self._waiting += 1
+        else:
+            self._queue.popleft()(self.other)
+
+
+class Client(End):
+    """The swarm's end: it makes the connection to the proxy."""
+
+    def __init__(self, delay: float, target: tuple[str, int]) -> None:
+        super().__init__(delay)
+        self._target = target
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Accepted: connect to the proxy too."""
+        super().connection_made(transport)
+        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> None:
+        server = End(self.delay)
+        server.other = self
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: server, *self._target)
+        except OSError:
+            self.reset()
+        else:
+            self.meet(server)
+
+
+async def serve(listen: tuple[str, int], target: tuple[str, int], rtt: float, planted: str) -> None:
+    """Relay until standard input closes."""
+    loop = asyncio.get_running_loop()
+    if planted:
+        from cyan.proof.faults import Faulty  # noqa: PLC0415 - only calibration needs it
+
+        faulty = Faulty(target, Path(planted))
+        server = await asyncio.start_server(faulty.connected, *listen, backlog=1024)
+    else:
+        server = await loop.create_server(lambda: Client(rtt / 2, target), *listen, backlog=1024)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    ended = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), _ended, ended)
+    await ended.wait()
+
+
+def _ended(ended: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1):
+        ended.set()
+
+
+def address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:8080` as host and port."""
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+def main() -> None:
+    """Read the flags and relay."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--listen", type=address, default=("127.0.0.1", 0))
+    parser.add_argument("--to", type=address, required=True)
+    parser.add_argument("--rtt", type=float, default=0.0, help="seconds")
+    parser.add_argument("--planted", default="", help="plant drops once this file exists")
+    flags = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(flags.listen, flags.to, flags.rtt, flags.planted))
+
+
+if __name__ == "__main__":
+    main()
