@@ -2,7 +2,8 @@
 
 geventhttpclient sends an idempotent request again when its connection turns out to be stale: as
 often as its pool is large, plus one. A pool whose size reads -1 leaves no attempt beyond the
-first. That attribute is private, so `loadtests.selftest` proves the effect at every start.
+first. That attribute is private, as is what makes a connection, so `loadtests.selftest` proves
+their effect at every start.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from cyan.proof.requestlog import Connection, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DEADLINE = 30.0  # seconds for a complete answer
 CONNECT = 5.0  # seconds for a connection to open
@@ -99,7 +100,8 @@ class Session:
         )
         pool = client._connection_pool  # noqa: SLF001 - as the module says
         pool.size = -1
-        pool.after_connect = self._connected  # type: ignore[method-assign]
+        create = pool._create_socket  # noqa: SLF001 - as well
+        pool._create_socket = lambda: self._connect(create)  # type: ignore[method-assign]  # noqa: SLF001
         return client
 
     def call(self, call: Call, request_id: str) -> Answer:
@@ -140,9 +142,13 @@ class Session:
         self._open = not response.should_close()
         _verify(call, request_id, response, answer)
 
-    def _connected(self, sock: object) -> None:  # noqa: ARG002 - the pool names it
+    def _connect(self, create: Callable[[], Any]) -> Any:  # noqa: ANN401 - a gevent socket
+        """Make a connection, because there is none or because the idle one was found closed."""
         self.replaced += self._open
+        self._open, self._connected_ns = False, 0
+        made = create()
         self._connected_ns = time.monotonic_ns()
+        return made
 
     def _about_connection(self, answer: Answer) -> None:
         new = self._connected_ns >= self._called_ns or not self._connected_ns
@@ -150,8 +156,7 @@ class Session:
         answer.age_ns = answer.end_ns - self._connected_ns if self._connected_ns else 0
 
     def _network_failure(self, error: OSError) -> Failure:
-        opened = self._connected_ns >= self._called_ns or self._open
-        if not opened:
+        if not self._connected_ns:
             return Failure.REFUSED
         return Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.RESET
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -44,7 +45,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--run-limit", type=float, default=900.0, help="seconds after which it ends by itself")
     add("--journeys", default="", help="a comma list of journeys (all of the demo's)")
     add("--path", default="/", help="what the journey 'get' asks for")
+    add(
+        "--refuse",
+        type=_planted,
+        action="append",
+        default=[],
+        metavar="NUMBER=URL",
+        help="a planted fault: send that request, counted from 1, to a URL where nobody listens",
+    )
     add("--fresh-connections", action="store_true", help="a new connection for every request")
+
+
+def _planted(text: str) -> tuple[int, str]:
+    number, _, url = text.partition("=")
+    return int(number), url
 
 
 def _come_first() -> None:
@@ -65,13 +79,22 @@ class Witness(User):
 
     @task
     def keep_schedule(self) -> None:
-        """All of the run, in one task."""
+        """All of the run, in one task. Locust would begin a task that raises again, for ever."""
+        try:
+            code = self._run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may believe this run
+            print(f"the witness failed: {error!r}", file=sys.stderr, flush=True)  # noqa: T201
+            code = UNBELIEVABLE
+        self._end(code)
+
+    def _run(self) -> int:
+        """The exit code."""
         faults = selftest.faults()
         if faults:
             print("the witness must not be believed:", *faults, sep="\n  ", flush=True)  # noqa: T201
-            self._end(UNBELIEVABLE)
-            return
+            return UNBELIEVABLE
         options = self.environment.parsed_options
+        weights = chosen(options.journeys)
         _come_first()
         orders = Orders(
             options.host,
@@ -79,19 +102,21 @@ class Witness(User):
             options.sessions,
             options.path,
             options.fresh_connections,
+            refuse=dict(options.refuse),
         )
         journeys.dice.seed(options.seed)
         with Log(options.log_dir, orders.worker) as log:
             swarm = Swarm(orders, log, self._tell)
-            helpers = [gevent.spawn(swarm.keep_writing), gevent.spawn(self._watch, swarm)]
+            writing = gevent.spawn(swarm.keep_writing)
+            watching = gevent.spawn(self._watch, swarm)
             start = time.monotonic_ns() + SECOND // 5
-            weights = chosen(options.journeys)
             swarm.run(arrivals(start, options.rate, options.seed, weights))
-            gevent.killall(helpers)
+            watching.kill()
+            writing.get()
             swarm.sign_off()
         for fault in swarm.broken[:20]:
             print(f"the witness failed: {fault}", flush=True)  # noqa: T201
-        self._end(UNBELIEVABLE if swarm.broken or swarm.counts.in_flight else 0)
+        return UNBELIEVABLE if swarm.broken or swarm.counts.in_flight else 0
 
     def _watch(self, swarm: Swarm) -> None:
         """Stop at the stop file, at the run's limit, and when nobody is there to read the log."""

@@ -22,14 +22,17 @@ def escaped(text: str) -> str:
 
 
 class Log:
-    """Rows are kept in memory until `flush`, which costs a fraction of writing each."""
+    """Rows are kept in memory until `flush`, which costs a fraction of writing each.
+
+    Raises FileExistsError where the folder holds a log already: it is never overwritten.
+    """
 
     def __init__(self, folder: Path, worker: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._worker = worker
-        self._intents = (folder / intents_name(worker)).open("w", encoding="utf-8")
-        self._results = (folder / results_name(worker)).open("w", encoding="utf-8")
+        self._intents = (folder / intents_name(worker)).open("x", encoding="utf-8")
+        self._results = (folder / results_name(worker)).open("x", encoding="utf-8")
         self._intent_rows: list[str] = []
         self._result_rows: list[str] = []
 

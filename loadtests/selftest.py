@@ -21,11 +21,15 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Closing:
-    """A server that answers the first `answers` requests of a connection, then reads and closes."""
+    """A server that answers the first `answers` requests of a connection, then reads and closes.
 
-    def __init__(self, answers: int) -> None:
+    With `idle` it closes without reading.
+    """
+
+    def __init__(self, answers: int, *, idle: bool = False) -> None:
         self.deliveries = 0
         self._answers = answers
+        self._idle = idle
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
 
     def __enter__(self) -> Self:
@@ -47,6 +51,8 @@ class Closing:
             self.deliveries += 1
             if number < self._answers:
                 connection.sendall(ANSWER)
+            if self._idle and number == self._answers - 1:
+                break
         connection.close()
 
     def _read(self, connection: Socket) -> bool:
@@ -66,7 +72,7 @@ def faults() -> list[str]:
         for method in ("GET", "POST")
         for answers, connection in ((0, Connection.NEW), (1, Connection.REUSED))
     ]
-    return [fault for case in cases for fault in _case(*case)]
+    return [*(fault for case in cases for fault in _case(*case)), *_refused()]
 
 
 def _case(method: str, answers: int, connection: Connection) -> list[str]:
@@ -89,3 +95,17 @@ def _case(method: str, answers: int, connection: Connection) -> list[str]:
     if answer.connection is not connection:
         found.append(f"{name}: the connection was reported as {answer.connection}")
     return found
+
+
+def _refused() -> list[str]:
+    """The server closed an idle connection and is gone: nothing is sent, a connect is refused."""
+    with Closing(1, idle=True) as server:
+        session = Session(server.url, 0)
+        session.call(Call("selftest", "GET", "/"), "0" * 16)
+        gevent.sleep(0.05)  # the close arrives
+    answer = session.call(Call("selftest", "GET", "/"), "f" * 16)
+    session.close()
+    found = (answer.failure, answer.connection, session.replaced)
+    if found != (Failure.REFUSED, Connection.NEW, 1):
+        return [f"a refused connection in the place of an idle one was reported as {found}"]
+    return []

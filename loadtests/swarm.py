@@ -18,7 +18,7 @@ from loadtests.log import Log, escaped
 from loadtests.schedule import SECOND, Due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 GENEROUS = 50  # sessions may be this many times what was asked for; then arrivals are abandoned
@@ -37,6 +37,8 @@ class Orders:
     path: str = "/"
     fresh_connections: bool = False
     worker: int = 0
+    refuse: Mapping[int, str] = field(default_factory=dict)
+    """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Swarm:
         self.counts = Counts()
         self.broken: list[str] = []
         self.stopping = False
+        self.finished = False
         self._orders = orders
         self._log = log
         self._tell = tell
@@ -87,11 +90,15 @@ class Swarm:
         deadline = time.monotonic() + FINISH
         while self.counts.in_flight and time.monotonic() < deadline:
             gevent.sleep(0.02)
+        self.finished = True
 
     def keep_writing(self) -> None:
-        """Flush the log and tell the progress, for ever."""
+        """Flush the log and tell the progress until `finished`.
+
+        It must end by itself: one killed while another thread writes would leave two writers.
+        """
         threads, told = gevent.get_hub().threadpool, 0.0
-        while True:
+        while not self.finished:
             gevent.sleep(FLUSH)
             threads.apply(self._log.write, (self._log.take(),))
             if time.monotonic() - told >= 1:
@@ -127,8 +134,9 @@ class Swarm:
             self.counts.in_flight -= 1
 
     def _one(self, due: Due) -> None:
-        alone = due.journey in ALONE or self._orders.fresh_connections
         kind = "me" if due.journey == "me" else "any"
+        fresh = self._orders.fresh_connections
+        alone = due.journey in ALONE or (fresh and kind == "any")
         session = self._taken(kind, alone=alone)
         if session is None:
             self.counts.abandoned += 1
@@ -139,10 +147,11 @@ class Swarm:
             self._sent(due, call, session)
         finally:
             self._replaced += session.replaced - replaced
-            if alone:
+            if alone or fresh:
                 session.close()
+            if alone:
                 self._made -= 1
-            else:
+            else:  # also where its connection is gone: its user is still logged in
                 self._free[kind].append(session)
 
     def _sent(self, due: Due, call: Call, session: Session) -> None:
@@ -161,6 +170,8 @@ class Swarm:
             )
         )
         self.counts.sent += 1
+        if self.counts.sent in self._orders.refuse:
+            session = Session(self._orders.refuse[self.counts.sent], session.user)
         self.counts.lags.append(sent - due.at)
         try:
             answer = journeys.perform(call, session, f"{number:016x}", self._orders.url)
@@ -214,7 +225,8 @@ class Swarm:
             "lag_p99_ms": round(count.lag_p99_ms, 2),
         }
         _replace(self._orders.folder / "progress.json", figures)
-        if count.answered and not (self._orders.folder / "ready.json").exists():
+        ended = count.answered or count.failed
+        if ended and not (self._orders.folder / "ready.json").exists():
             _replace(self._orders.folder / "ready.json", {"at": time.time()})
 
 

@@ -36,6 +36,7 @@ def serving(behave: Behaviour) -> Iterator[Server]:
     try:
         yield server
     finally:
+        listener.shutdown(socket.SHUT_RDWR)  # a close alone lets the waiting accept take one more
         listener.close()
 
 

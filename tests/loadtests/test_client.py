@@ -124,3 +124,14 @@ def test_the_self_test_finds_a_client_that_sends_again(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Session, "_made", with_retries)
     assert any("delivered" in fault for fault in selftest.faults())
+
+
+def test_a_connect_that_is_refused_in_the_place_of_an_idle_connection_is_no_reset() -> None:
+    with serving(answers(OK)) as server:
+        session = Session(server.url, 1)
+        assert session.call(call(), "a" * 16).failure is Failure.NONE
+        time.sleep(0.1)  # the server's close arrives while the connection is idle
+    answer = session.call(call(), "b" * 16)
+    assert answer.failure is Failure.REFUSED
+    assert (answer.connection, answer.age_ns) == (Connection.NEW, 0)
+    assert session.replaced == 1

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure
 from tests.lab.harness import until
 from tests.loadtests.servers import closes_after, serving, stalls_once
@@ -128,3 +130,77 @@ def test_a_swarm_whose_parent_died_ends_by_itself(tmp_path: Path) -> None:
         )
         subprocess.run([sys.executable, "-c", parent], check=True, cwd=PROJECT, timeout=30)
         until((folder / "signoff-0.json").exists, "the orphan signs off")
+
+
+def ended(folder: Path, *flags: str) -> tuple[int, str]:
+    """The exit code and the output of a swarm that ends by itself."""
+    done = subprocess.run(
+        [*words("http://127.0.0.1:9", folder), *flags],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_journey_that_nobody_knows_ends_the_swarm_before_it_writes(tmp_path: Path) -> None:
+    code, output = ended(tmp_path / "client", "--journeys", "nosuch")
+    assert code == 3
+    assert "no such journey: nosuch" in output
+    assert not (tmp_path / "client").exists()
+
+
+def test_a_log_that_is_already_there_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "intents-0.tsv").write_text("evidence\n")
+    code, output = ended(tmp_path)
+    assert code == 3
+    assert "FileExistsError" in output
+    assert (tmp_path / "intents-0.tsv").read_text() == "evidence\n"
+
+
+def test_one_request_can_be_sent_where_nobody_listens(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    flags = ("--refuse", "50=http://127.0.0.1:9")
+    with serving(closes_after(NEVER)) as server:
+        with (tmp_path / "swarm.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*words(server.url, folder), *flags], stdout=log, stderr=log, cwd=PROJECT
+            )
+        until(lambda: sent(folder) > 100, "a hundred requests are sent")
+        (folder / "stop").touch()
+        assert process.wait(20) == 0
+    results = rows(folder, "results", RESULT_COLUMNS)
+    failed = [(row["id"], row["failure"], row["connection"]) for row in results if row["failure"]]
+    ids = sorted((row["id"] for row in rows(folder, "intents", INTENT_COLUMNS)), key=int)
+    assert failed == [(ids[49], Failure.REFUSED, "new")]
+
+
+WITHOUT = """
+from gevent import monkey; monkey.patch_all()
+from geventhttpclient.connectionpool import ConnectionPool
+def keep(pool, name, value):
+    if name != {lacking!r} or name not in pool.__dict__ and name == "size":
+        pool.__dict__[name] = value
+ConnectionPool.__setattr__ = keep
+"""
+"""What Python runs at its start: a library in which setting that attribute has no effect."""
+
+
+@pytest.mark.parametrize("lacking", ["_create_socket", "size"])
+def test_a_library_without_what_the_witness_relies_on_is_refused(
+    tmp_path: Path, lacking: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT.format(lacking=lacking))
+    done = subprocess.run(
+        words("http://127.0.0.1:9", tmp_path / "client"),
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "the witness must not be believed" in done.stdout
