@@ -13,7 +13,7 @@ VERSION_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 APP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 """A Compose project name, short enough for two suffixes."""
 
-DURATION_PATTERN = re.compile(r"([0-9]{1,6})([smh]?)")
+DURATION_PATTERN = re.compile(r"([0-9]{1,6})(ms|s|m|h|)")
 
 
 class Color(StrEnum):
@@ -45,8 +45,8 @@ def valid_version(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """`90`, `90s`, `10m` or `1h` in seconds. Raises UsageError for anything else."""
+    """`40ms`, `90`, `90s`, `10m` or `1h` in seconds. Raises UsageError for anything else."""
     found = DURATION_PATTERN.fullmatch(text)
     if not found:
         raise UsageError(f"{text!r} is not a duration", todo="for example: 90s, 10m or 1h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    return float(found[1]) * {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600}[found[2]]

@@ -195,6 +195,9 @@ def hammer(
         "rate": "requests a second",
         "users": "connections that are kept open",
         "quick": "four acts in place of all eight",
+        "calibrate": "plant one drop of every kind instead, and show that each is found",
+        "rtt": "a round trip that a relay adds before the site, such as 40ms",
+        "fresh_connections": "a new connection for every request",
         "seed": "of the choice of journeys",
         "host": HOST,
     }
@@ -204,21 +207,35 @@ def verify_zero_downtime(
     rate: float = 0.0,
     users: int = 0,
     quick: bool = False,
+    calibrate: bool = False,
+    rtt: str = "0",
+    fresh_connections: bool = False,
     seed: int = 0,
     host: str = "",
 ) -> None:
     """Deploy, roll back and fail under load, and prove that no request was dropped."""
     from cyan.cli import project_folder
     from cyan.lab import lab
-    from cyan.proof.verify import Wish, verify
+    from cyan.proof import verify
     from cyan.terminal import console
 
     wanted = settings(c)
     machine = _hosts(wanted, host)[0]
+    wish = verify.Wish(
+        scenario="quick" if quick else "full",
+        rate=rate or None,
+        sessions=users or None,
+        seed=seed or None,
+        rtt=seconds(rtt),
+        fresh_connections=fresh_connections,
+    )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
-    wish = Wish("quick" if quick else "full", rate or None, users or None, seed or None)
-    sys.exit(verify(wanted, machine, project_folder(), wish, console).verdict.exit_code)
+    if calibrate:
+        verdict = verify.calibrate(wanted, machine, project_folder(), wish, console)
+    else:
+        verdict = verify.verify(wanted, machine, project_folder(), wish, console).verdict
+    sys.exit(verdict.exit_code)
 
 
 @command(help={"run": RUN})

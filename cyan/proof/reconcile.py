@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyan.errors import ProofError
 
@@ -19,17 +19,19 @@ def reconcile(folder: Path, bounds: Bounds | None = None) -> tuple[Case, Judgeme
 
     Raises ProofError where the swarm left no log at all.
     """
-    from cyan.proof import checks, evidence, verdict  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof import calibration, checks, evidence, verdict  # noqa: PLC0415 - pandas is heavy
     from cyan.proof.measures import measure  # noqa: PLC0415
 
-    case = read_case(folder, bounds)
-    findings = checks.run_all(case)
     kept = _settings(folder)
+    case = read_case(folder, bounds or _bounds(kept))
+    findings = checks.run_all(case)
     judgement = verdict.judge(
         len(case.requests), findings, measure(case, findings), case.history, kept
     )
     evidence.write_requests(case.requests, folder / "requests.parquet")
     verdict.write(judgement, folder)
+    refused = int(kept.get("refused", 0))
+    calibration.of_run(folder, case.requests, findings, refused)
     return case, judgement
 
 
@@ -47,7 +49,15 @@ def read_case(folder: Path, bounds: Bounds | None = None) -> Case:
     )
 
 
-def _settings(folder: Path) -> dict[str, object]:
+def _bounds(kept: dict[str, Any]) -> Bounds:
+    """The bounds, with what the run's load could not live up to."""
+    from cyan.proof.case import Bounds  # noqa: PLC0415 - pandas is heavy
+
+    kinds = kept.get("connections")
+    return Bounds(connections=tuple(kinds)) if kinds else Bounds()
+
+
+def _settings(folder: Path) -> dict[str, Any]:
     path = folder / "settings.json"
-    kept: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return kept

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 
-from cyan.proof import figures, timeline
+from cyan.proof import calibration, figures, timeline
 from cyan.proof.case import ABSENT, Case, Mask
 from cyan.proof.checks.accounts import cause
 from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
@@ -31,17 +31,21 @@ LISTED_DROPS = 500
 def write_report(folder: Path) -> Judgement:
     """Judge the run in `folder` from its raw files and write its report.html."""
     case, judgement = reconcile(folder)
-    render(case, judgement, folder / "report.html")
+    kept = folder / calibration.NAME
+    made = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    render(case, judgement, folder / "report.html", made)
     return judgement
 
 
-def render(case: Case, judgement: Judgement, path: Path) -> Path:
-    """Write the page; returns `path`."""
+def render(
+    case: Case, judgement: Judgement, path: Path, made: dict[str, Any] | None = None
+) -> Path:
+    """Write the page, with the calibration that was `made` in this run; returns `path`."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
     environment.filters |= {"rate": rate, "ms": _ms}
     page = environment.get_template("report.html.j2").render(
-        **_context(case, judgement), plotly=_plotly(), folder=path.parent.name
+        **_context(case, judgement), calibration=made, plotly=_plotly(), folder=path.parent.name
     )
     path.write_text(page, encoding="utf-8")
     return path

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cyan.errors import HostError, ProofError
 from cyan.proof import history
+from cyan.proof.between import Between, relayed
 from cyan.proof.history import Clock, History, Observation, Performed
 from cyan.proof.perform import Stage, perform
 from cyan.proof.swarm import Load, Swarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cyan.proof.display import Display
@@ -46,7 +47,7 @@ class Order:
 
     `steady` seconds without an act come first, `gap` seconds follow each act, and after the last
     the load goes on until `requests` were sent. `command` is the command line that acts call.
-    `measured_on` is kept as settings.json.
+    `measured_on` is kept as settings.json. `between` is a relay that the load goes through.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Order:
     requests: int = 0
     command: tuple[str, ...] = (sys.executable, "-m", "cyan")
     measured_on: dict[str, Any] = field(default_factory=dict)
+    between: Between | None = None
 
 
 def run(order: Order, around: Surroundings, display: Display) -> Judgement:
@@ -86,7 +88,7 @@ def _under_load(order: Order, around: Surroundings, display: Display) -> History
     stage = Stage(order.project, order.folder / "acts", around.observe, order.command)
     clock = around.clock()
     opening = _opening(order, stage, display)
-    with Swarm(order.load, order.folder / "client") as swarm:
+    with _load(order) as load, Swarm(load, order.folder / "client") as swarm:
         display.says("waiting for the swarm")
         swarm.wait_ready()
         begun = time.time_ns()
@@ -98,6 +100,16 @@ def _under_load(order: Order, around: Surroundings, display: Display) -> History
     with suppress(HostError):  # then what can be collected says so
         clock = clock.until(around.clock())
     return History(performed, load_begun_ns=begun, load_ended_ns=ended, clock=clock)
+
+
+@contextmanager
+def _load(order: Order) -> Iterator[Load]:
+    """The order's load, through its relay where it has one."""
+    if order.between is None:
+        yield order.load
+        return
+    with relayed(order.load.url, order.between) as url:
+        yield replace(order.load, url=url)
 
 
 def _opening(order: Order, stage: Stage, display: Display) -> tuple[Performed, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -86,6 +87,23 @@ def quick() -> tuple[Act, ...]:
         deploy("v2"),
         rollback("v1", name="rollback while warm"),
         broken("v3", "never-healthy", name="never healthy"),
+    )
+
+
+def control(seconds: int) -> Act:
+    """Nothing: what the load looks like when nobody touches the system."""
+    return Act("control", (str(seconds),), Traffic.UNTOUCHED, program=("sleep",))
+
+
+def calibration(planted: str) -> tuple[Act, ...]:
+    """Two releases that obey the relay, a control, and the planting, noted in a file."""
+    obey = ("--env", "FAULT=plants")
+    program = (sys.executable, "-m", "cyan.proof.calibration")
+    return (
+        Act("deploy v1", ("deploy", "--version", "v1", *obey), Traffic.SWITCH, "v1"),
+        Act("deploy v2", ("deploy", "--version", "v2", *obey), Traffic.SWITCH, "v2"),
+        control(20),
+        Act("planting", (planted,), Traffic.UNTOUCHED, program=program),
     )
 
 

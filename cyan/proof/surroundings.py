@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from cyan.errors import HostError
 from cyan.proof.history import SECOND, Clock, Container, Observation
+from cyan.proof.rolled import LogFile, unread
 from cyan.world import proxy
 from cyan.world.engine import Engine
 from cyan.world.host import Host
@@ -58,11 +59,11 @@ class RealSurroundings:
         self._host = Host(machine)
         self._engine = Engine(self._host)
         self._directory = PurePosixPath(str(settings.directory))
-        self._sizes: dict[str, int] = {}
+        self._before: tuple[LogFile, ...] = ()
         self._since = 0.0
 
     def __enter__(self) -> Self:
-        self._sizes = self._logs()
+        self._before = self._logs()
         self._since = float(self._host.run("date +%s.%N").stdout)
         return self
 
@@ -114,23 +115,21 @@ class RealSurroundings:
                 found[name] = self._engine.exec(self._service(name), words).split("\n")[0].strip()
         return {key: value for key, value in found.items() if value}
 
-    def _logs(self) -> dict[str, int]:
-        """The size of each log on the host, by its path under the application's directory."""
+    def _logs(self) -> tuple[LogFile, ...]:
+        """The logs on the host."""
         command = (
             f"cd {shlex.quote(str(self._directory))} && "
-            "find logs journal.jsonl -type f -printf '%s %p\\n' 2>/dev/null || true"
+            "find logs journal.jsonl -type f -printf '%i %s %p\\n' 2>/dev/null || true"
         )
-        lines = self._host.run(command).stdout.splitlines()
-        pairs = (line.split(" ", 1) for line in lines)
-        return {path: int(size) for size, path in pairs}
+        rows = (line.split(" ", 2) for line in self._host.run(command).stdout.splitlines())
+        return tuple(LogFile(path, int(inode), int(size)) for inode, size, path in rows)
 
     def _fetch_logs(self, folder: Path) -> None:
         (folder / "application").mkdir(exist_ok=True)
-        for path, size in self._logs().items():
+        for path, skip in unread(self._before, self._logs()):
             target = _target(path)
-            before = self._sizes.get(path, 0)
-            if target and size > before:
-                self._fetch(path, before, folder / target)
+            if target:
+                self._fetch(path, skip, folder / target)
         (folder / "journal.jsonl").touch()
 
     def _fetch(self, path: str, skip: int, target: Path) -> None:

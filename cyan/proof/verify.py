@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
-from cyan.proof import scenario
+from cyan.proof import calibration, scenario
+from cyan.proof.between import Between, nobody
 from cyan.proof.findings import Verdict
 from cyan.proof.run import Order, run
 from cyan.proof.swarm import Load
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 REQUESTS = {"full": 51_000, "quick": 0}
 """How many requests a scenario makes at least, acts or not."""
 
+REFUSED = 600
+"""Which of a calibration's requests is sent where nobody listens: one of the steady state."""
+
+STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 PACKAGES = ("cyan", "locust", "geventhttpclient", "gevent", "pandas", "pyarrow")
 
 
@@ -39,7 +45,18 @@ class Wish:
     rate: float | None = None
     sessions: int | None = None
     seed: int | None = None
-    extra: tuple[str, ...] = ()  # further flags for the swarm
+    rtt: float = 0.0  # seconds, added by a relay between swarm and proxy
+    fresh_connections: bool = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Further flags for the swarm."""
+        return ("--fresh-connections",) if self.fresh_connections else ()
+
+    @property
+    def connections(self) -> list[str]:
+        """The sorts of connection that this load has."""
+        return ["new"] if self.fresh_connections else ["new", "reused"]
 
 
 def verify(
@@ -55,19 +72,39 @@ def verify(
 
     acts = scenario.scenario(wish.scenario)
     with RealSurroundings(settings, machine) as around:
-        order = ordered(settings, project, acts, wish, around.about())
+        order = ordered(settings, new_folder(project, "verify"), project, acts, wish)
+        order = measured(order, wish, around.about())
         with Terminal(acts, console) as display:
             judgement = run(order, around, display)
     tell(judgement, order.folder, console)
     return judgement
 
 
+def calibrate(
+    settings: Settings, machine: HostSettings, project: Path, wish: Wish, console: Console
+) -> Verdict:
+    """Plant one drop of every kind under load, and show which of them were found.
+
+    Raises ProofError where nothing could be judged.
+    """
+    from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
+    from cyan.proof.surroundings import RealSurroundings  # noqa: PLC0415 - as fabric is
+
+    folder = new_folder(project, "calibration")
+    planted = folder / calibration.PLANTED
+    acts = scenario.calibration(str(planted))
+    with RealSurroundings(settings, machine) as around, nobody() as url:
+        order = ordered(settings, folder, project, acts, wish)
+        load = replace(order.load, extra=(*order.load.extra, "--refuse", f"{REFUSED}={url}"))
+        order = replace(order, load=load, between=Between(planted=planted), requests=0)
+        order = measured(order, wish, around.about(), refused=REFUSED)
+        with Terminal(acts, console) as display:
+            run(order, around, display)
+    return tell_calibration(folder, console)
+
+
 def ordered(
-    settings: Settings,
-    project: Path,
-    acts: tuple[Act, ...],
-    wish: Wish,
-    about_host: dict[str, str],
+    settings: Settings, folder: Path, project: Path, acts: tuple[Act, ...], wish: Wish
 ) -> Order:
     """The order for a run: the wish where it says, else the settings."""
     wanted = settings.verify
@@ -77,38 +114,45 @@ def ordered(
         rate=wish.rate or wanted.rate,
         sessions=wish.sessions or wanted.sessions,
         seed=wanted.seed if wish.seed is None else wish.seed,
-        extra=wish.extra,
+        extra=wish.flags,
     )
     return Order(
-        folder=new_folder(project),
+        folder=folder,
         project=project,
         acts=acts,
         load=load,
         steady=wanted.steady,
         gap=wanted.gap,
         requests=REQUESTS.get(wish.scenario, 0),
-        measured_on=measured_on(load, wish, about_host),
+        between=Between(wish.rtt) if wish.rtt else None,
     )
 
 
-def new_folder(project: Path) -> Path:
-    """A folder for a run that does not exist yet: reports/<time>-verify."""
+def new_folder(project: Path, kind: str) -> Path:
+    """A folder for a run that does not exist yet: reports/<time>-<kind>."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return project / "reports" / f"{stamp}-verify"
+    return project / "reports" / f"{stamp}-{kind}"
 
 
-def measured_on(load: Load, wish: Wish, about_host: dict[str, str]) -> dict[str, Any]:
-    """What a reader must know to judge a run, and to do it again."""
+def measured(order: Order, wish: Wish, about_host: dict[str, str], **more: object) -> Order:
+    """The order with what a reader must know to judge the run, and to do it again."""
+    load = order.load
     again = ["inv", "verify-zero-downtime"]
-    again += ["--quick"] if wish.scenario == "quick" else []
-    again += [f"--rate={load.rate:g}", f"--sessions={load.sessions}", f"--seed={load.seed}"]
-    return {
-        "run again": " ".join([*again, *load.extra]),
+    again += {"quick": ["--quick"]}.get(wish.scenario, [])
+    again += ["--calibrate"] if "refused" in more else []
+    again += [f"--rate={load.rate:g}", f"--users={load.sessions}", f"--seed={load.seed}"]
+    again += [f"--rtt={wish.rtt * 1000:.0f}ms"] if wish.rtt else []
+    about = {
+        "run again": " ".join([*again, *wish.flags]),
         "load": {"rate": load.rate, "sessions": load.sessions, "seed": load.seed, "url": load.url},
+        "round trip added": f"{wish.rtt * 1000:.0f} ms" if wish.rtt else "none",
         "client": _machine(),
         "host": about_host,
         "versions": {name: version(name) for name in PACKAGES},
+        "calibration": calibration.newest(order.project),
+        "connections": wish.connections,
     }
+    return replace(order, measured_on=about | more)
 
 
 def _machine() -> dict[str, str]:
@@ -125,14 +169,33 @@ def tell(judgement: Judgement, folder: Path, console: Console) -> None:
     """Print the verdict, what was found, and where the report is."""
     from cyan.proof.measures import price  # noqa: PLC0415 - pandas is heavy
 
-    style = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
-    word = f"[bold {style[judgement.verdict]}]{str(judgement.verdict).upper()}[/]"
+    word = f"[bold {STYLE[judgement.verdict]}]{str(judgement.verdict).upper()}[/]"
     console.print(f"\n{word}  {judgement.sentence}")
     if not judgement.drops:
         console.print(f"      [dim]{price(judgement.n)}[/dim]")
     for line in _troubles(judgement):
         console.print(line, markup=False)
     console.print(f"      [dim]report: {folder / 'report.html'}[/dim]")
+
+
+def tell_calibration(folder: Path, console: Console) -> Verdict:
+    """Print what became of every plant; the verdict on the instrument."""
+    from rich.table import Table  # noqa: PLC0415 - rich is slow to import
+
+    made = json.loads((folder / calibration.NAME).read_text(encoding="utf-8"))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("planted", "found by", "request", ""):
+        table.add_column(heading)
+    for each in made["planted"]:
+        word = "[green]found[/]" if each["found"] else "[red]missed[/]"
+        table.add_row(each["plant"], each["check"], each["id"] or "none came by", word)
+    for each in made["extra"]:
+        table.add_row("[red]by nobody[/]", each["check"], each["id"], "[red]found[/]")
+    verdict = Verdict(made["verdict"])
+    console.print(table)
+    console.print(f"\n[bold {STYLE[verdict]}]{str(verdict).upper()}[/]  {made['sentence']}")
+    console.print(f"      [dim]report: {folder / 'report.html'}[/dim]")
+    return verdict
 
 
 def _troubles(judgement: Judgement) -> Iterable[str]:

@@ -81,3 +81,13 @@ def replaced(lab: Lab) -> Judgement:
         folder = lab.folder / "reports" / "negative-control"
         order = Order(folder, lab.folder, (act,), load_, steady=5, gap=3)
         return run(order, around, Silent())
+
+
+def test_calibration_finds_every_planted_drop_by_its_check_and_nothing_else(lab: Lab) -> None:
+    done = lab.cyan("verify-zero-downtime", "--calibrate", check=False)
+    newest = max((lab.folder / "reports").glob("*-calibration"))
+    made = json.loads((newest / "calibration.json").read_text())
+    assert [each["plant"] for each in made["planted"] if not each["found"]] == [], done.stdout
+    assert made["extra"] == []
+    assert done.returncode == 0
+    assert "calibration" in (newest / "report.html").read_text()

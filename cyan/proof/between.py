@@ -1,0 +1,74 @@
+"""The relay as a run uses it: a process between swarm and proxy while a block runs."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cyan.errors import ProofError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+END_WITHIN = 10.0
+
+
+@dataclass(frozen=True)
+class Between:
+    """What stands between swarm and proxy: a round trip in seconds, or a relay that plants drops.
+
+    It plants once the file `planted` exists, and notes there what it planted on which request.
+    """
+
+    rtt: float = 0.0
+    planted: Path | None = None
+
+
+@contextmanager
+def relayed(url: str, between: Between) -> Iterator[str]:
+    """The URL by which the site is reached through a relay, while the block runs.
+
+    Raises ProofError where the relay does not start.
+    """
+    site = urlsplit(url)
+    command = [sys.executable, "-m", "cyan.proof.relay"]
+    command += ["--to", f"{site.hostname}:{site.port or 80}", "--rtt", str(between.rtt)]
+    command += ["--planted", str(between.planted)] if between.planted else []
+    with subprocess.Popen(  # noqa: S603 - our own command line
+        command,
+        stdin=subprocess.PIPE,  # it ends when this does, however we end
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is ours: the load ends in order first
+    ) as process:
+        assert process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
+        assert process.stdout is not None  # noqa: S101
+        port = process.stdout.readline().strip()
+        if not port:
+            raise ProofError("the relay before the site did not start", where=" ".join(command))
+        try:
+            yield f"{site.scheme}://127.0.0.1:{port}"
+        finally:
+            process.stdin.close()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(END_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """A URL of this machine at which nobody listens, and nobody else can while the block runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"

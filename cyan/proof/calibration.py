@@ -1,0 +1,157 @@
+"""Calibration: were the planted drops found, each by its check, and nothing else?
+
+`python -m cyan.proof.calibration FILE` is the act in which the relay plants: it makes FILE and
+waits until everything is noted there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyan.proof.findings import DROPS, Verdict
+from cyan.proof.planting import PLANTS, REFUSED, SENT_TWICE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+
+    from cyan.proof.findings import Finding
+
+NAME = "calibration.json"
+PLANTED = "planted.jsonl"
+CONFIDENCE = 0.95
+WITHIN = 90.0  # seconds in which a request for every plant must have come by
+POLL = 0.1
+
+
+@dataclass(frozen=True)
+class Sought:
+    """One plant: the request that it hit ("" where none came by), and whether it was found."""
+
+    plant: str
+    check: str
+    id: str
+    found: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What became of every plant, and the (check, id) pairs that nobody had planted."""
+
+    sought: tuple[Sought, ...]
+    extra: tuple[tuple[str, str], ...]
+
+    @property
+    def found(self) -> int:
+        """How many plants were found."""
+        return sum(each.found for each in self.sought)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Fail where one was missed or something else was found, unknown where one is unplanted."""
+        if self.extra or any(each.id and not each.found for each in self.sought):
+            return Verdict.FAIL
+        return Verdict.PASS if all(each.id for each in self.sought) else Verdict.UNKNOWN
+
+    @property
+    def sensitivity(self) -> float:
+        """The share of drops that are found, at least, at 95 %: 0.05^(1/d) where all d were.
+
+        The one-sided Clopper-Pearson lower bound (see `statistics.upper_bound`); 0 where one was
+        missed, since then the instrument is to be mended and not to be rated.
+        """
+        if self.verdict is not Verdict.PASS:
+            return 0.0
+        return float((1 - CONFIDENCE) ** (1 / len(self.sought)))
+
+    @property
+    def sentence(self) -> str:
+        """The result in one sentence."""
+        total = len(self.sought)
+        if self.verdict is Verdict.PASS:
+            return (
+                f"All {total} planted drops were found, each by its own check, and nothing else: "
+                f"at least {self.sensitivity:.0%} of drops are found (95 %)."
+            )
+        unplanted = sum(not each.id for each in self.sought)
+        return (
+            f"{self.found} of {total} planted drops were found; {unplanted} could not be planted, "
+            f"{len(self.extra)} findings were planted by nobody."
+        )
+
+
+def calibrate(planted: Mapping[str, str], findings: Iterable[Finding]) -> Calibration:
+    """Compare what was planted (request ids by the plant's name) with what the checks found."""
+    found = {
+        (finding.check, number)
+        for finding in findings
+        if finding.kind in DROPS or finding.check == SENT_TWICE
+        for number in finding.ids
+    }
+    pairs = [(plant, planted.get(plant.name, "")) for plant in (*PLANTS, REFUSED)]
+    sought = tuple(
+        Sought(plant.name, plant.check, number, found=(plant.check, number) in found)
+        for plant, number in pairs
+    )
+    wanted = {(each.check, each.id) for each in sought}
+    return Calibration(sought, tuple(sorted(found - wanted)))
+
+
+def of_run(
+    folder: Path, requests: pd.DataFrame, findings: Iterable[Finding], refused: int
+) -> Calibration | None:
+    """The calibration of a run's folder, kept there too; None where nothing was planted in it.
+
+    The swarm itself planted the refused connection, on the `refused`-th request that it sent.
+    """
+    path = folder / PLANTED
+    if not path.exists():
+        return None
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    planted = {line["plant"]: line["id"] for line in lines}
+    if 0 < refused <= len(requests):
+        planted[REFUSED.name] = f"{sorted(requests['id'].tolist())[refused - 1]:016x}"
+    made = calibrate(planted, findings)
+    (folder / NAME).write_text(json.dumps(as_json(made), indent=1) + "\n", encoding="utf-8")
+    return made
+
+
+def newest(project: Path) -> str:
+    """What the newest calibration under the project's reports/ says, and when it was made."""
+    found = sorted((project / "reports").glob(f"*-calibration/{NAME}"))
+    if not found:
+        return "none yet: inv verify-zero-downtime --calibrate"
+    sentence = json.loads(found[-1].read_text(encoding="utf-8"))["sentence"]
+    return f"{found[-1].parent.name}: {sentence}"
+
+
+def as_json(made: Calibration) -> dict[str, Any]:
+    """The calibration as it is kept."""
+    return {
+        "verdict": str(made.verdict),
+        "sentence": made.sentence,
+        "sensitivity": made.sensitivity,
+        "planted": [asdict(each) for each in made.sought],
+        "extra": [{"check": check, "id": number} for check, number in made.extra],
+    }
+
+
+def main() -> int:
+    """Let the relay plant; 0 once everything is, 1 where too little came by in time."""
+    path, deadline = Path(sys.argv[1]), time.monotonic() + WITHIN
+    path.touch()
+    while time.monotonic() < deadline:
+        if path.read_text(encoding="utf-8").count("\n") == len(PLANTS):
+            return 0
+        time.sleep(POLL)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Whether the planted drops were found, and only they: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cyan.proof.calibration import calibrate
+from cyan.proof.findings import Finding, Kind, Verdict
+from cyan.proof.planting import PLANTS, REFUSED, SENT_TWICE
+
+ALL = (*PLANTS, REFUSED)
+PLANTED = {plant.name: f"{number:016x}" for number, plant in enumerate(ALL)}
+
+
+def found() -> list[Finding]:
+    """Each plant found by its check."""
+    return [
+        Finding(
+            plant.check,
+            Verdict.FAIL,
+            "",
+            kind=Kind.NONE if plant.check == SENT_TWICE else Kind(plant.check),
+            count=1,
+            ids=(PLANTED[plant.name],),
+        )
+        for plant in ALL
+    ]
+
+
+def test_all_found_and_nothing_else_passes_with_the_sensitivity_that_this_proves() -> None:
+    made = calibrate(PLANTED, found())
+    assert made.verdict is Verdict.PASS
+    assert made.sensitivity == pytest.approx(0.05 ** (1 / len(ALL)))
+
+
+def test_every_kind_of_drop_of_the_design_is_planted() -> None:
+    wanted = {"refused", "reset", "timeout", "status", "truncated", "stale"}
+    wanted |= {"lost write", "double write", "unexplained"}
+    assert wanted <= {str(plant.check) for plant in ALL}
+
+
+@pytest.mark.parametrize("missed", range(len(ALL)))
+def test_one_that_is_missed_fails(missed: int) -> None:
+    findings = found()
+    findings[missed] = replace(findings[missed], ids=())
+    made = calibrate(PLANTED, findings)
+    assert made.verdict is Verdict.FAIL
+    assert [each.plant for each in made.sought if not each.found] == [ALL[missed].name]
+    assert made.sensitivity == 0
+
+
+def test_one_that_another_check_found_fails() -> None:
+    findings = found()
+    findings[0] = replace(findings[0], check="timeout", kind=Kind.TIMEOUT)
+    made = calibrate(PLANTED, findings)
+    assert made.verdict is Verdict.FAIL
+    assert made.extra == (("timeout", PLANTED[ALL[0].name]),)
+
+
+def test_a_finding_that_nobody_planted_fails() -> None:
+    extra = Finding("reset", Verdict.FAIL, "", kind=Kind.RESET, count=1, ids=("f" * 16,))
+    made = calibrate(PLANTED, [*found(), extra])
+    assert made.verdict is Verdict.FAIL
+    assert made.extra == (("reset", "f" * 16),)
+
+
+def test_what_could_not_be_planted_leaves_the_instrument_unknown() -> None:
+    made = calibrate(
+        {k: v for k, v in PLANTED.items() if k != "status 503"}, found()[:6] + found()[7:]
+    )
+    assert made.verdict is Verdict.UNKNOWN
