@@ -238,19 +238,22 @@ def verify_zero_downtime(
     sys.exit(verdict.exit_code)
 
 
-@command(help={"run": RUN})
-def report(c: Context, run: str = "") -> None:  # noqa: ARG001 - Invoke gives every task its context
-    """Judge a run again from its stored logs and write its report anew."""
+@command(help={"run": RUN, "against": "another run, to compare this one with"})
+def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG001 - Invoke's own
+    """Judge a run again from its stored logs and write its report anew, or compare two runs."""
     from cyan.cli import project_folder
-    from cyan.proof.verify import newest
-    from cyan.proof.verify import report as write
+    from cyan.proof import verify
     from cyan.terminal import console
 
-    project = project_folder()
-    folder = project / "reports" / run if run else newest(project)
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no run", todo="see the folders of reports/")
-    sys.exit(write(folder, console).verdict.exit_code)
+    reports = project_folder() / "reports"
+    folder = reports / run if run else verify.newest(project_folder())
+    for each in (folder, reports / against):
+        if not each.is_dir():
+            raise UsageError(f"{each} is no run", todo="see the folders of reports/")
+    if against:
+        verify.against(folder, reports / against, console)
+        return
+    sys.exit(verify.report(folder, console).verdict.exit_code)
 
 
 @command(name="up")

@@ -31,6 +31,7 @@ def project_at(folder: Path, app: str, ports: dict[str, int]) -> Path:
     cyan["doors"] = {"blue": ports["blue"], "green": ports["green"]}
     cyan["health"] = {"timeout": 60, "interval": 0.3, "passes": 2}
     cyan["bake"] = {"seconds": 1}
+    cyan["verify"] |= {"steady": 8, "gap": 3}
     (folder / "invoke.yaml").write_text(yaml.safe_dump(settings))
     return folder
 

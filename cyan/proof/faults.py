@@ -70,7 +70,7 @@ class Link:
 
     client: tuple[asyncio.StreamReader, asyncio.StreamWriter]
     server: tuple[asyncio.StreamReader, asyncio.StreamWriter]
-    versions: dict[str, str]
+    versions: dict[str, str]  # by color, the one that answered last at the end
     target: tuple[str, int]
 
     async def forward(self, head: Head, body: bytes) -> None:
@@ -82,6 +82,7 @@ class Link:
         """The head of the proxy's answer."""
         head = await read_head(self.server[0])
         if head["x-color"]:
+            self.versions.pop(head["x-color"], None)  # the last one seen is to be the last one
             self.versions[head["x-color"]] = head["x-version"]
         return head
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 
 from cyan.proof import calibration, figures, timeline
@@ -16,15 +14,17 @@ from cyan.proof.checks.accounts import cause
 from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
 from cyan.proof.history import SECOND
 from cyan.proof.measures import price
+from cyan.proof.page import page
 from cyan.proof.reconcile import reconcile
-from cyan.proof.verdict import Judgement, rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import pandas as pd
 
-TEMPLATES = Path(__file__).parent / "templates"
+    from cyan.proof.verdict import Judgement
+
 LISTED_DROPS = 500
 
 
@@ -41,20 +41,15 @@ def render(
     case: Case, judgement: Judgement, path: Path, made: dict[str, Any] | None = None
 ) -> Path:
     """Write the page, with the calibration that was `made` in this run; returns `path`."""
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
-    environment.filters |= {"rate": rate, "ms": _ms}
-    page = environment.get_template("report.html.j2").render(
-        **_context(case, judgement), calibration=made, plotly=_plotly(), folder=path.parent.name
+    text = page(
+        "report.html.j2",
+        **_context(case, judgement),
+        calibration=made,
+        figures=_figures(case, judgement, _dropped(case, judgement)),
+        folder=path.parent.name,
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - heavy
-
-    return str(get_plotlyjs())
 
 
 def _context(case: Case, judgement: Judgement) -> dict[str, Any]:
@@ -72,7 +67,6 @@ def _context(case: Case, judgement: Judgement) -> dict[str, Any]:
         "streams": [f for f in judgement.findings if f.check == "stream cut" and f.count],
         "drops": testimonies(case, judgement, dropped),
         "listed": LISTED_DROPS,
-        "figures": json.dumps(_figures(case, judgement, dropped)).replace("</", "<\\/"),
     }
 
 
@@ -167,12 +161,3 @@ def _executed(row: pd.Series[Any]) -> str:
     times = "" if started == 1 else f" {started} times"
     ended = {0: "never ended", started: "ended"}.get(finished, f"ended {finished} times")
     return f"started{times}, {ended}"
-
-
-def _ms(value: float | None) -> str:
-    """Milliseconds for people: three digits that matter."""
-    if value is None or np.isnan(value):
-        return "none"
-    if value >= 1000:  # noqa: PLR2004 - a second
-        return f"{value / 1000:.2f} s"
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"  # noqa: PLR2004

@@ -14,6 +14,7 @@ from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
 from cyan.proof.history import SECOND, History, Performed
 from cyan.proof.measures import Measure, drop_ids, price
 from cyan.proof.scenario import Traffic
+from cyan.proof.show import rate
 from cyan.proof.statistics import Latency, upper_bound
 
 if TYPE_CHECKING:
@@ -207,11 +208,6 @@ def _row(measure: Measure, steady: Measure, item: Performed) -> str:
 def _trouble(finding: Finding) -> str:
     ids = f" ({', '.join(f'`{i}`' for i in finding.ids[:5])})" if finding.ids else ""
     return f"- **{finding.verdict}** {finding.check}, {finding.about}: {finding.text}{ids}"
-
-
-def rate(bound: float) -> str:
-    """A rate as people say it: as a share in percent, and as one in so many."""
-    return f"{bound:.2g} (1 in {1 / bound:,.0f})" if 0 < bound < 1 else f"{bound:.0%}"
 
 
 def junit(judgement: Judgement) -> str:

@@ -76,7 +76,7 @@ def verify(
         order = measured(order, wish, around.about())
         with Terminal(acts, console) as display:
             judgement = run(order, around, display)
-    tell(judgement, order.folder, console)
+    _finish(judgement, order.folder, console)
     return judgement
 
 
@@ -210,8 +210,40 @@ def report(folder: Path, console: Console) -> Judgement:
     from cyan.proof.report import write_report  # noqa: PLC0415 - pandas is heavy
 
     judgement = write_report(folder)
-    tell(judgement, folder, console)
+    _finish(judgement, folder, console)
     return judgement
+
+
+def _finish(judgement: Judgement, folder: Path, console: Console) -> None:
+    """Tell the verdict, and take the run up into the index of all."""
+    from cyan.proof import stored, trend  # noqa: PLC0415 - pandas is heavy
+
+    tell(judgement, folder, console)
+    index = trend.write(folder.parent)
+    together = stored.rotations(stored.read(folder.parent)[0])
+    console.print(f"      [dim]{together.sentence} All runs: {index}[/dim]")
+
+
+def against(one: Path, other: Path, console: Console) -> Path:
+    """Compare two stored runs; the page about it, in the folder of the first.
+
+    Raises UsageError where one of them has no verdict that can be read.
+    """
+    from cyan.proof import compare, stored  # noqa: PLC0415 - pandas is heavy
+
+    runs = {run.name: run for run in stored.read(one.parent)[0]}
+    for folder in (one, other):
+        if folder.name not in runs:
+            raise UsageError(
+                f"{folder.name} has no verdict that can be read",
+                where=str(folder),
+                todo=f"inv report --run {folder.name}",
+            )
+    found = compare.compare(runs[one.name], runs[other.name])
+    console.print(compare.table(found))
+    path = compare.write(found, one / f"against-{other.name}.html")
+    console.print(f"      [dim]page: {path}[/dim]")
+    return path
 
 
 def newest(project: Path) -> Path:

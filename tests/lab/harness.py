@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "cyan")
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = 30.0) -> None:

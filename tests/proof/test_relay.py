@@ -268,6 +268,8 @@ def test_a_plant_does_what_it_says_to_its_request(plant: Plant, planted: Planted
     if plant.how == "stale":
         assert hit.color != color
         assert hit.version != version
+    if plant.how == "unexplained":
+        assert (hit.color, hit.version) == of_the_site(f"{int(number, 16) - 1:016x}")
     if plant.how == "backwards":
         assert hit.color == color
         assert hit.version != version

@@ -4,42 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from cyan.proof.report import write_report
 from cyan.proof.verdict import SCHEMA
-from tests.proof import synthetic
-from tests.proof.test_planted_drops import reset_of_a_write, stale
-
-if TYPE_CHECKING:
-    from tests.proof.synthetic import Run
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="module")
-def passed(clean: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return reported(clean, tmp_path_factory.mktemp("passed"))
-
-
-@pytest.fixture(scope="module")
-def failed(clean: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run, _ = reset_of_a_write(clean)
-    run, _ = stale(run)
-    return reported(run, tmp_path_factory.mktemp("failed"))
-
-
-def reported(run: Run, folder: Path) -> Path:
-    synthetic.write(run, folder)
-    (folder / "settings.json").write_text('{"load": {"seed": 1, "note": "</script><b>"}}')
-    write_report(folder)
-    return folder
 
 
 def said(folder: Path) -> Any:
@@ -123,22 +94,3 @@ def test_every_dropped_request_is_listed_with_its_testimonies(failed: Path) -> N
 
 def test_what_a_run_kept_cannot_become_markup(passed: Path) -> None:
     assert "</script><b>" not in (passed / "report.html").read_text()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("outcome", ["passed", "failed"])
-def test_the_report_draws_all_its_figures_in_a_browser(
-    outcome: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    folder: Path = request.getfixturevalue(outcome)
-    flags = (
-        "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom",
-    )  # fmt: skip
-    page = f"file://{folder / 'report.html'}"
-    done = subprocess.run(
-        [str(CHROMIUM), *flags, page], capture_output=True, text=True, timeout=90, check=True
-    )
-    assert 'data-drawn="yes"' in done.stdout
-    assert done.stdout.count('class="main-svg"') >= 5

@@ -1,71 +1,6 @@
 (() => {
   "use strict";
-  const figures = JSON.parse(document.getElementById("figures").textContent);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const narrow = matchMedia("(max-width: 760px)");
-  const drawn = new Map();
-
-  const theme = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
-
-  function painted(trace) {
-    if (trace.heat) {
-      const [blue, green] = [theme("blue"), theme("green")];
-      return { ...trace, colorscale: [[0, green], [0.4, green], [0.5, "rgba(127,127,127,0)"], [0.6, blue], [1, blue]] };
-    }
-    const color = theme(trace.role);
-    const copy = { type: "scatter", ...trace };
-    if (trace.stackgroup) copy.fillcolor = color;
-    if (trace.marker || (trace.mode || "").includes("markers")) copy.marker = { size: 6, ...trace.marker, color };
-    copy.line = { ...trace.line, color };
-    return copy;
-  }
-
-  function shape(item) {
-    const color = theme(item.role);
-    if (item.type === "rect") return { ...item, fillcolor: color, line: { width: 0 } };
-    return { ...item, line: { ...item.line, color } };
-  }
-
-  function layout(figure) {
-    const own = figure.layout, ink = theme("ink"), quiet = theme("quiet"), rule = theme("rule");
-    const axis = (extra) => ({ gridcolor: rule, zerolinecolor: rule, linecolor: rule, ...extra,
-      title: extra && extra.title ? { ...extra.title, font: { size: 12, color: quiet } } : undefined });
-    const axes = Object.fromEntries(Object.keys(own).filter((k) => /axis/.test(k)).map((k) => [k, axis(own[k])]));
-    return {
-      ...own, ...axes,
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink },
-      margin: { l: narrow.matches ? 44 : 58, r: 10, t: 28, b: 46 },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", font: { color: quiet } },
-      hovermode: own.hovermode || "x unified",
-      hoverlabel: { bgcolor: theme("card"), bordercolor: rule, font: { color: ink } },
-      dragmode: narrow.matches ? false : "zoom",
-      shapes: (own.shapes || []).map(shape),
-      annotations: (own.annotations || []).map((a) => ({ ...a, font: { color: quiet, size: 12 } })),
-    };
-  }
-
-  function draw(id, figure) {
-    drawn.set(id, figure);
-    const config = { responsive: true, displaylogo: false, scrollZoom: false, displayModeBar: false };
-    return Plotly.react(id, figure.data.map(painted), layout(figure), config);
-  }
-
-  function buttons(id, items, pick) {
-    const nav = document.querySelector(`nav[data-for="${id}"]`);
-    items.forEach((item, index) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = item.name;
-      button.setAttribute("aria-pressed", String(index === 0));
-      button.onclick = () => {
-        for (const other of nav.children) other.setAttribute("aria-pressed", String(other === button));
-        pick(item);
-      };
-      nav.append(button);
-    });
-  }
-
+  const { figures, draw, buttons } = cyan;
   draw("timeline-figure", figures.timeline);
   buttons("timeline-figure", figures.timeline.views, (view) => Plotly.relayout("timeline-figure", { "xaxis.range": view.range.slice() }));
   if (figures.closeups.length) {
@@ -76,9 +11,5 @@
   draw("latency-figure", figures.latency);
   draw("drains-figure", figures.drains);
 
-  const again = () => drawn.forEach((figure, id) => draw(id, figure));
-  dark.addEventListener("change", again);
-  narrow.addEventListener("change", again);
-  addEventListener("beforeprint", () => drawn.forEach((_, id) => Plotly.Plots.resize(id)));
   document.body.dataset.drawn = "yes";
 })();
