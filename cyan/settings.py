@@ -65,6 +65,7 @@ class SiteSettings(Model):
     """Where the site answers, seen from the host, and the Host header its users send."""
 
     port: Port = 8080
+    tls_port: Port = 8443
     host: str = Field(default="127.0.0.1", pattern=r"^[a-zA-Z0-9.:-]+$")
 
 
@@ -133,6 +134,7 @@ class VerifySettings(Model):
     gap: Seconds = 5
     seed: int = 1
     locustfile: Path = Path("loadtests/locustfile.py")
+    workers_directory: Path | None = None
 
 
 class Settings(Model):
@@ -190,6 +192,23 @@ def load(section: Mapping[str, Any], environment: Mapping[str, str], base: Path)
             todo="mend invoke.yaml, or the INVOKE_CYAN_* or HEALTH_CHECK_* variable of that key",
         ) from None
     return _anchored(settings, base)
+
+
+def machine_of(name: str, settings: Settings) -> HostSettings:
+    """`user@host:port` as a machine; one of the configured hosts where it is that.
+
+    Raises UsageError where it names none.
+    """
+    known = next((host for host in settings.hosts if name in {host.name, host.address}), None)
+    if known:
+        return known
+    user, _, place = name.rpartition("@")
+    address, _, port = place.partition(":")
+    given = {"address": address, **({"user": user} if user else {}), "port": port or 22}
+    try:
+        return HostSettings.model_validate(given)
+    except ValidationError:
+        raise UsageError(f"{name!r} is no machine", todo="user@host or user@host:port") from None
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - configuration is any JSON-like value

@@ -19,6 +19,7 @@ from cyan.names import Color, seconds, valid_version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cyan.proof.crew import Crew
     from cyan.rollout.plan import Request
     from cyan.settings import HostSettings, Settings
 
@@ -198,6 +199,9 @@ def hammer(
         "calibrate": "plant one drop of every kind instead, and show that each is found",
         "rtt": "a round trip that a relay adds before the site, such as 40ms",
         "fresh_connections": "a new connection for every request",
+        "http2": "add users over TLS and HTTP/2",
+        "processes": "how many processes of this machine share the load",
+        "workers": "machines that share the load, as user@host:port,... over SSH",
         "seed": "of the choice of journeys",
         "host": HOST,
     }
@@ -210,6 +214,9 @@ def verify_zero_downtime(
     calibrate: bool = False,
     rtt: str = "0",
     fresh_connections: bool = False,
+    http2: bool = False,
+    processes: int = 1,
+    workers: str = "",
     seed: int = 0,
     host: str = "",
 ) -> None:
@@ -228,6 +235,9 @@ def verify_zero_downtime(
         seed=seed or None,
         rtt=seconds(rtt),
         fresh_connections=fresh_connections,
+        http2=http2,
+        processes=processes,
+        crew=_crew(wanted, workers),
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
@@ -314,6 +324,21 @@ def _hosts(wanted: Settings, only: str) -> tuple[HostSettings, ...]:
         known = ", ".join(item.address for item in wanted.hosts)
         raise UsageError(f"{only!r} is none of cyan.hosts", todo=f"one of: {known}")
     return found
+
+
+def _crew(wanted: Settings, names: str) -> Crew | None:
+    """The machines that share the load, with what cyan.hosts says of those that it names."""
+    from cyan.cli import project_folder
+    from cyan.proof.crew import Crew
+    from cyan.settings import machine_of
+
+    machines = tuple(machine_of(name, wanted) for name in names.split(",") if name)
+    if not machines:
+        return None
+    project = project_folder()
+    directory = wanted.verify.workers_directory or project
+    locustfile = wanted.verify.locustfile.relative_to(project)
+    return Crew(machines, str(directory), str(locustfile))
 
 
 def _given(value: str, flag: str, example: str) -> str:

@@ -140,7 +140,7 @@ class Session:
         finally:
             answer.received = len(answer.body)
         self._open = not response.should_close()
-        _verify(call, request_id, response, answer)
+        verify(call, request_id, response, answer)
 
     def _connect(self, create: Callable[[], Any]) -> Any:  # noqa: ANN401 - a gevent socket
         """Make a connection, because there is none or because the idle one was found closed."""
@@ -161,18 +161,18 @@ class Session:
         return Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.RESET
 
 
-def _verify(call: Call, request_id: str, response: Any, answer: Answer) -> None:  # noqa: ANN401
+def verify(call: Call, request_id: str, headers: Any, answer: Answer) -> None:  # noqa: ANN401
     """Check status, length, digest and identity of a complete answer."""
     if answer.status != call.expects:
         answer.fail(Failure.STATUS, f"status {answer.status}, wanted {call.expects}")
     if answer.expected >= 0 and answer.received != answer.expected:
         answer.fail(Failure.TRUNCATED, f"{answer.received} of {answer.expected} bytes")
-    promised = _text(response.get("content-digest"))
+    promised = _text(headers.get("content-digest"))
     if promised:
         answer.digest = int(promised == digest(answer.body))
         if not answer.digest:
             answer.fail(Failure.TRUNCATED, "the body does not match its digest")
-    echoed = _text(response.get("x-request-id"))
+    echoed = _text(headers.get("x-request-id"))
     if echoed and echoed != request_id:
         answer.fail(Failure.STATUS, f"this is the answer to request {echoed}")
 

@@ -61,6 +61,12 @@ def _fresh(session: Session, path: str) -> Call:
     return Call("fresh", "GET", "/items")
 
 
+def _secure(session: Session, path: str) -> Call:
+    if dice.random() < 0.3:  # noqa: PLR2004 - as many write as over plain HTTP
+        return _order(session, path, "secure")
+    return Call("secure", "GET", "/items")
+
+
 def _me(session: Session, _path: str) -> Call:
     cookie = session.state.get("cookie")
     if cookie:
@@ -98,6 +104,7 @@ _CALLS: dict[str, Callable[[Session, str], Call]] = {
     "items": _items,
     "order": _order,
     "fresh": _fresh,
+    "secure": _secure,
     "me": _me,
     "ask": _ask,
     "slow": _slow,

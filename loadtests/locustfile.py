@@ -1,7 +1,9 @@
 """The witness for Locust: `locust -f loadtests/locustfile.py --headless --host URL --log-dir DIR`.
 
 Locust has no open loop of its own, so its one user owns the schedule and makes a greenlet for each
-request. Locust's statistics hear of every request too, but the raw log is what is judged.
+request. Locust's statistics hear of every request too, but the raw log is what is judged. With
+Locust's `--processes N` or `--master` and workers, and as many `--users`, each worker takes its
+share of the rate and writes a log of its own.
 """
 
 from __future__ import annotations
@@ -12,15 +14,28 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import User, events, task
+from locust.runners import WorkerRunner
 
 from loadtests import journeys, selftest
 from loadtests.log import Log
 from loadtests.schedule import SECOND, Due, arrivals, chosen
 from loadtests.swarm import Orders, Swarm
+from loadtests.team import (
+    DONE,
+    FINISH,
+    PROGRESS,
+    STOP,
+    UNBELIEVABLE,
+    WATCH,
+    Team,
+    lead,
+    stopping,
+    told_to_stop,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -30,15 +45,15 @@ if TYPE_CHECKING:
     from loadtests.client import Answer, Call
 
 NICE = -10
-WATCH = 0.1  # seconds between two looks at what may end the run
-UNBELIEVABLE = 3  # exit code of a witness that must not be believed
+LOG_DIR = "CYAN_LOG_DIR"
+"""Where a worker on another machine writes; the master's folder is not there."""
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_arguments(parser: ArgumentParser) -> None:
     """The swarm's own flags."""
     add = parser.add_argument
-    add("--log-dir", type=Path, required=True, help="where the witness's log goes")
+    add("--log-dir", required=True, help="where the witness's log goes")
     add("--rate", type=float, default=100.0, help="requests a second")
     add("--sessions", type=int, default=60, help="connections that are kept open")
     add("--seed", type=int, default=1, help="of the choice of journeys")
@@ -47,18 +62,33 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--path", default="/", help="what the journey 'get' asks for")
     add(
         "--refuse",
-        type=_planted,
         action="append",
         default=[],
         metavar="NUMBER=URL",
         help="a planted fault: send that request, counted from 1, to a URL where nobody listens",
     )
+    add("--secure", default="", metavar="URL", help="the site over TLS, for the HTTP/2 journey")
+    add("--authority", default="", metavar="FILE", help="the certificate authority to trust there")
     add("--fresh-connections", action="store_true", help="a new connection for every request")
 
 
-def _planted(text: str) -> tuple[int, str]:
-    number, _, url = text.partition("=")
-    return int(number), url
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def join(environment: Environment, runner: Any, **_: object) -> None:  # noqa: ANN401 - Locust's
+    """Workers listen for the stop; the leading process, which may be the only one, leads."""
+    runner.register_message(STOP, told_to_stop)
+    if isinstance(runner, WorkerRunner):
+        return
+    options = environment.parsed_options
+    assert options is not None  # noqa: S101 - for the type checker
+    team = Team(Path(options.log_dir), options.expect_workers)
+    runner.register_message(PROGRESS, team.heard)
+    runner.register_message(DONE, team.done)
+    gevent.spawn(lead, environment, team)
+
+
+def _planted(texts: list[str]) -> dict[int, str]:
+    pairs = (text.partition("=") for text in texts)
+    return {int(number): url for number, _, url in pairs}
 
 
 def _come_first() -> None:
@@ -94,23 +124,28 @@ class Witness(User):
             print("the witness must not be believed:", *faults, sep="\n  ", flush=True)  # noqa: T201
             return UNBELIEVABLE
         options = self.environment.parsed_options
-        weights = chosen(options.journeys)
+        weights = chosen(options.journeys, secure=bool(options.secure))
+        size, own = options.expect_workers, self._worker()
         _come_first()
+        folder = Path(os.environ.get(LOG_DIR, options.log_dir))
         orders = Orders(
             options.host,
-            options.log_dir,
-            options.sessions,
+            folder,
+            -(-options.sessions // size),
             options.path,
             options.fresh_connections,
-            refuse=dict(options.refuse),
+            own,
+            options.secure,
+            options.authority,
+            refuse=_planted(options.refuse) if own == 0 else {},
         )
-        journeys.dice.seed(options.seed)
-        with Log(options.log_dir, orders.worker) as log:
-            swarm = Swarm(orders, log, self._tell)
+        journeys.dice.seed(options.seed + own)
+        with Log(folder, own) as log:
+            swarm = Swarm(orders, log, self._tell, self._report)
             writing = gevent.spawn(swarm.keep_writing)
-            watching = gevent.spawn(self._watch, swarm)
+            watching = gevent.spawn(_stop_when_told, swarm)
             start = time.monotonic_ns() + SECOND // 5
-            swarm.run(arrivals(start, options.rate, options.seed, weights))
+            swarm.run(arrivals(start, options.rate / size, options.seed + own, weights))
             watching.kill()
             writing.get()
             swarm.sign_off()
@@ -118,14 +153,14 @@ class Witness(User):
             print(f"the witness failed: {fault}", flush=True)  # noqa: T201
         return UNBELIEVABLE if swarm.broken or swarm.counts.in_flight else 0
 
-    def _watch(self, swarm: Swarm) -> None:
-        """Stop at the stop file, at the run's limit, and when nobody is there to read the log."""
-        options = self.environment.parsed_options
-        parent, limit = os.getppid(), time.monotonic() + options.run_limit
-        stop = options.log_dir / "stop"
-        while not stop.exists() and os.getppid() == parent and time.monotonic() < limit:
-            gevent.sleep(WATCH)
-        swarm.stopping = True
+    def _worker(self) -> int:
+        """Which of the workers this is, from 0."""
+        return int(self.environment.runner.worker_index)
+
+    def _report(self, figures: dict[str, float]) -> None:
+        self.environment.runner.send_message(
+            PROGRESS, {"worker": self._worker(), "figures": figures}
+        )
 
     def _tell(self, call: Call, answer: Answer, due: Due) -> None:
         self.environment.events.request.fire(
@@ -138,8 +173,14 @@ class Witness(User):
         )
 
     def _end(self, code: int) -> None:
-        environment: Environment = self.environment
-        environment.process_exit_code = code
-        assert environment.runner is not None  # noqa: S101 - a user runs in a runner
-        gevent.spawn_later(0, environment.runner.quit)
-        gevent.sleep(60)  # until the runner ends this user
+        self.environment.process_exit_code = code
+        self.environment.runner.send_message(DONE, {"worker": self._worker(), "code": code})
+        gevent.sleep(FINISH)  # until the leading process ends this user
+
+
+def _stop_when_told(swarm: Swarm) -> None:
+    """End the schedule when the leading process says so, or is gone."""
+    parent = os.getppid()
+    while os.getppid() == parent and not stopping.wait(WATCH):
+        pass
+    swarm.stopping = True

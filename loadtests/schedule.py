@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 
-WEIGHTS: Mapping[str, float] = {
+WEIGHTS: dict[str, float] = {
     "page": 12,
     "items": 28,
     "order": 22,
@@ -28,6 +28,9 @@ WEIGHTS: Mapping[str, float] = {
     "socket": 0.6,
 }
 """How often each journey is chosen. With half of `fresh` about 30 % of the requests are writes."""
+
+SECURE = {"secure": 15.0}
+"""The journey over TLS and HTTP/2, where the site has an address for it."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,15 @@ def arrivals(start: int, rate: float, seed: int, weights: Mapping[str, float]) -
             number += 1
 
 
-def chosen(names: str) -> Mapping[str, float]:
+def chosen(names: str, *, secure: bool = False) -> Mapping[str, float]:
     """The weights of a comma-separated list of journeys; of an empty one, of the demo's mix.
+
+    With `secure` the mix has the journey over TLS too.
 
     Raises ValueError for a journey that nobody knows.
     """
     if not names:
-        return WEIGHTS
+        return WEIGHTS | SECURE if secure else WEIGHTS
     wanted = names.split(",")
     unknown = set(wanted) - {*WEIGHTS, "get"}
     if unknown:

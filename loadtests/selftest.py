@@ -6,13 +6,14 @@ anything would be seen delivering twice for one call, or calling a failure a suc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 from gevent.server import StreamServer
 
 from cyan.proof.requestlog import Connection, Failure
 from loadtests.client import Call, Session
+from loadtests.secure import SecureSession
 
 if TYPE_CHECKING:
     from gevent.socket import socket as Socket  # noqa: N812 - it is the class
@@ -68,17 +69,23 @@ class Closing:
 def faults() -> list[str]:
     """What the witness got wrong about itself; empty where it may be believed."""
     cases = [
-        (method, answers, connection)
+        (sort, method, answers, connection)
+        for sort in (Session, _plain)
         for method in ("GET", "POST")
         for answers, connection in ((0, Connection.NEW), (1, Connection.REUSED))
     ]
     return [*(fault for case in cases for fault in _case(*case)), *_refused()]
 
 
-def _case(method: str, answers: int, connection: Connection) -> list[str]:
+def _plain(url: str, user: int) -> SecureSession:
+    """The client of the HTTP/2 journey; without TLS it speaks HTTP/1.1 by the same code."""
+    return SecureSession(url, user, "")
+
+
+def _case(sort: Any, method: str, answers: int, connection: Connection) -> list[str]:  # noqa: ANN401
     name = f"{method} on a {connection} connection"
     with Closing(answers) as server:
-        session = Session(server.url, 0)
+        session = sort(server.url, 0)
         call = Call("selftest", method, "/", body=b"{}" if method == "POST" else b"")
         for number in range(answers):
             first = session.call(call, f"{number:016x}")

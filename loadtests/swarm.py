@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -16,6 +15,7 @@ from loadtests import journeys
 from loadtests.client import Answer, Call, Session
 from loadtests.log import Log, escaped
 from loadtests.schedule import SECOND, Due
+from loadtests.secure import SecureSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +37,8 @@ class Orders:
     path: str = "/"
     fresh_connections: bool = False
     worker: int = 0
+    secure: str = ""  # the site's address over TLS
+    authority: str = ""  # the file of the certificate authority that it is trusted by
     refuse: Mapping[int, str] = field(default_factory=dict)
     """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
 
@@ -61,9 +63,18 @@ class Counts:
 
 
 class Swarm:
-    """Sessions, and the requests that they make. `tell` hears of each: (call, answer, due)."""
+    """Sessions, and the requests that they make.
 
-    def __init__(self, orders: Orders, log: Log, tell: Callable[[Call, Answer, Due], None]) -> None:
+    `tell` hears of each: (call, answer, due); `report` of the figures so far, once a second.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        log: Log,
+        tell: Callable[[Call, Answer, Due], None],
+        report: Callable[[dict[str, float]], None] = lambda _figures: None,
+    ) -> None:
         self.counts = Counts()
         self.broken: list[str] = []
         self.stopping = False
@@ -71,11 +82,12 @@ class Swarm:
         self._orders = orders
         self._log = log
         self._tell = tell
+        self._report = report
         self._made = 0
         self._replaced = 0
         self._id = secrets.randbits(23) << 40 | orders.worker << 32
-        self._free: dict[str, deque[Session]] = {"any": deque(), "me": deque()}
-        self._free["any"].extend(self._session() for _ in range(orders.sessions))
+        self._free: dict[str, deque[Any]] = {kind: deque() for kind in ("any", "me", "secure")}
+        self._free["any"].extend(self._session("any") for _ in range(orders.sessions))
 
     def run(self, arrivals: Iterable[Due]) -> None:
         """Keep the schedule until told to stop, then let what is in flight end."""
@@ -103,11 +115,11 @@ class Swarm:
             threads.apply(self._log.write, (self._log.take(),))
             if time.monotonic() - told >= 1:
                 told = time.monotonic()
-                threads.apply(self._progress)
+                self._report(self._figures())
 
     def sign_off(self) -> None:
         """Write the sign-off, unless the witness broke or lost something."""
-        self._progress()
+        self._report(self._figures())
         count = self.counts
         if self.broken or count.in_flight:
             self._log.flush()
@@ -134,7 +146,7 @@ class Swarm:
             self.counts.in_flight -= 1
 
     def _one(self, due: Due) -> None:
-        kind = "me" if due.journey == "me" else "any"
+        kind = due.journey if due.journey in self._free else "any"
         fresh = self._orders.fresh_connections
         alone = due.journey in ALONE or (fresh and kind == "any")
         session = self._taken(kind, alone=alone)
@@ -204,34 +216,25 @@ class Swarm:
             )
         )
 
-    def _taken(self, kind: str, *, alone: bool) -> Session | None:
+    def _taken(self, kind: str, *, alone: bool) -> Any:  # noqa: ANN401 - either sort of session
         if not alone and self._free[kind]:
             return self._free[kind].popleft()
         if self._made >= self._orders.sessions * GENEROUS:
             return None
-        return self._session()
+        return self._session(kind)
 
-    def _session(self) -> Session:
+    def _session(self, kind: str) -> Any:  # noqa: ANN401 - either sort of session
         self._made += 1
+        if kind == "secure":
+            return SecureSession(self._orders.secure, self._made, self._orders.authority)
         return Session(self._orders.url, self._made)
 
-    def _progress(self) -> None:
+    def _figures(self) -> dict[str, float]:
         count = self.counts
-        figures = {
+        return {
             "sent": count.sent,
             "answered": count.answered,
             "failed": count.failed,
             "in_flight": count.in_flight,
             "lag_p99_ms": round(count.lag_p99_ms, 2),
         }
-        _replace(self._orders.folder / "progress.json", figures)
-        ended = count.answered or count.failed
-        if ended and not (self._orders.folder / "ready.json").exists():
-            _replace(self._orders.folder / "ready.json", {"at": time.time()})
-
-
-def _replace(path: Path, content: dict[str, float]) -> None:
-    """Write a small file in one rename, so that its reader never sees half of it."""
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    new.replace(path)

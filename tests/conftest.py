@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROJECT = Path(__file__).parent.parent
-PORTS = {"site": 18080, "blue": 18001, "green": 18002, "ssh": 12222}
+PORTS = {"site": 18080, "tls": 18443, "blue": 18001, "green": 18002, "ssh": 12222}
 
 
 def project_at(folder: Path, app: str, ports: dict[str, int]) -> Path:
@@ -28,6 +28,7 @@ def project_at(folder: Path, app: str, ports: dict[str, int]) -> Path:
     cyan["app"] = app
     cyan["hosts"][0]["port"] = cyan["lab"]["ssh_port"] = ports["ssh"]
     cyan["site"]["port"] = ports["site"]
+    cyan["site"]["tls_port"] = ports["tls"]
     cyan["doors"] = {"blue": ports["blue"], "green": ports["green"]}
     cyan["health"] = {"timeout": 60, "interval": 0.3, "passes": 2}
     cyan["bake"] = {"seconds": 1}
@@ -59,5 +60,5 @@ def command() -> list[str]:
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A project whose lab does not run."""
-    ports = {"site": 19080, "blue": 19001, "green": 19002, "ssh": 19222}
+    ports = {"site": 19080, "tls": 19443, "blue": 19001, "green": 19002, "ssh": 19222}
     return project_at(tmp_path, "cyan-bare", ports)

@@ -121,6 +121,7 @@ def _free_ports(host: Host, settings: Settings) -> None:
         return
     wanted = {
         settings.site.port: "cyan.site.port",
+        settings.site.tls_port: "cyan.site.tls_port",
         settings.doors.blue: "cyan.doors.blue",
         settings.doors.green: "cyan.doors.green",
     }

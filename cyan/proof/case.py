@@ -110,8 +110,8 @@ class Case:
 
     @property
     def uncertainty_ns(self) -> int:
-        """How far a journal's instant may be from the client's clock."""
-        return self.history.clock.uncertainty_ns
+        """How far a journal's instant may be from a client's clock."""
+        return self.history.clock.uncertainty_ns + self.client.uncertainty_ns
 
 
 def build(

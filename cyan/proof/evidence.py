@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from cyan.errors import ProofError
+from cyan.proof.history import Clock
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, SignOff
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class ClientLog:
     duplicates: int = 0
     orphans: int = 0
     torn: int = 0
+    uncertainty_ns: int = 0  # of the clocks of workers on other machines
 
 
 def read_client(folder: Path) -> ClientLog:
@@ -56,14 +58,21 @@ def read_client(folder: Path) -> ClientLog:
     intents = _read_all(folder, "intents", workers, INTENT_COLUMNS, torn)
     results = _read_all(folder, "results", workers, RESULT_COLUMNS, torn)
     requests, duplicates, orphans = _join(intents, results)
+    clocks = {worker: _clock(folder / f"clock-{worker}.json") for worker in workers}
     return ClientLog(
-        requests=_on_wall_clock(requests),
+        requests=_on_wall_clock(requests, clocks),
         signoffs=_signoffs(folder),
         workers=workers,
         duplicates=duplicates,
         orphans=orphans,
         torn=len(torn),
+        uncertainty_ns=max(clock.uncertainty_ns for clock in clocks.values()),
     )
+
+
+def _clock(path: Path) -> Clock:
+    """How a worker's clock stands to ours; it is ours where nothing else is kept."""
+    return Clock(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Clock()
 
 
 def _signoffs(folder: Path) -> tuple[SignOff, ...]:
@@ -113,7 +122,7 @@ def _join(intents: pa.Table, results: pa.Table) -> tuple[pd.DataFrame, int, int]
     sent = intents.column("id").to_numpy()
     got = results.column("id").to_numpy()
     order = np.argsort(got, kind="stable")
-    ranked = got[order]
+    ranked, known = got[order], np.sort(sent, kind="stable")  # both are nearly in order already
     place = np.minimum(np.searchsorted(ranked, sent), max(len(ranked) - 1, 0))
     answered = ranked[place] == sent if len(ranked) else np.zeros(len(sent), bool)
     frame = intents.to_pandas(self_destruct=True, split_blocks=True)
@@ -121,9 +130,16 @@ def _join(intents: pa.Table, results: pa.Table) -> tuple[pd.DataFrame, int, int]
     for name in RESULT_COLUMNS[1:]:
         frame[name] = _spread(results.column(name), rows, answered)
     frame["answered"] = answered
-    duplicates = len(sent) - len(np.unique(sent)) + len(got) - len(np.unique(ranked))
-    orphans = int((~np.isin(got, sent)).sum())
-    return frame, duplicates, orphans
+    duplicates = int((known[1:] == known[:-1]).sum() + (ranked[1:] == ranked[:-1]).sum())
+    return frame, duplicates, _absent(ranked, known)
+
+
+def _absent(ids: Any, known: Any) -> int:  # noqa: ANN401 - sorted numpy arrays
+    """How many of `ids` are not among `known`."""
+    if not len(known):
+        return len(ids)
+    place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    return int((known[place] != ids).sum())
 
 
 def _spread(column: pa.ChunkedArray, rows: Any, answered: Any) -> Any:  # noqa: ANN401 - numpy arrays
@@ -149,12 +165,17 @@ def with_empty(values: pd.Categorical) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, categories=values.categories)
 
 
-def _on_wall_clock(frame: pd.DataFrame) -> pd.DataFrame:
-    """Instants moved from each worker's monotonic clock to the wall clock; sorted by sending."""
-    offset = frame.pop("wall_ns") - frame["sent_ns"]
+def _on_wall_clock(frame: pd.DataFrame, clocks: dict[int, Clock]) -> pd.DataFrame:
+    """Instants moved from each worker's monotonic clock to our wall clock; sorted by sending."""
+    ahead = np.zeros(max(clocks) + 1, np.int64)
+    for worker, clock in clocks.items():
+        ahead[worker] = clock.offset_ns
+    offset = frame.pop("wall_ns") - frame["sent_ns"] - ahead[frame["worker"].to_numpy()]
     for name in INSTANTS:
         moved = frame[name] + offset
         frame[name] = moved.where(frame[name] != 0, 0) if name in {"first_ns", "end_ns"} else moved
+    if frame["sent_ns"].is_monotonic_increasing:  # one worker's are; sorting would copy it all
+        return frame
     return frame.sort_values("sent_ns", kind="stable", ignore_index=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import ProofError
@@ -24,11 +25,13 @@ def reconcile(folder: Path, bounds: Bounds | None = None) -> tuple[Case, Judgeme
 
     kept = _settings(folder)
     case = read_case(folder, bounds or _bounds(kept))
-    findings = checks.run_all(case)
-    judgement = verdict.judge(
-        len(case.requests), findings, measure(case, findings), case.history, kept
-    )
-    evidence.write_requests(case.requests, folder / "requests.parquet")
+    with ThreadPoolExecutor(1) as pool:  # packing leaves the interpreter's lock
+        packed = pool.submit(evidence.write_requests, case.requests, folder / "requests.parquet")
+        findings = checks.run_all(case)
+        judgement = verdict.judge(
+            len(case.requests), findings, measure(case, findings), case.history, kept
+        )
+        packed.result()
     verdict.write(judgement, folder)
     refused = int(kept.get("refused", 0))
     calibration.of_run(folder, case.requests, findings, refused)
@@ -41,20 +44,23 @@ def read_case(folder: Path, bounds: Bounds | None = None) -> Case:
 
     if not (folder / "acts.json").exists():
         raise ProofError("this is no run's folder: acts.json is missing", where=str(folder))
-    return case.build(
-        evidence.read_client(folder / "client"),
-        witnesses.read_witnesses(folder),
-        history.load(folder),
-        bounds,
-    )
+    with ThreadPoolExecutor(1) as pool:  # so does parsing
+        client = pool.submit(evidence.read_client, folder / "client")
+        others = witnesses.read_witnesses(folder)
+        return case.build(client.result(), others, history.load(folder), bounds)
 
 
 def _bounds(kept: dict[str, Any]) -> Bounds:
     """The bounds, with what the run's load could not live up to."""
-    from cyan.proof.case import Bounds  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof.case import JOURNEYS, Bounds  # noqa: PLC0415 - pandas is heavy
 
-    kinds = kept.get("connections")
-    return Bounds(connections=tuple(kinds)) if kinds else Bounds()
+    kinds = kept.get("connections", Bounds.connections)
+    secure = ("secure",) if kept.get("http2") == "yes" else ()
+    return Bounds(
+        connections=tuple(kinds),
+        workers=int(kept.get("workers", 1)),
+        journeys=(*JOURNEYS, *secure),
+    )
 
 
 def _settings(folder: Path) -> dict[str, Any]:

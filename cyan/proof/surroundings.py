@@ -42,6 +42,9 @@ ABOUT = (
 VERSIONS = {"proxy": ("caddy", "version"), "database": ("postgres", "--version")}
 """How a shared service says its version."""
 
+AUTHORITY = "/data/caddy/pki/authorities/local/root.crt"
+"""Where Caddy keeps the certificate of its internal authority."""
+
 PSQL = (
     'PGPASSWORD="$POSTGRES_PASSWORD" '
     'exec psql -h 127.0.0.1 -U "$POSTGRES_USER" -d "$POSTGRES_DB" -qAt -c "$0"'
@@ -114,6 +117,11 @@ class RealSurroundings:
             with suppress(HostError):
                 found[name] = self._engine.exec(self._service(name), words).split("\n")[0].strip()
         return {key: value for key, value in found.items() if value}
+
+    def authority(self) -> str:
+        """The certificate of the proxy's internal authority, as PEM. Raises HostError."""
+        proxy_ = self._service(self._settings.proxy)
+        return self._engine.exec(proxy_, ("cat", AUTHORITY))
 
     def _logs(self) -> tuple[LogFile, ...]:
         """The logs on the host."""

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from cyan.proof.crew import Crew
+
 POLL = 0.1
+PORT = 5557  # where the crew finds Locust's master
 READY_WITHIN = 60.0
 FINISH_WITHIN = 60.0
 TERMINATE_WITHIN = 5.0
@@ -26,7 +29,10 @@ TERMINATE_WITHIN = 5.0
 
 @dataclass(frozen=True)
 class Load:
-    """What the swarm is asked to do. `limit` ends it by itself, in seconds; `extra` are flags."""
+    """What the swarm is asked to do. `limit` ends it by itself, in seconds; `extra` are flags.
+
+    `workers` processes share the rate: of this machine, or of the crew's.
+    """
 
     url: str
     locustfile: Path
@@ -35,6 +41,8 @@ class Load:
     seed: int = 1
     limit: float = 900
     extra: tuple[str, ...] = ()
+    workers: int = 1
+    crew: Crew | None = None
     program: tuple[str, ...] = (sys.executable, "-m", "locust", "-f")
 
     def command(self, folder: Path) -> tuple[str, ...]:
@@ -49,7 +57,17 @@ class Load:
             "--run-limit": self.limit,
         }
         given = (str(word) for pair in flags.items() for word in pair)
-        return (*words, *given, *self.extra)
+        return (*words, *given, *self._together(), *self.extra)
+
+    def _together(self) -> tuple[str, ...]:
+        """Locust's own flags for a load by several processes, of one user each."""
+        if self.workers == 1 and not self.crew:
+            return ()
+        count = str(self.workers)
+        how: tuple[str, ...] = ("--processes", count)
+        if self.crew:
+            how = ("--master", "--master-bind-port", str(PORT), "--expect-workers", count)
+        return (*how, "--users", count, "--spawn-rate", count)
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,8 @@ class Swarm:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is ours: it ends in order, and logs to the end
             )
+        if self.load.crew:
+            self.load.crew.start(PORT)
         return self
 
     def __exit__(
@@ -92,12 +112,13 @@ class Swarm:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self.alive:
-            return
-        with suppress(ProofError):
-            self.finish(TERMINATE_WITHIN)
+        if self.alive:
+            with suppress(ProofError):
+                self.finish(TERMINATE_WITHIN)
         if self.alive:
             self._kill()
+        if self.load.crew:
+            self.load.crew.collect(self.folder)
 
     @property
     def alive(self) -> bool:

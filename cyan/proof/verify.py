@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from cyan.proof.crew import Crew
     from cyan.proof.scenario import Act
+    from cyan.proof.surroundings import RealSurroundings
     from cyan.proof.verdict import Judgement
     from cyan.settings import HostSettings, Settings
 
@@ -47,11 +49,20 @@ class Wish:
     seed: int | None = None
     rtt: float = 0.0  # seconds, added by a relay between swarm and proxy
     fresh_connections: bool = False
+    http2: bool = False
+    processes: int = 1
+    crew: Crew | None = None
+
+    @property
+    def workers(self) -> int:
+        """How many processes share the load."""
+        return len(self.crew.machines) if self.crew else self.processes
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Further flags for the swarm."""
-        return ("--fresh-connections",) if self.fresh_connections else ()
+        """The flags that asked for it, beyond figures."""
+        fresh = ("--fresh-connections",) if self.fresh_connections else ()
+        return (*fresh, "--http2") if self.http2 else fresh
 
     @property
     def connections(self) -> list[str]:
@@ -73,7 +84,7 @@ def verify(
     acts = scenario.scenario(wish.scenario)
     with RealSurroundings(settings, machine) as around:
         order = ordered(settings, new_folder(project, "verify"), project, acts, wish)
-        order = measured(order, wish, around.about())
+        order = measured(secured(order, settings, wish, around), wish, around.about())
         with Terminal(acts, console) as display:
             judgement = run(order, around, display)
     _finish(judgement, order.folder, console)
@@ -114,7 +125,9 @@ def ordered(
         rate=wish.rate or wanted.rate,
         sessions=wish.sessions or wanted.sessions,
         seed=wanted.seed if wish.seed is None else wish.seed,
-        extra=wish.flags,
+        extra=("--fresh-connections",) if wish.fresh_connections else (),
+        workers=wish.workers,
+        crew=wish.crew,
     )
     return Order(
         folder=folder,
@@ -126,6 +139,18 @@ def ordered(
         requests=REQUESTS.get(wish.scenario, 0),
         between=Between(wish.rtt) if wish.rtt else None,
     )
+
+
+def secured(order: Order, settings: Settings, wish: Wish, around: RealSurroundings) -> Order:
+    """The order with the lab's HTTPS in its load, where HTTP/2 is wished for."""
+    if not wish.http2:
+        return order
+    order.folder.mkdir(parents=True)
+    authority = order.folder / "authority.crt"
+    authority.write_text(around.authority(), encoding="utf-8")
+    address = f"https://localhost:{settings.site.tls_port}"
+    extra = (*order.load.extra, "--secure", address, "--authority", str(authority))
+    return replace(order, load=replace(order.load, extra=extra))
 
 
 def new_folder(project: Path, kind: str) -> Path:
@@ -141,6 +166,9 @@ def measured(order: Order, wish: Wish, about_host: dict[str, str], **more: objec
     again += {"quick": ["--quick"]}.get(wish.scenario, [])
     again += ["--calibrate"] if "refused" in more else []
     again += [f"--rate={load.rate:g}", f"--users={load.sessions}", f"--seed={load.seed}"]
+    again += [f"--processes={wish.processes}"] if wish.processes > 1 else []
+    names = ",".join(machine.name for machine in wish.crew.machines) if wish.crew else ""
+    again += [f"--workers={names}"] if names else []
     again += [f"--rtt={wish.rtt * 1000:.0f}ms"] if wish.rtt else []
     about = {
         "run again": " ".join([*again, *wish.flags]),
@@ -151,6 +179,8 @@ def measured(order: Order, wish: Wish, about_host: dict[str, str], **more: objec
         "versions": {name: version(name) for name in PACKAGES},
         "calibration": calibration.newest(order.project),
         "connections": wish.connections,
+        "workers": wish.workers,
+        "http2": "yes" if wish.http2 else "no",
     }
     return replace(order, measured_on=about | more)
 

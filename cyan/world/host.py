@@ -104,6 +104,14 @@ class Host:
         transport: Transport = self._connection.transport
         return transport
 
+    @property
+    def our_address(self) -> str:
+        """This machine's address as the host's connection has it. Raises HostError."""
+        sock = self.transport.sock
+        if not isinstance(sock, socket.socket):
+            raise HostError("the host is behind a gateway and cannot call back", where=self.name)
+        return str(sock.getsockname()[0])
+
     def run(self, command: str, *, check: bool = True) -> Output:
         """Run a shell command. Raises HostError if it cannot run or, with `check`, if it fails."""
         _ = self.transport

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from cyan.proof.findings import Verdict
@@ -42,12 +43,14 @@ def verdict_of(folder: Path) -> dict[str, Any]:
 
 
 def test_the_main_job_sees_switches_a_rollback_and_a_failure_drop_nothing(lab: Lab) -> None:
-    done = lab.cyan("verify-zero-downtime", "--quick", "--rate", RATE, check=False)
+    done = lab.cyan("verify-zero-downtime", "--quick", "--http2", "--rate", RATE, check=False)
     verdict = verdict_of(lab.folder)
     assert verdict["drops"] == 0, done.stdout
     assert done.returncode == 0, done.stdout
     assert [act["exit_code"] for act in verdict["acts"]] == [0, 0, 0, 1]
     newest = max((lab.folder / "reports").glob("*-verify"))
+    journeys = pd.read_parquet(newest / "requests.parquet")["journey"].value_counts()
+    assert journeys["secure"] > 100  # HTTP/2 over TLS
     for name in ("report.html", "requests.parquet", "journal.jsonl", "summary.md", "junit.xml"):
         assert (newest / name).stat().st_size > 0
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 import time
+from typing import Any
 
 import pytest
 
 from cyan.proof.requestlog import Connection, Failure
-from loadtests import selftest
 from loadtests.client import Call, Session, digest
+from loadtests.secure import SecureSession
 from tests.loadtests.servers import OK, answers, closes_after, serving, stalls_once
 
 METHODS = ("GET", "POST")
@@ -19,12 +23,18 @@ def call(method: str = "GET", deadline: float = 5.0) -> Call:
     return Call("test", method, "/", body=b"{}" if method == "POST" else b"", deadline=deadline)
 
 
+def plain(url: str, user: int) -> SecureSession:
+    """The client of HTTP/2, which speaks HTTP/1.1 where there is no TLS."""
+    return SecureSession(url, user, "")
+
+
+@pytest.mark.parametrize("sort", [Session, plain])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_reused_connection_that_is_closed_is_reported_once_and_delivered_once(
-    method: str,
+    method: str, sort: Any
 ) -> None:
     with serving(closes_after(1)) as server:
-        session = Session(server.url, 1)
+        session = sort(server.url, 1)
         assert session.call(call(method), "a" * 16).failure is Failure.NONE
         answer = session.call(call(method), "b" * 16)
         time.sleep(0.1)
@@ -33,16 +43,20 @@ def test_a_reused_connection_that_is_closed_is_reported_once_and_delivered_once(
     assert server.delivered == ["a" * 16, "b" * 16]
 
 
+@pytest.mark.parametrize("sort", [Session, plain])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_new_connection_that_is_closed_is_reported_once_and_delivered_once(method: str) -> None:
+def test_a_new_connection_that_is_closed_is_reported_once_and_delivered_once(
+    method: str, sort: Any
+) -> None:
     with serving(closes_after(0)) as server:
-        answer = Session(server.url, 1).call(call(method), "a" * 16)
+        answer = sort(server.url, 1).call(call(method), "a" * 16)
         time.sleep(0.1)
     assert answer.failure is Failure.RESET
     assert answer.connection is Connection.NEW
     assert server.delivered == ["a" * 16]
 
 
+@pytest.mark.parametrize("sort", [Session, plain])
 @pytest.mark.parametrize(
     ("data", "failure"),
     [
@@ -68,10 +82,10 @@ def test_a_new_connection_that_is_closed_is_reported_once_and_delivered_once(met
     ],
 )
 def test_an_answer_that_is_not_complete_and_correct_is_a_failure(
-    data: bytes, failure: Failure
+    data: bytes, failure: Failure, sort: Any
 ) -> None:
     with serving(answers(data)) as server:
-        assert Session(server.url, 1).call(call(), "a" * 16).failure is failure
+        assert sort(server.url, 1).call(call(), "a" * 16).failure is failure
     assert len(server.delivered) == 1
 
 
@@ -84,23 +98,28 @@ def test_a_complete_answer_is_no_failure_and_its_connection_is_reused() -> None:
     assert 0 < first.first_ns <= first.end_ns
 
 
-def test_no_answer_before_the_deadline_is_a_timeout() -> None:
+@pytest.mark.parametrize("sort", [Session, plain])
+def test_no_answer_before_the_deadline_is_a_timeout(sort: Any) -> None:
     with serving(stalls_once(0, 3)) as server:
-        answer = Session(server.url, 1).call(call(deadline=0.2), "a" * 16)
+        answer = sort(server.url, 1).call(call(deadline=0.2), "a" * 16)
     assert answer.failure is Failure.TIMEOUT
 
 
-def test_nobody_listening_is_refused() -> None:
+@pytest.mark.parametrize("sort", [Session, plain])
+def test_nobody_listening_is_refused(sort: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    answer = Session(f"http://127.0.0.1:{port}", 1).call(call(), "a" * 16)
+    answer = sort(f"http://127.0.0.1:{port}", 1).call(call(), "a" * 16)
     assert answer.failure is Failure.REFUSED
     assert answer.connection is Connection.NEW
 
 
-def test_an_idle_connection_that_the_server_closed_is_replaced_and_counted() -> None:
+@pytest.mark.parametrize("sort", [Session, plain])
+def test_an_idle_connection_that_the_server_closed_is_replaced_and_counted(
+    sort: Any,
+) -> None:
     with serving(answers(OK)) as server:
-        session = Session(server.url, 1)
+        session = sort(server.url, 1)
         session.call(call(), "a" * 16)
         time.sleep(0.1)  # the server's close arrives while the connection is idle
         answer = session.call(call(), "b" * 16)
@@ -110,25 +129,58 @@ def test_an_idle_connection_that_the_server_closed_is_replaced_and_counted() -> 
     assert server.delivered == ["a" * 16, "b" * 16]
 
 
+def self_test(change: str = "") -> list[str]:
+    """What the self-test finds in a process that is patched as Locust's is, after a `change`."""
+    code = f"""
+from gevent import monkey; monkey.patch_all()
+import json
+import httpx
+from loadtests.client import Session
+from loadtests.secure import SecureSession
+{change}
+print(json.dumps(selftest.faults()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
 def test_the_self_test_believes_the_witness() -> None:
-    assert selftest.faults() == []
+    assert self_test() == []
 
 
-def test_the_self_test_finds_a_client_that_sends_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Session._made
+SENDS_AGAIN = """
+made = Session._made
+def with_retries(session):
+    client = made(session)
+    client._connection_pool.size = 1
+    return client
+Session._made = with_retries
+"""
+SECURE_SENDS_AGAIN = """
+send = httpx.Client.send
+def twice(client, request, **options):
+    try:
+        return send(client, request, **options)
+    except httpx.TransportError:
+        return send(client, request, **options)
+httpx.Client.send = twice
+"""
 
-    def with_retries(self: Session) -> object:
-        client = made(self)
-        client._connection_pool.size = 1
-        return client
 
-    monkeypatch.setattr(Session, "_made", with_retries)
-    assert any("delivered" in fault for fault in selftest.faults())
+@pytest.mark.parametrize("change", [SENDS_AGAIN, SECURE_SENDS_AGAIN])
+def test_the_self_test_finds_a_client_that_sends_again(change: str) -> None:
+    assert any("delivered" in fault for fault in self_test(change))
 
 
-def test_a_connect_that_is_refused_in_the_place_of_an_idle_connection_is_no_reset() -> None:
+@pytest.mark.parametrize("sort", [Session, plain])
+def test_a_connect_that_is_refused_in_the_place_of_an_idle_connection_is_no_reset(
+    sort: Any,
+) -> None:
     with serving(answers(OK)) as server:
-        session = Session(server.url, 1)
+        session = sort(server.url, 1)
         assert session.call(call(), "a" * 16).failure is Failure.NONE
         time.sleep(0.1)  # the server's close arrives while the connection is idle
     answer = session.call(call(), "b" * 16)

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cyan.errors import ProofError
+from cyan.proof.evidence import read_client
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure
+from cyan.proof.swarm import Load, Swarm
 from tests.lab.harness import until
 from tests.loadtests.servers import closes_after, serving, stalls_once
 
@@ -204,3 +208,41 @@ def test_a_library_without_what_the_witness_relies_on_is_refused(
     )
     assert done.returncode == 3, done.stdout + done.stderr
     assert "the witness must not be believed" in done.stdout
+
+
+def test_two_processes_share_the_load_and_both_sign_off(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    load = Load("", PROJECT / "loadtests/locustfile.py", rate=100, sessions=10, limit=30, workers=2)
+    with serving(closes_after(NEVER)) as server:
+        load = replace(load, url=server.url, extra=("--journeys", "get"))
+        with Swarm(load, folder) as together:
+            together.wait_ready()
+            until(lambda: together.pace().sent > 300, "three hundred requests are sent")
+            together.finish()
+    log = read_client(folder)
+    assert log.workers == (0, 1)
+    assert sorted(each.worker for each in log.signoffs) == [0, 1]
+    assert sum(each.sent for each in log.signoffs) == len(log.requests) == len(server.delivered)
+    shares = [each.sent for each in log.signoffs]
+    assert max(shares) < 2 * min(shares)
+    assert log.requests["id"].is_unique
+
+
+def test_a_worker_that_is_killed_has_not_signed_off_and_the_swarm_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    load = Load("", PROJECT / "loadtests/locustfile.py", rate=100, sessions=10, limit=30, workers=2)
+    with serving(closes_after(NEVER)) as server:
+        load = replace(load, url=server.url, extra=("--journeys", "get"))
+        with Swarm(load, folder) as together:
+            together.wait_ready()
+            os.kill(worker_of(together), signal.SIGKILL)
+            with pytest.raises(ProofError):
+                together.finish(120)
+    assert len(read_client(folder).signoffs) == 1
+
+
+def worker_of(swarm: Swarm) -> int:
+    """The process id of one of the swarm's workers."""
+    assert swarm._process is not None
+    children = Path(f"/proc/{swarm._process.pid}/task/{swarm._process.pid}/children")
+    return int(children.read_text().split()[0])
