@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
+from locust.runners import MasterRunner
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -40,6 +41,11 @@ class Team:
     def ended(self) -> bool:
         """Whether every worker has said how it ended."""
         return len(self._codes) == self._size
+
+    @property
+    def heard_of(self) -> int:
+        """How many workers have said how they ended."""
+        return len(self._codes)
 
     @property
     def failed(self) -> bool:
@@ -90,6 +96,8 @@ def lead(environment: Environment, team: Team) -> None:
     runner.send_message(STOP)
     deadline = time.monotonic() + FINISH
     while not team.ended and time.monotonic() < deadline:
+        if isinstance(runner, MasterRunner) and runner.worker_count <= team.heard_of:
+            break  # the others are dead: nobody is left to wait for
         gevent.sleep(WATCH)
     environment.process_exit_code = team.code
     runner.quit()

@@ -135,6 +135,7 @@ def self_test(change: str = "") -> list[str]:
 from gevent import monkey; monkey.patch_all()
 import json
 import httpx
+from loadtests import selftest
 from loadtests.client import Session
 from loadtests.secure import SecureSession
 {change}
