@@ -68,7 +68,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a planted fault: send that request, counted from 1, to a URL where nobody listens",
     )
     add("--secure", default="", metavar="URL", help="the site over TLS, for the HTTP/2 journey")
-    add("--authority", default="", metavar="FILE", help="the certificate authority to trust there")
+    add("--authority", default="", metavar="PEM", help="the certificate authority to trust there")
     add("--fresh-connections", action="store_true", help="a new connection for every request")
 
 
@@ -129,7 +129,7 @@ class Witness(User):
         _come_first()
         folder = Path(os.environ.get(LOG_DIR, options.log_dir))
         orders = Orders(
-            options.host,
+            self.environment.host or "",
             folder,
             -(-options.sessions // size),
             options.path,

@@ -40,7 +40,7 @@ class SecureSession:
         self._client = self._made()
 
     def _made(self) -> httpx.Client:
-        trusted = ssl.create_default_context(cafile=self._authority) if self._authority else True
+        trusted = ssl.create_default_context(cadata=self._authority) if self._authority else True
         return httpx.Client(
             base_url=self._url,
             http2=True,

@@ -38,7 +38,7 @@ class Orders:
     fresh_connections: bool = False
     worker: int = 0
     secure: str = ""  # the site's address over TLS
-    authority: str = ""  # the file of the certificate authority that it is trusted by
+    authority: str = ""  # the certificate, as PEM, of the authority that it is trusted by
     refuse: Mapping[int, str] = field(default_factory=dict)
     """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
 

@@ -145,11 +145,8 @@ def secured(order: Order, settings: Settings, wish: Wish, around: RealSurroundin
     """The order with the lab's HTTPS in its load, where HTTP/2 is wished for."""
     if not wish.http2:
         return order
-    order.folder.mkdir(parents=True)
-    authority = order.folder / "authority.crt"
-    authority.write_text(around.authority(), encoding="utf-8")
     address = f"https://localhost:{settings.site.tls_port}"
-    extra = (*order.load.extra, "--secure", address, "--authority", str(authority))
+    extra = (*order.load.extra, "--secure", address, "--authority", around.authority())
     return replace(order, load=replace(order.load, extra=extra))
 
 
