@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,29 +24,18 @@ T = TypeVar("T")
 TEXTS = pa.list_(pa.string())
 PROXY_SCHEMA = pa.schema(
     {
-        "ts": pa.float64(),
         "request": pa.struct({"headers": pa.struct({"X-Request-Id": TEXTS})}),
-        "duration": pa.float64(),
-        "size": pa.int64(),
-        "status": pa.int16(),
-        "resp_headers": pa.struct({"X-Color": TEXTS, "X-Version": TEXTS}),
-    }
-)
-APPLICATION_SCHEMA = pa.schema(
-    {
-        "id": pa.string(),
-        "event": pa.string(),
-        "at_ns": pa.int64(),
-        "service": pa.string(),
-        "color": pa.string(),
-        "version": pa.string(),
         "status": pa.int16(),
     }
 )
+APPLICATION_SCHEMA = pa.schema({"id": pa.string(), "event": pa.string(), "service": pa.string()})
+"""Only what a check asks for is read: each further column costs seconds in ten million lines."""
+
 EVENTS = ("start", "end")
 """What counts of the application's lines; a request that was cut has a start and no end."""
 
 HEX_DIGITS = 16
+BLOCK = 1 << 22  # bytes that are parsed at once; a larger one leaves the processor's cache
 SECOND = 1e9
 
 
@@ -54,9 +43,8 @@ SECOND = 1e9
 class Witnesses:
     """Frames of the witnesses besides the client; None where a log is missing.
 
-    `proxy`: id, at_ns (when the answer ended), duration_ns, size, status, color, version.
-    `application`: id, end (bool: the line is an end), at_ns, color, version, status; only the
-    public service. `orders`: id. `jobs`: job, id, done. `job_runs`: job. Rows whose id is not of
+    `proxy`: id, status. `application`: id, end (bool: the line is an end); only the public service.
+    `orders`: id. `jobs`: job, id, done. `job_runs`: job. Rows whose id is not of
     the client's form are kept out and counted in `strangers`; `faults` says what cannot be read.
     """
 
@@ -137,7 +125,7 @@ def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         return
     yield from pajson.open_json(
         path,
-        read_options=pajson.ReadOptions(block_size=1 << 24),
+        read_options=pajson.ReadOptions(block_size=BLOCK),
         parse_options=pajson.ParseOptions(
             explicit_schema=schema, unexpected_field_behavior="ignore"
         ),
@@ -152,24 +140,14 @@ def _proxy(path: Path) -> tuple[pd.DataFrame | None, int]:
         frame, strange = _proxy_piece(batch.filter(pc.is_valid(batch.column("status"))))
         pieces.append(frame)
         strangers += strange
-    return _concatenated(pieces, ("id", "at_ns", "duration_ns", "size", "status")), strangers
+    return _concatenated(pieces, ("id", "status")), strangers
 
 
 def _proxy_piece(batch: pa.RecordBatch) -> tuple[pd.DataFrame, int]:
     headers = batch.column("request").field("headers").field("X-Request-Id")
     ids, valid = parse_hex(_first(headers))
-    answer = batch.column("resp_headers")
-    frame = pd.DataFrame(
-        {
-            "id": ids,
-            "at_ns": (_numbers(batch, "ts") * SECOND).astype(np.int64),
-            "duration_ns": (_numbers(batch, "duration") * SECOND).astype(np.int64),
-            "size": _numbers(batch, "size").astype(np.int64),
-            "status": _numbers(batch, "status").astype(np.int16),
-            "color": _category(_first(answer.field("X-Color"))),
-            "version": _category(_first(answer.field("X-Version"))),
-        }
-    )
+    status = pc.fill_null(batch.column("status"), 0).to_numpy(zero_copy_only=False)
+    frame = pd.DataFrame({"id": ids, "status": status.astype(np.int16)})
     return frame[valid], int((~valid).sum())
 
 
@@ -185,21 +163,13 @@ def _application(folder: Path, public: str) -> tuple[pd.DataFrame | None, int]:
             frame, strange = _application_piece(batch.filter(pc.and_(ours, told)))
             pieces.append(frame)
             strangers += strange
-    return _concatenated(pieces, ("id", "end", "at_ns", "status")), strangers
+    return _concatenated(pieces, ("id", "end")), strangers
 
 
 def _application_piece(batch: pa.RecordBatch) -> tuple[pd.DataFrame, int]:
     ids, valid = parse_hex(batch.column("id"))
-    frame = pd.DataFrame(
-        {
-            "id": ids,
-            "end": pc.equal(batch.column("event"), "end").to_numpy(zero_copy_only=False),
-            "at_ns": _numbers(batch, "at_ns").astype(np.int64),
-            "status": _numbers(batch, "status").astype(np.int16),
-            "color": _category(batch.column("color")),
-            "version": _category(batch.column("version")),
-        }
-    )
+    end = pc.equal(batch.column("event"), "end").to_numpy(zero_copy_only=False)
+    frame = pd.DataFrame({"id": ids, "end": end})
     return frame[valid], int((~valid).sum())
 
 
@@ -209,30 +179,14 @@ def _first(lists: pa.Array) -> pa.Array:
     return pc.list_element(pc.if_else(some, lists, None), 0)
 
 
-def _numbers(batch: pa.RecordBatch, column: str) -> npt.NDArray[Any]:
-    values: npt.NDArray[Any] = pc.fill_null(batch.column(column), 0).to_numpy(zero_copy_only=False)
-    return values
-
-
-def _category(texts: pa.Array) -> pd.Categorical:
-    encoded = pc.fill_null(texts, "").dictionary_encode()
-    return pd.Categorical.from_codes(
-        encoded.indices.to_numpy(), categories=pd.Index(encoded.dictionary.to_pylist(), dtype="str")
-    )
-
-
 def _concatenated(pieces: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """One frame of `pieces`; their categoricals united."""
+    """One frame of `pieces`."""
     pieces = [piece for piece in pieces if len(piece)]
     if not pieces:
         empty = pd.DataFrame({name: np.zeros(0, np.int64) for name in columns})
-        empty["id"] = empty["id"].astype(np.uint64)
-        return empty.assign(color=pd.Categorical([]), version=pd.Categorical([]))
+        return empty.astype({"id": np.uint64})
     whole = {name: np.concatenate([piece[name].to_numpy() for piece in pieces]) for name in columns}
-    frame = pd.DataFrame(whole, copy=False)
-    for name in ("color", "version"):
-        frame[name] = pd.api.types.union_categoricals([piece[name] for piece in pieces])
-    return frame
+    return pd.DataFrame(whole, copy=False)
 
 
 def _table(path: Path, types: dict[str, pa.DataType]) -> pa.Table | None:
