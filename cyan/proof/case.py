@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from cyan.proof.findings import STEADY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from cyan.proof.evidence import ClientLog
@@ -123,11 +126,17 @@ def build(
     known = ranked(requests)
     lines, proxy, orders = witnesses.application, witnesses.proxy, witnesses.orders
     ends = None if lines is None else mask(lines["end"])
-    requests["proxied"] = known.count(None if proxy is None else _ids(proxy))
-    requests["proxy_status"] = _proxy_status(known, proxy)
-    requests["started"] = known.count(None if ends is None else _ids(lines)[~ends])
-    requests["finished"] = known.count(None if ends is None else _ids(lines)[ends])
-    requests["written"] = known.count(None if orders is None else _ids(orders))
+    columns: dict[str, Callable[[], npt.NDArray[np.int16]]] = {
+        "proxied": lambda: known.count(None if proxy is None else _ids(proxy)),
+        "proxy_status": lambda: _proxy_status(known, proxy),
+        "started": lambda: known.count(None if ends is None else _ids(lines)[~ends]),
+        "finished": lambda: known.count(None if ends is None else _ids(lines)[ends]),
+        "written": lambda: known.count(None if orders is None else _ids(orders)),
+    }
+    with ThreadPoolExecutor(2) as pool:  # sorting and searching leave the interpreter's lock
+        counted = dict(zip(columns, pool.map(lambda count: count(), columns.values()), strict=True))
+    for name, values in counted.items():
+        requests[name] = values
     return Case(client, requests, known, witnesses, history, bounds or Bounds())
 
 
