@@ -120,7 +120,7 @@ class Session:
         except OSError as error:
             answer.fail(self._network_failure(error), repr(error))
         answer.end_ns = time.monotonic_ns()
-        self._about_connection(answer)
+        about_connection(answer, self._connected_ns, self._called_ns)
         if answer.failure is not Failure.NONE:
             self.close()
         return answer
@@ -150,15 +150,17 @@ class Session:
         self._connected_ns = time.monotonic_ns()
         return made
 
-    def _about_connection(self, answer: Answer) -> None:
-        new = self._connected_ns >= self._called_ns or not self._connected_ns
-        answer.connection = Connection.NEW if new else Connection.REUSED
-        answer.age_ns = answer.end_ns - self._connected_ns if self._connected_ns else 0
-
     def _network_failure(self, error: OSError) -> Failure:
         if not self._connected_ns:
             return Failure.REFUSED
         return Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.RESET
+
+
+def about_connection(answer: Answer, connected_ns: int, called_ns: int) -> None:
+    """Say which connection an ended call had: one made since the call, 0 for none, or an older."""
+    new = connected_ns >= called_ns or not connected_ns
+    answer.connection = Connection.NEW if new else Connection.REUSED
+    answer.age_ns = answer.end_ns - connected_ns if connected_ns else 0
 
 
 def verify(call: Call, request_id: str, headers: Any, answer: Answer) -> None:  # noqa: ANN401

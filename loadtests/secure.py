@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import httpx
 
-from cyan.proof.requestlog import Connection, Failure
-from loadtests.client import CONNECT, Answer, verify
+from cyan.proof.requestlog import Failure
+from loadtests.client import CONNECT, Answer, about_connection, verify
 
 if TYPE_CHECKING:
     from loadtests.client import Call
@@ -62,9 +62,7 @@ class SecureSession:
         except httpx.TransportError as error:
             answer.fail(_failure(error, answer), repr(error))
         answer.end_ns = time.monotonic_ns()
-        new = self._connected_ns >= self._called_ns or not self._connected_ns
-        answer.connection = Connection.NEW if new else Connection.REUSED
-        answer.age_ns = answer.end_ns - self._connected_ns if self._connected_ns else 0
+        about_connection(answer, self._connected_ns, self._called_ns)
         if answer.failure is not Failure.NONE:
             self.close()
         return answer

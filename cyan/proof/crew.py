@@ -65,17 +65,14 @@ class Crew:
         return f"{self._folder}-{number}"
 
     def _command(self, host: Host, number: int, port: int) -> str:
-        words = (
-            *(".venv/bin/python", "-m", "locust", "-f", self.locustfile, "--worker"),
-            *(
-                "--master-host",
-                host.our_address,
-                "--master-port",
-                str(port),
-                "--log-dir",
-                self._of(number),
-            ),
-        )
+        flags = {
+            "-f": self.locustfile,
+            "--master-host": host.our_address,
+            "--master-port": str(port),
+            "--log-dir": self._of(number),
+        }
+        given = (word for pair in flags.items() for word in pair)
+        words = (".venv/bin/python", "-m", "locust", "--worker", *given)
         folder = shlex.quote(self._of(number))
         return (
             f"cd {shlex.quote(self.directory)} && mkdir {folder} && "

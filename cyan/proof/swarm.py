@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from cyan.errors import ProofError
+from cyan.errors import CyanError, ProofError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,11 @@ class Swarm:
                 start_new_session=True,  # Ctrl-C is ours: it ends in order, and logs to the end
             )
         if self.load.crew:
-            self.load.crew.start(PORT)
+            try:
+                self.load.crew.start(PORT)
+            except CyanError:
+                self._kill()
+                raise
         return self
 
     def __exit__(

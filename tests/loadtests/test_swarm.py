@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.errors import ProofError
+from cyan.errors import HostError, ProofError
+from cyan.proof.crew import Crew
 from cyan.proof.evidence import read_client
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure
 from cyan.proof.swarm import Load, Swarm
+from cyan.settings import HostSettings
 from tests.lab.harness import until
 from tests.loadtests.servers import closes_after, serving, stalls_once
 
@@ -246,3 +248,12 @@ def worker_of(swarm: Swarm) -> int:
     assert swarm._process is not None
     children = Path(f"/proc/{swarm._process.pid}/task/{swarm._process.pid}/children")
     return int(children.read_text().split()[0])
+
+
+def test_a_machine_that_cannot_be_reached_leaves_no_swarm_behind(tmp_path: Path) -> None:
+    crew = Crew((HostSettings(address="127.0.0.1", port=9),), str(PROJECT), "loadtests/x.py")
+    load = Load("http://127.0.0.1:9", PROJECT / "loadtests/locustfile.py", crew=crew)
+    together = Swarm(load, tmp_path / "client")
+    with pytest.raises(HostError), together:
+        pass
+    assert not together.alive
