@@ -30,7 +30,9 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_unknown_host_key_is_refused(lab: Lab, tmp_path: Path) -> None:
-    stranger = project_at(tmp_path, "cyan-test", {"site": 1, "blue": 2, "green": 3, "ssh": 12222})
+    stranger = project_at(
+        tmp_path, "cyan-test", {"site": 1, "tls": 4, "blue": 2, "green": 3, "ssh": 12222}
+    )
     shutil.copytree(lab.folder / ".lab", stranger / ".lab", ignore=lambda *_: ["host"])
     (stranger / ".lab/known_hosts").unlink()
     done = run(stranger, "status")
@@ -40,7 +42,9 @@ def test_an_unknown_host_key_is_refused(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_changed_host_key_is_refused_as_an_impostor(lab: Lab, tmp_path: Path) -> None:
-    stranger = project_at(tmp_path, "cyan-test", {"site": 1, "blue": 2, "green": 3, "ssh": 12222})
+    stranger = project_at(
+        tmp_path, "cyan-test", {"site": 1, "tls": 4, "blue": 2, "green": 3, "ssh": 12222}
+    )
     shutil.copytree(lab.folder / ".lab", stranger / ".lab", ignore=lambda *_: ["host"])
     other = (stranger / ".lab/client_key.pub").read_text().split()[1]
     (stranger / ".lab/known_hosts").write_text(f"[127.0.0.1]:12222 ssh-ed25519 {other}\n")
@@ -71,7 +75,7 @@ def test_a_lab_that_does_not_run_is_said_to_be_so(bare: Path) -> None:
 
 
 def test_what_another_checkout_left_is_taken_over(tmp_path: Path) -> None:
-    ports = {"site": 19080, "blue": 19001, "green": 19002, "ssh": 19222}
+    ports = {"site": 19080, "tls": 19443, "blue": 19001, "green": 19002, "ssh": 19222}
     folders = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
