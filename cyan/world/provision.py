@@ -32,7 +32,7 @@ def provision(host: Host, settings: Settings) -> str:
             "APP": settings.app,
             "DIRECTORY": str(root),
             "SITE_BIND": f"127.0.0.1:{settings.site.port}",
-            "TLS_BIND": f"127.0.0.1:{settings.site.tls_port}",
+            "TLS_PORT": str(settings.site.tls_port),
             "BLUE_DOOR": str(settings.doors.blue),
             "GREEN_DOOR": str(settings.doors.green),
         }
