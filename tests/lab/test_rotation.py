@@ -117,7 +117,7 @@ def test_a_second_deploy_is_told_who_holds_the_lock_and_touches_nothing(lab: Lab
 
 def test_a_deploy_waits_for_the_lock_if_it_is_told_to(lab: Lab) -> None:
     lab.live("v1")
-    words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=3")
+    words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=8")
     with lab.begun(*words, reaching="healthy") as first:
         second = lab.cyan("deploy", "--version", "v3", "--lock-wait", "1m")
         assert "waiting: the application is locked by" in second.stdout
@@ -128,7 +128,7 @@ def test_a_deploy_waits_for_the_lock_if_it_is_told_to(lab: Lab) -> None:
 def test_a_lock_that_is_taken_by_force_stops_its_deployer_where_it_is(lab: Lab) -> None:
     lab.live("v1")
     color = lab.answering()[0]
-    words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=4")
+    words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=12")
     with lab.begun(*words, reaching="healthy") as process:
         assert "inv unlock --force" in lab.cyan("unlock", check=False).stderr
         assert "taken from" in lab.cyan("unlock", "--force").stdout
