@@ -76,10 +76,10 @@ def main() -> int:
     ratios = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for _ in range(PAIRS):
-            with Log(folder, 0) as log:
+        for pair in range(PAIRS):  # a log is never written over: each has a number of its own
+            with Log(folder, 2 * pair) as log:
                 written = rate(url, log, folder)
-            with Unwritten(folder, 0) as log:
+            with Unwritten(folder, 2 * pair + 1) as log:
                 ratios.append(written / rate(url, log, folder))
     median = statistics.median(ratios)
     print(f"with the log against without: median {median:.3f}, bar {BAR}")

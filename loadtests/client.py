@@ -112,13 +112,13 @@ class Session:
             with gevent.Timeout(call.deadline):
                 self._exchange(call, request_id, answer)
         except gevent.Timeout:
-            answer.fail(Failure.TIMEOUT, f"no complete answer within {call.deadline:g} s")
+            answer.fail(network_failure(TimeoutError(), self._connected_ns), late(call))
         except HTTPConnectionClosed as error:
             answer.fail(Failure.RESET, str(error))
         except HTTPParseError as error:
             answer.fail(Failure.TRUNCATED if answer.status else Failure.RESET, str(error))
         except OSError as error:
-            answer.fail(self._network_failure(error), repr(error))
+            answer.fail(network_failure(error, self._connected_ns), repr(error))
         answer.end_ns = time.monotonic_ns()
         about_connection(answer, self._connected_ns, self._called_ns)
         if answer.failure is not Failure.NONE:
@@ -150,10 +150,17 @@ class Session:
         self._connected_ns = time.monotonic_ns()
         return made
 
-    def _network_failure(self, error: OSError) -> Failure:
-        if not self._connected_ns:
-            return Failure.REFUSED
-        return Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.RESET
+
+def network_failure(error: OSError, connected_ns: int) -> Failure:
+    """The kind of a network error: refused where no connection was made, in time or at all."""
+    if not connected_ns:
+        return Failure.REFUSED
+    return Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.RESET
+
+
+def late(call: Call) -> str:
+    """The text of a deadline that passed."""
+    return f"no complete answer within {call.deadline:g} s"
 
 
 def about_connection(answer: Answer, connected_ns: int, called_ns: int) -> None:

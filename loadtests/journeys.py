@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import socket
+import ssl
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,8 +14,16 @@ from urllib.parse import urlsplit
 import gevent
 import websocket
 
-from cyan.proof.requestlog import Connection, Failure
-from loadtests.client import DEADLINE, Answer, Call, Session
+from cyan.proof.requestlog import Failure
+from loadtests.client import (
+    CONNECT,
+    Answer,
+    Call,
+    Session,
+    about_connection,
+    late,
+    network_failure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,37 +165,50 @@ _CHECKS: dict[str, Callable[[Answer, Session], None]] = {
 
 def _socket(url: str, call: Call, request_id: str) -> Answer:
     """Talk on a WebSocket for a while; each message must come back, and from one release."""
-    answer = Answer(connection=Connection.NEW)
-    begun = time.monotonic_ns()
-    parts = urlsplit(url)
-    scheme = "wss" if parts.scheme == "https" else "ws"
-    opened = None
+    answer, begun, connected = Answer(), time.monotonic_ns(), 0
     try:
-        with gevent.Timeout(DEADLINE):
-            opened = websocket.create_connection(
-                f"{scheme}://{parts.netloc}{call.path}",
-                timeout=DEADLINE,
-                header={"X-Request-ID": request_id},
-            )
-            answer.first_ns = time.monotonic_ns()
-            answer.status = 101
-            headers = opened.headers or {}
-            answer.color, answer.version = headers.get("x-color", ""), headers.get("x-version", "")
-            _talk(opened, answer)
-    except gevent.Timeout:
-        answer.fail(Failure.TIMEOUT, f"not done within {DEADLINE:g} s")
+        with gevent.Timeout(call.deadline), _dialled(url) as raw:
+            connected = time.monotonic_ns()
+            raw.settimeout(call.deadline)
+            _talk(_opened(raw, url, call, request_id, answer), answer)
+    except (gevent.Timeout, websocket.WebSocketTimeoutException):
+        answer.fail(network_failure(TimeoutError(), connected), late(call))
     except websocket.WebSocketBadStatusException as error:
         answer.status = error.status_code
         answer.fail(Failure.STATUS, str(error))
-    except (OSError, websocket.WebSocketException) as error:
-        refused = isinstance(error, ConnectionRefusedError)
-        answer.fail(Failure.REFUSED if refused else Failure.RESET, repr(error))
-    finally:
-        if opened is not None:
-            opened.shutdown()  # type: ignore[no-untyped-call]
+    except websocket.WebSocketConnectionClosedException as error:
+        answer.fail(Failure.RESET, repr(error))
+    except websocket.WebSocketException as error:  # also a redirect, which is not followed
+        answer.fail(Failure.RESET if answer.status else Failure.STATUS, repr(error))
+    except OSError as error:
+        answer.fail(network_failure(error, connected), repr(error))
     answer.end_ns = time.monotonic_ns()
-    answer.age_ns = answer.end_ns - begun
+    about_connection(answer, connected, begun)
     return answer
+
+
+def _dialled(url: str) -> socket.socket:
+    """A connection to the site; as quick to give up as that of the other journeys."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    raw = socket.create_connection((parts.hostname, parts.port or (443 if secure else 80)), CONNECT)
+    if not secure:
+        return raw
+    return ssl.create_default_context().wrap_socket(raw, server_hostname=parts.hostname)
+
+
+def _opened(
+    raw: socket.socket, url: str, call: Call, request_id: str, answer: Answer
+) -> websocket.WebSocket:
+    """The WebSocket on a connection, once the site has agreed to it."""
+    address = url.replace("http", "ws", 1).rstrip("/") + call.path
+    headers = {"X-Request-ID": request_id}
+    opened = websocket.create_connection(address, header=headers, socket=raw, redirect_limit=0)
+    answer.first_ns = time.monotonic_ns()
+    answer.status = 101
+    said = opened.headers or {}
+    answer.color, answer.version = said.get("x-color", ""), said.get("x-version", "")
+    return opened
 
 
 def _talk(opened: websocket.WebSocket, answer: Answer) -> None:

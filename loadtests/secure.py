@@ -1,23 +1,28 @@
 """The same honest client over TLS and HTTP/2, by httpx: each request is one stream, sent once.
 
-httpx sends nothing again by itself (`retries=0` is about connects). A stream that the server had
-refused unprocessed, on a connection that it was closing, is asked for on a new connection.
+httpx sends nothing again by itself (`retries=0` is about connects), but httpcore does: a stream
+that a server going away has not begun is asked for on a new connection. The trace, which hears of
+each step before it is taken, keeps a request that was sent from that.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import httpx
+from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
 from cyan.proof.requestlog import Failure
-from loadtests.client import CONNECT, Answer, about_connection, verify
+from loadtests.client import CONNECT, Answer, about_connection, late, network_failure, verify
 
 if TYPE_CHECKING:
     from loadtests.client import Call
+
+ESTABLISHED = 1  # the first byte of TCP_INFO, where a peer has not closed
 
 
 class SecureSession:
@@ -31,6 +36,8 @@ class SecureSession:
         self.replaced = 0
         self._connected_ns = 0
         self._called_ns = 0
+        self._sent = False  # the current request
+        self._socket: Any = None
         self._client = self._made()
 
     def close(self) -> None:
@@ -53,14 +60,17 @@ class SecureSession:
     def call(self, call: Call, request_id: str) -> Answer:
         """Send once and read the whole answer; never raises for what the network does."""
         answer = Answer()
-        self._called_ns = time.monotonic_ns()
+        self._called_ns, self._sent = time.monotonic_ns(), False
+        if self._connected_ns and self._closed_by_server():
+            self.replaced += 1
+            self.close()
         try:
             with gevent.Timeout(call.deadline):
                 self._exchange(call, request_id, answer)
         except (gevent.Timeout, httpx.ReadTimeout, httpx.WriteTimeout):
-            answer.fail(Failure.TIMEOUT, f"no complete answer within {call.deadline:g} s")
-        except httpx.TransportError as error:
-            answer.fail(_failure(error, answer), repr(error))
+            answer.fail(network_failure(TimeoutError(), self._connected_ns), late(call))
+        except (httpx.TransportError, ProtocolError) as error:
+            answer.fail(_failure(error, answer, streams=bool(self._authority)), repr(error))
         answer.end_ns = time.monotonic_ns()
         about_connection(answer, self._connected_ns, self._called_ns)
         if answer.failure is not Failure.NONE:
@@ -91,17 +101,34 @@ class SecureSession:
         if self._authority and response.http_version != "HTTP/2":
             answer.fail(Failure.STATUS, f"answered over {response.http_version}, not HTTP/2")
 
-    def _traced(self, event: str, _info: dict[str, Any]) -> None:
-        """Httpcore tells of each connection: https://www.encode.io/httpcore/extensions/#trace."""
-        if event == "connection.connect_tcp.started":
+    def _closed_by_server(self) -> bool:
+        """Whether the idle connection's end has arrived; httpx does not look over HTTP/2."""
+        if not hasattr(socket, "TCP_INFO") or self._socket is None or self._socket.fileno() < 0:
+            return False
+        state = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        return bool(state[0] != ESTABLISHED)
+
+    def _traced(self, event: str, info: dict[str, Any]) -> None:
+        """Httpcore tells of each step: https://www.encode.io/httpcore/extensions/#trace."""
+        sends = event.endswith(".send_request_headers.started")
+        connects = event == "connection.connect_tcp.started"
+        if self._sent and (sends or connects):
+            raise httpx.RemoteProtocolError("the server went away from the stream")
+        self._sent |= sends
+        if connects:
             self.replaced += bool(self._connected_ns)
             self._connected_ns = 0
-        elif event == "connection.connect_tcp.complete":
+        elif event == f"connection.{'start_tls' if self._authority else 'connect_tcp'}.complete":
             self._connected_ns = time.monotonic_ns()
+            self._socket = info["return_value"].get_extra_info("socket")
 
 
-def _failure(error: httpx.TransportError, answer: Answer) -> Failure:
+def _failure(error: Exception, answer: Answer, *, streams: bool) -> Failure:
+    """The kind of a network error; over HTTP/2 (`streams`) no connection's end ends an answer."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return Failure.REFUSED
-    short = isinstance(error, httpx.RemoteProtocolError) and answer.status
+    causes = (error, *getattr(error.__cause__, "args", ()))
+    if any(isinstance(cause, InvalidBodyLengthError) for cause in causes):
+        return Failure.TRUNCATED
+    short = isinstance(error, httpx.RemoteProtocolError) and answer.status and not streams
     return Failure.TRUNCATED if short else Failure.RESET

@@ -212,6 +212,7 @@ def test_a_library_without_what_the_witness_relies_on_is_refused(
     assert "the witness must not be believed" in done.stdout
 
 
+@pytest.mark.alone  # Locust's master has one port
 def test_two_processes_share_the_load_and_both_sign_off(tmp_path: Path) -> None:
     folder = tmp_path / "client"
     load = Load("", PROJECT / "loadtests/locustfile.py", rate=100, sessions=10, limit=30, workers=2)
