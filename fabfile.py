@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 def _settings(c: Connection) -> tuple[Settings, HostSettings]:
     """The settings, and the host of this connection as one of theirs."""
     from cyan.errors import UsageError
-    from cyan.settings import HostSettings, load
+    from cyan.settings import load, machine_at
 
     section = c.config.get("cyan") or _invoke_yaml()
     wanted = load(section, os.environ, project_folder())
     if not isinstance(c, Connection):
         raise UsageError("no host is named", todo="fab -H user@host status")
     known = (item for item in wanted.hosts if (item.address, item.port) == (c.host, c.port))
-    return wanted, next(known, HostSettings(address=c.host, port=c.port, user=c.user))
+    return wanted, next(known, None) or machine_at(c.host, c.port, c.user)
 
 
 def _invoke_yaml() -> dict[str, object]:

@@ -16,6 +16,7 @@ from cyan.errors import CyanError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from invoke import Context, Task
 
@@ -88,8 +89,28 @@ class CyanProgram(Program):
         """Parse, and answer a wrong flag with exit code 2."""
         try:
             super().parse_tasks()
-        except ParseError as error:
+        except (ParseError, ValueError) as error:  # a ValueError: --rate soon
             raise Exit(str(error), code=2) from None
+
+
+def quietly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """In the place of a traceback for a flag or an INVOKE_* variable that is not what it must be.
+
+    Invoke converts both before any task of ours is called, and `inv` is its own program.
+    """
+    last = trace
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    invokes = last is not None and last.tb_frame.f_globals.get("__name__", "").startswith("invoke.")
+    if not (isinstance(error, ValueError) and invokes) or os.environ.get(DEBUG):
+        sys.__excepthook__(kind, error, trace)
+        return
+    from cyan.terminal import show_error  # noqa: PLC0415 - rich is slow to import
+
+    todo = "a flag, or an INVOKE_* variable, is no number where one is wanted: inv --help TASK"
+    show_error(UsageError(str(error), todo=todo))
+    sys.stderr.flush()
+    os._exit(UsageError.exit_code)  # a hook cannot choose the exit code otherwise
 
 
 def main() -> None:

@@ -20,12 +20,23 @@ class Interrupted(KeyboardInterrupt):
 
 
 _holding: list[Callable[[], None]] = []
+_lost: list[bool] = []
 
 
 def install() -> None:
     """From now on both signals raise Interrupted in the main thread."""
+    _lost.clear()
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def check() -> None:
+    """Raise Interrupted if a signal came whose exception was lost.
+
+    Raised in a finalizer, or in a callback of C code, it is only printed by Python.
+    """
+    if _lost and not _holding:
+        raise Interrupted
 
 
 @contextmanager
@@ -59,5 +70,6 @@ def _holding_by(tell: Callable[[], None]) -> Iterator[None]:
 
 def _interrupt(_signal: int, _frame: object) -> None:
     if not _holding:
+        _lost.append(True)
         raise Interrupted
     _holding[-1]()

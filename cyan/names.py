@@ -13,6 +13,9 @@ VERSION_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 APP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 """A Compose project name, short enough for two suffixes."""
 
+PATH_PATTERN = re.compile(r"/(?!/)[^\s#]*")
+"""The path and query of a request: one line, no fragment, and no other host's."""
+
 DURATION_PATTERN = re.compile(r"([0-9]{1,6})(ms|s|m|h|)")
 
 
@@ -26,6 +29,24 @@ class Color(StrEnum):
     def other(self) -> Color:
         """The color that this one rotates with."""
         return Color.GREEN if self is Color.BLUE else Color.BLUE
+
+
+class Kind(StrEnum):
+    """The steps, in the order in which a deploy takes them."""
+
+    PREFLIGHT = "preflight"
+    CLEAR = "clear"
+    FETCH = "fetch"
+    EXPAND = "expand"
+    START = "start"
+    HEALTHY = "healthy"
+    SMOKE = "smoke"
+    SWITCH = "switch"
+    VERIFY = "verify"
+    DRAIN = "drain"
+    BAKE = "bake"
+    RETAIN = "retain"
+    PRUNE = "prune"
 
 
 def valid_version(text: str) -> str:
@@ -42,6 +63,11 @@ def valid_version(text: str) -> str:
             todo="use at most 128 letters, digits, '.', '_' and '-', not beginning with '.' or '-'",
         )
     return text
+
+
+def names_a_path(text: str) -> bool:
+    """Whether `text` can be the path of a request as it is."""
+    return text.isprintable() and PATH_PATTERN.fullmatch(text) is not None
 
 
 def seconds(text: str) -> float:

@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic import field_validator as validated
 
 from cyan.errors import UsageError
-from cyan.names import APP_PATTERN, Color
+from cyan.names import APP_PATTERN, Color, Kind, names_a_path, seconds
+
+
+def _one_line(path: Path) -> Path:
+    if not str(path).isprintable():
+        msg = "a path holds printable characters only: no newline, no tab"
+        raise ValueError(msg)
+    return path
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        msg = "an absolute path on the other machines"
+        raise ValueError(msg)
+    return path
+
+
+def _requested(path: str) -> str:
+    if not names_a_path(path):
+        msg = "begin with one '/', without spaces (%20), line breaks or '#'"
+        raise ValueError(msg)
+    return path
+
+
+def _requested_if_any(path: str) -> str:
+    return _requested(path) if path else path
+
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=63)]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Local = Annotated[Path, AfterValidator(_one_line)]
+RequestPath = Annotated[str, AfterValidator(_requested)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
@@ -36,9 +74,13 @@ class HostSettings(Model):
 
     address: str = Field(min_length=1, pattern=r"^[a-zA-Z0-9:][a-zA-Z0-9:._-]*$")
     port: Port = 22
-    user: str = Field(default_factory=getpass.getuser, pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$")
-    identity: Path | None = None
-    known_hosts: Path | None = None
+    user: str = Field(
+        default_factory=getpass.getuser,
+        validate_default=True,  # it comes from the environment
+        pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$",
+    )
+    identity: Local | None = None
+    known_hosts: Local | None = None
 
     @property
     def name(self) -> str:
@@ -49,8 +91,8 @@ class HostSettings(Model):
 class ComposeSettings(Model):
     """The two Compose files: what both colors share, and one color."""
 
-    stateful: Path = Path("compose/stateful.yml")
-    stateless: Path = Path("compose/stateless.yml")
+    stateful: Local = Path("compose/stateful.yml")
+    stateless: Local = Path("compose/stateless.yml")
 
 
 class PublicSettings(Model):
@@ -58,7 +100,7 @@ class PublicSettings(Model):
 
     service: Name = "platform"
     port: Port = 8000
-    ready: str = Field(default="/ready", pattern=r"^/")
+    ready: RequestPath = "/ready"
 
 
 class SiteSettings(Model):
@@ -81,9 +123,10 @@ class DoorSettings(Model):
 
 
 class HealthSettings(Model):
-    """When a standby color counts as healthy."""
+    """When a standby color counts as healthy; `services` have a timeout of their own."""
 
     timeout: Seconds = 300
+    services: Mapping[Name, Seconds] = {}
     interval: Annotated[float, Field(gt=0, le=3600)] = 1
     passes: Annotated[int, Field(ge=1, le=100)] = 2
 
@@ -96,32 +139,157 @@ class DrainSettings(Model):
 
 
 class BakeSettings(Model):
-    """How long the new live color is watched, with the old one still warm."""
+    """How long the new live color is watched, with the old one still warm, and what is too bad.
+
+    `errors` is how much more of its answers may be 5xx than of the old color's just before,
+    `slower` how many times its 95th percentile may be the old color's, by more than `slower_by`.
+    """
 
     seconds: Seconds = 2
+    errors: Annotated[float, Field(ge=0, le=1)] = 0.01
+    slower: Annotated[float, Field(ge=1)] = 5
+    slower_by: Seconds = 0.5
 
 
 class SmokeCheck(Model):
-    """One request through the standby's private door and what its answer must be."""
+    """One request through the standby's private door and what its answer must be.
 
-    path: str = Field(pattern=r"^/")
+    `headers` and `fields` (of a JSON body, as `order.items.0.name`) must be there and equal.
+    In the place of a path, `command` is run in the container of `service` and must exit with 0.
+    """
+
+    path: Annotated[str, AfterValidator(_requested_if_any)] = ""
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"] = "GET"
     status: Annotated[int, Field(ge=100, le=599)] = 200
     contains: str = ""
+    headers: Mapping[str, str] = {}
+    fields: Mapping[str, str | int | float | bool | None] = {}
     body: str = ""
-    within: Annotated[float, Field(gt=0)] = 10
+    within: Annotated[float, Field(gt=0, le=86_400)] = 10
+    service: Name | None = None
+    command: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.path) == bool(self.command) or bool(self.command) != bool(self.service):
+            msg = "give a path, or a service and a command to run in it"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def name(self) -> str:
+        """The check as messages name it."""
+        return f"{self.service}: {' '.join(self.command)}" if self.command else self.request
+
+    @property
+    def request(self) -> str:
+        """What is asked of the door."""
+        return f"{self.method} {self.path}"
+
+
+class HookSettings(Model):
+    """A command of the user's before or after one step, on this machine or on the host."""
+
+    before: Kind | None = None
+    after: Kind | None = None
+    run: str = Field(min_length=1)
+    on: Literal["here", "host"] = "here"
+    within: Annotated[float, Field(gt=0, le=86_400)] = 60
+
+    @model_validator(mode="after")
+    def _before_or_after(self) -> Self:
+        if (self.before is None) == (self.after is None):
+            msg = "give either before or after, and the step"
+            raise ValueError(msg)
+        return self
+
+
+class ReloadSettings(Model):
+    """How long clients are asked to reconnect before a changed Caddyfile is loaded."""
+
+    lameduck: Seconds = 5
 
 
 class WarmSettings(Model):
-    """What stays up of the old color after a switch: every service, some, or none."""
+    """What stays up of the old color after a switch, and how long; 0: until the next deploy."""
 
     services: Literal["all", "none"] | tuple[Name, ...] = "all"
+    seconds: Seconds = Field(default=0, alias="for")
+
+    @validated("seconds", mode="before")
+    @classmethod
+    def _a_duration(cls, given: object) -> object:
+        try:
+            return seconds(given) if isinstance(given, str) else given
+        except UsageError as error:
+            raise ValueError(error.what) from None
+
+
+class LoginSettings(Model):
+    """How the host logs in to a registry; the password is another's to keep."""
+
+    registry: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.:_/-]*$")
+    user: str = Field(min_length=1, pattern=r"^[^-\x00-\x1f][^\x00-\x1f]*$")
+    password_environment: str = ""
+    password_command: str = ""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if bool(self.password_environment) == bool(self.password_command):
+            raise ValueError("give either password_environment or password_command")
+        return self
+
+
+class ImagesSettings(Model):
+    """How a release's images come to the host."""
+
+    source: Literal["pull", "build", "send"] = Field(default="pull", alias="from")
+    login: LoginSettings | None = None
+    context: Path | None = None
+
+
+class SecretsSettings(Model):
+    """Where the values come from that a release's containers get and nobody else."""
+
+    file: Path | None = None
+    environment: tuple[Variable, ...] = ()
+    command: str = ""
+
+
+class DatabaseSettings(Model):
+    """The shared service that is PostgreSQL, and how psql reaches it from inside its container.
+
+    `socket` is what psql's -h takes: the folder of the server's socket, or a host.
+    """
+
+    service: Name = "database"
+    user: Name = "postgres"
+    name: Name = "postgres"
+    socket: str = Field(default="/var/run/postgresql", pattern=r"^[a-zA-Z0-9/][a-zA-Z0-9/._-]*$")
+
+
+class MigrateSettings(Model):
+    """How the database follows the releases: SQL files, commands in a release's image, or both."""
+
+    directory: Path | None = None
+    expand: str = ""
+    contract: str = ""
+    service: Name = "platform"
+    database: DatabaseSettings = DatabaseSettings()
+    lock_timeout: Annotated[float, Field(ge=0.01, le=3600)] = 2
+    statement_timeout: Annotated[float, Field(ge=0.01, le=86_400)] = 60
+
+    @validated("expand", "contract")
+    @classmethod
+    def _is_a_command(cls, command: str) -> str:
+        shlex.split(command)  # ValueError for an open quotation mark
+        return command
 
 
 class LabSettings(Model):
     """The throwaway host."""
 
-    directory: Path = Path(".lab")
+    directory: Local = Path(".lab")
     ssh_port: Port = 2222
 
 
@@ -129,12 +297,12 @@ class VerifySettings(Model):
     """How `inv verify-zero-downtime` loads the site."""
 
     sessions: Annotated[int, Field(ge=1)] = 60
-    rate: Annotated[float, Field(gt=0)] = 300
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300
     steady: Seconds = 15
     gap: Seconds = 5
     seed: int = 1
-    locustfile: Path = Path("loadtests/locustfile.py")
-    workers_directory: Path | None = None
+    locustfile: Local = Path("loadtests/locustfile.py")
+    workers_directory: Annotated[Local, AfterValidator(_absolute)] | None = None
 
 
 class Settings(Model):
@@ -142,9 +310,9 @@ class Settings(Model):
 
     app: str = "demo"
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
-    directory: Path
+    directory: Local
     compose: ComposeSettings = ComposeSettings()
-    caddyfile: Path = Path("Caddyfile")
+    caddyfile: Local = Path("Caddyfile")
     stateless: tuple[Name, ...] = Field(default=("platform", "rag", "crawler"), min_length=1)
     stateful: tuple[Name, ...] = ("database", "proxy")
     proxy: Name = "proxy"
@@ -155,8 +323,13 @@ class Settings(Model):
     drain: DrainSettings = DrainSettings()
     bake: BakeSettings = BakeSettings()
     smoke: tuple[SmokeCheck, ...] = ()
+    hooks: tuple[HookSettings, ...] = ()
+    reload: ReloadSettings = ReloadSettings()
     warm: WarmSettings = WarmSettings()
+    images: ImagesSettings = ImagesSettings()
+    secrets: SecretsSettings = SecretsSettings()
     keep_releases: Annotated[int, Field(ge=2)] = 10
+    migrate: MigrateSettings = MigrateSettings()
     lab: LabSettings = LabSettings()
     verify: VerifySettings = VerifySettings()
 
@@ -204,10 +377,16 @@ def machine_of(name: str, settings: Settings) -> HostSettings:
         return known
     user, _, place = name.rpartition("@")
     address, _, port = place.partition(":")
-    given = {"address": address, **({"user": user} if user else {}), "port": port or 22}
+    return machine_at(address, port or 22, user)
+
+
+def machine_at(address: str, port: str | int, user: str) -> HostSettings:
+    """The machine at an address; as the one who asks where `user` is "". Raises UsageError."""
+    given = {"address": address, **({"user": user} if user else {}), "port": port}
     try:
         return HostSettings.model_validate(given)
     except ValidationError:
+        name = f"{user}@{address}:{port}"
         raise UsageError(f"{name!r} is no machine", todo="user@host or user@host:port") from None
 
 
@@ -229,7 +408,10 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     """The same settings with this machine's relative paths made absolute."""
 
     def at(path: Path) -> Path:
-        return base / path.expanduser()
+        try:
+            return base / path.expanduser()
+        except RuntimeError:  # ~nobody
+            raise UsageError(f"{path} names a user that this machine does not have") from None
 
     hosts = tuple(
         host.model_copy(
@@ -240,18 +422,36 @@ def _anchored(settings: Settings, base: Path) -> Settings:
         )
         for host in settings.hosts
     )
+    folder = settings.migrate.directory
     compose = ComposeSettings(
         stateful=at(settings.compose.stateful), stateless=at(settings.compose.stateless)
     )
     return settings.model_copy(
         update={
             "hosts": hosts,
-            "directory": at(settings.directory),
+            "directory": _mountable(at(settings.directory)),
             "compose": compose,
             "caddyfile": at(settings.caddyfile),
+            "migrate": settings.migrate.model_copy(update={"directory": folder and at(folder)}),
+            "images": settings.images.model_copy(
+                update={"context": at(settings.images.context or compose.stateless.parent)}
+            ),
+            "secrets": settings.secrets.model_copy(
+                update={"file": at(settings.secrets.file) if settings.secrets.file else None}
+            ),
             "lab": settings.lab.model_copy(update={"directory": at(settings.lab.directory)}),
             "verify": settings.verify.model_copy(
                 update={"locustfile": at(settings.verify.locustfile)}
             ),
         }
     )
+
+
+def _mountable(directory: Path) -> Path:
+    """The directory if Compose can mount its folders: it splits a volume at every colon."""
+    if ":" in str(directory) or directory == Path(directory.anchor):
+        raise UsageError(
+            f"cyan.directory cannot be {str(directory)!r}",
+            todo="a folder of its own on the host, whose path holds no ':'",
+        )
+    return directory

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,6 +20,16 @@ WIDTH = 11
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""What makes a progress bar from a label and a number of bytes."""
+
+
+@contextmanager
+def no_bar(_label: str, _total: int | None) -> Iterator[Callable[[int], None]]:
+    """No progress bar."""
+    yield lambda _size: None
 
 
 class Progress:
@@ -47,6 +59,29 @@ class Progress:
         """A step failed."""
         self._stop()
         self._line("[red]✗[/red]", step, seconds, step.says)
+
+    @contextmanager
+    def bar(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """A progress bar for a block, which calls what it is given with bytes as they go.
+
+        `total` may be None, where nobody knows it.
+        """
+        self._stop()
+        if not console.is_terminal:
+            yield lambda _size: None
+            return
+        from rich import progress  # noqa: PLC0415 - slow to import
+
+        columns = (
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+        )
+        with progress.Progress(*columns, console=console, transient=True) as shown:
+            task = shown.add_task(escape(label), total=total)
+            yield lambda size: shown.advance(task, size)
 
     def _line(self, mark: str, step: Step, seconds: float, says: str) -> None:
         name = f"{step.kind:<{WIDTH}}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROJECT = Path(__file__).parent.parent
-PORTS = {"site": 18080, "tls": 18443, "blue": 18001, "green": 18002, "ssh": 12222}
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+SHIFT = int(os.environ.get("CYAN_TEST_SHIFT", "0")) + 20 * WORKER
+"""Each of pytest's workers has a lab of its own; so do two checkouts that are tested at once."""
+
+APP = f"cyan-test{SHIFT or ''}"
+PORTS = {
+    name: port + SHIFT
+    for name, port in {
+        "site": 18080,
+        "tls": 18443,
+        "blue": 18001,
+        "green": 18002,
+        "ssh": 12222,
+    }.items()
+}
+BARE = {name: port + 1000 for name, port in PORTS.items()}
+"""The ports of a second lab."""
 
 
 def project_at(folder: Path, app: str, ports: dict[str, int]) -> Path:
     """A project of its own in `folder`, with this one's files and other names and ports."""
-    for name in ("compose", "Caddyfile", "loadtests"):
+    for name in ("compose", "Caddyfile", "loadtests", "migrations"):
         (folder / name).symlink_to(PROJECT / name)
     settings = yaml.safe_load((PROJECT / "invoke.yaml").read_text())
     cyan = settings["cyan"]
@@ -30,22 +48,37 @@ def project_at(folder: Path, app: str, ports: dict[str, int]) -> Path:
     cyan["site"]["port"] = ports["site"]
     cyan["site"]["tls_port"] = ports["tls"]
     cyan["doors"] = {"blue": ports["blue"], "green": ports["green"]}
-    cyan["health"] = {"timeout": 60, "interval": 0.3, "passes": 2}
-    cyan["bake"] = {"seconds": 1}
+    cyan["health"] = {"timeout": 60.0, "interval": 0.3, "passes": 2}
+    cyan["bake"] = {"seconds": 1.0}
     cyan["verify"] |= {"steady": 8, "gap": 3}
     (folder / "invoke.yaml").write_text(yaml.safe_dump(settings))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def room(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test that is marked `alone` run while no other worker does anything.
+
+    Whoever wants in takes the turnstile first: one that waits for an empty room keeps others out.
+    """
+    alone = request.node.get_closest_marker("alone") is not None
+    folder = Path(tempfile.gettempdir())
+    with (folder / "cyan-turnstile").open("w") as turn, (folder / "cyan-room").open("w") as inside:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        fcntl.flock(inside, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A running lab; every test puts it into the state that it needs."""
     # not under /tmp/pytest-*: whose folders only their owner may enter, and containers must
-    folder = project_at(tmp_path_factory.mktemp("lab"), "cyan-test", PORTS)
+    folder = project_at(tmp_path_factory.mktemp("lab"), APP, PORTS)
     for parent in (folder, *folder.parents):
         if parent.stat().st_uid == os.getuid() and str(parent).startswith("/tmp/"):
             parent.chmod(0o755)
-    made = Lab(folder, PORTS["site"])
+    made = Lab(folder, APP, PORTS["site"])
     made.cyan("lab.up")
     yield made
     made.cyan("lab.down", "--volumes", check=False)
@@ -60,5 +93,4 @@ def command() -> list[str]:
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A project whose lab does not run."""
-    ports = {"site": 19080, "tls": 19443, "blue": 19001, "green": 19002, "ssh": 19222}
-    return project_at(tmp_path, "cyan-bare", ports)
+    return project_at(tmp_path, f"{APP}-bare", BARE)

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import socket
 import time
 import traceback
@@ -22,6 +23,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COLOR = os.environ.get("COLOR", "none")
+IMPOSTOR = "v0"
 VERSION = os.environ.get("VERSION", "none")
 SERVICE = os.environ.get("SERVICE", "none")
 LOGS = Path(os.environ.get("LOGS", "/logs"))
@@ -38,8 +40,12 @@ class Fault:
 
 
 KINDS = (
-    "", "never-healthy", "healthy-after", "crash-after", "bad-smoke", "slow", "errors", "plants",
+    "", "never-healthy", "healthy-after", "crash-after", "bad-smoke", "slow", "errors",
+    "errors-after", "plants", "exits", "flapping", "ignores-sigterm", "out-of-memory",
+    "wrong-version",
 )  # fmt: skip
+FLAP, HEALTHY = 2.0, 0.15  # seconds: of each FLAP a flapping release is healthy for HEALTHY
+HOG, PIECE = 256 << 20, 1 << 20  # bytes that a release without room asks for, and at a time
 
 
 def parse_fault(text: str) -> Fault:
@@ -53,6 +59,19 @@ def parse_fault(text: str) -> Fault:
 
 FAULT = parse_fault(os.environ.get("FAULT", ""))
 BORN = time.monotonic()
+if FAULT.kind == "wrong-version":
+    VERSION = IMPOSTOR
+
+
+def misbehave_at_start() -> None:
+    """Do what the release was told to do as it starts."""
+    if FAULT.kind == "exits":
+        os._exit(71)
+    if FAULT.kind == "out-of-memory":
+        hog = [os.urandom(PIECE) for _ in range(HOG // PIECE)]
+        os._exit(72 if hog else 0)  # it was given more memory than it was to have
+    if FAULT.kind == "ignores-sigterm":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def digest(body: bytes) -> str:
@@ -150,7 +169,7 @@ class Identify:
             return False
         if FAULT.kind == "slow":
             await asyncio.sleep(FAULT.value)
-        broken = FAULT.kind == "errors" and int.from_bytes(os.urandom(4)) / 2**32 < FAULT.value
+        broken = int.from_bytes(os.urandom(4)) / 2**32 < _share_of_errors()
         if broken or (FAULT.kind == "bad-smoke" and scope["path"] == "/items"):
             await answer.hold(
                 {
@@ -162,6 +181,14 @@ class Identify:
             await answer.hold({"type": "http.response.body", "body": b"told to fail\n"})
             return True
         return False
+
+
+def _share_of_errors() -> float:
+    """Of the requests: as told, or one in twenty from the `errors-after`th second on."""
+    if FAULT.kind == "errors":
+        return FAULT.value
+    late = FAULT.kind == "errors-after" and time.monotonic() - BORN > FAULT.value
+    return 0.05 if late else 0.0
 
 
 def _streams(scope: Scope) -> bool:
@@ -214,7 +241,7 @@ class _Answer:
 
 def healthy() -> bool:
     """Whether the release, as it was told to behave, may call itself ready now."""
-    if FAULT.kind == "never-healthy":
+    if FAULT.kind == "never-healthy" or (FAULT.kind == "flapping" and time.time() % FLAP > HEALTHY):
         return False
     age = time.monotonic() - BORN
     if FAULT.kind == "crash-after" and age > FAULT.value:

@@ -12,7 +12,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from common import COLOR, VERSION, Identify, crash_when_told, digest, healthy, planted, witness
+from common import (
+    COLOR,
+    VERSION,
+    Identify,
+    crash_when_told,
+    digest,
+    healthy,
+    misbehave_at_start,
+    planted,
+    witness,
+)
 from inputs import number_of, order_of
 from page import page
 from plants import ORDERS
@@ -202,6 +212,7 @@ async def ready(_request: Request) -> Response:
 @contextlib.asynccontextmanager
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     """Open the pool without waiting for the database: /ready tells whether it is there."""
+    misbehave_at_start()
     await pool.open(wait=False)
     tasks = [asyncio.create_task(witness.run()), asyncio.create_task(crash_when_told())]
     yield

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,9 @@ PATIENCE = 10.0  # seconds for sshd to listen or to end
 CONFIG = """\
 Port {port}
 ListenAddress 127.0.0.1
-HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
-PidFile {folder}/sshd.pid
+HostKey {host_key}
+AuthorizedKeysFile {authorized_keys}
+PidFile {pid}
 AllowUsers {user}
 PermitRootLogin prohibit-password
 PubkeyAuthentication yes
@@ -114,9 +115,19 @@ def _write(folder: Path, port: int) -> None:
     if root:  # sshd wants its empty folder for privilege separation
         Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
     text = CONFIG.format(
-        port=port, folder=folder, user=getpass.getuser(), pam="yes" if root else "no"
+        port=port,
+        host_key=_word(folder / "host_key"),
+        authorized_keys=_word(folder / "authorized_keys").replace("%", "%%"),  # else its tokens
+        pid=_word(folder / "sshd.pid"),
+        user=getpass.getuser(),
+        pam="yes" if root else "no",
     )
     (folder / "sshd_config").write_text(text)
+
+
+def _word(path: Path) -> str:
+    """A path as one word of sshd_config(5)."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _pid(folder: Path) -> int | None:
@@ -126,7 +137,17 @@ def _pid(folder: Path) -> int | None:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
-    return pid if str(folder / "sshd_config").encode() in command else None
+    ours = str(folder / "sshd_config").encode() in command or _logs_to(pid, folder / "sshd.log")
+    return pid if ours else None
+
+
+def _logs_to(pid: int, log: Path) -> bool:
+    """Whether a process has our log open: sshd writes its title without é and the like."""
+    with suppress(OSError):
+        return any(
+            each.exists() and each.samefile(log) for each in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    return False
 
 
 def _sshd() -> str:

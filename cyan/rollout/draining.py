@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan import interrupt
 from cyan.errors import HostError
 from cyan.world import proxy
 
@@ -59,6 +60,7 @@ def drain(host: Host, settings: Settings, world: Observation, color: Color) -> D
     with _counter(host, settings, world) as count:
         time.sleep(settings.drain.settle)
         while True:
+            interrupt.check()
             left = count(color)
             readings.append((world.clock(), left))
             zeros = zeros + 1 if left == 0 else 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cyan.journal import Entry, Event
 from cyan.names import Color
+from cyan.rollout import unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cyan.rollout.observation import Observation
     from cyan.settings import Settings
@@ -16,18 +16,10 @@ if TYPE_CHECKING:
 MARKERS = {"blue", "green", "maintenance", "lameduck"}
 
 
-def unfinished(journal: Sequence[Entry]) -> Entry | None:
-    """The last line of a run that was begun and never ended: its deployer was killed."""
-    last: Entry | None = None
-    for entry in journal:
-        if entry.event is not Event.NOTE:
-            last = None if entry.event is Event.END else entry
-    return last
-
-
 def drift(world: Observation, settings: Settings) -> tuple[str, ...]:
     """Every deviation from: one marker, live complete, standby complete or absent, nobody else."""
-    return (*_markers(world), *_live(world, settings), *_standby(world), *_runs(world))
+    parts = (_markers(world), _live(world, settings), _standby(world), _warm(world, settings))
+    return (*(line for part in parts for line in part), *_runs(world))
 
 
 def _markers(world: Observation) -> Iterator[str]:
@@ -36,9 +28,9 @@ def _markers(world: Observation) -> Iterator[str]:
     for name in sorted(world.markers - MARKERS):
         yield f"traffic/{name} is no marker; remove it"
     if "maintenance" in world.markers:
-        yield "the site is in maintenance: users get 503"
+        yield "the site is in maintenance: users get 503; inv maintenance off ends it"
     if "lameduck" in world.markers:
-        yield "lameduck is up: every answer closes its connection"
+        yield "lameduck is up: every answer closes its connection; inv proxy.reload --again ends it"
 
 
 def _live(world: Observation, settings: Settings) -> Iterator[str]:
@@ -71,11 +63,16 @@ def _standby(world: Observation) -> Iterator[str]:
             yield f"standby {color} holds unhealthy containers ({', '.join(bad)}): inv cleanup"
 
 
-def _runs(world: Observation) -> Iterator[str]:
-    left = unfinished(world.journal)
-    if left and world.owner is None:
-        step = f" in {left.step}" if left.step else ""
+def _warm(world: Observation, settings: Settings) -> Iterator[str]:
+    over = world.warm_over(settings.warm.seconds)
+    if over is not None:
         yield (
-            f"{left.what} of {left.version or 'nothing'} was killed{step}; "
-            "the next deploy or rollback starts from what is there"
+            f"standby {world.standby} was to stay warm for {settings.warm.seconds:g} s, "
+            f"which was over {over:.0f} s ago: inv cleanup --expired"
         )
+
+
+def _runs(world: Observation) -> Iterator[str]:
+    left = unfinished.find(world.journal)
+    if left and world.owner is None:
+        yield unfinished.described(left, world)

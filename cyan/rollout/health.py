@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cyan.rollout.release import Release
+    from cyan.settings import HealthSettings
     from cyan.world.engine import Container
 
 
@@ -23,10 +24,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Look:
-    """One look: its state, and the reason in words."""
+    """One look: its state, the reason in words, and the services that it waits for."""
 
     state: State
     reason: str = ""
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,20 +51,19 @@ def judge_containers(containers: Sequence[Container], services: Sequence[str]) -
         if item.state in ("exited", "dead"):
             return Look(State.BROKEN, f"{item.service} exited with code {item.exit_code}")
     by_service = {item.service: item for item in containers}
-    waiting = [
-        f"{name} is {_state(by_service.get(name))}"
-        for name in services
-        if name not in by_service or not by_service[name].up
-    ]
-    return Look(State.WAITING, ", ".join(waiting)) if waiting else Look(State.PASSING)
+    waiting = tuple(name for name in services if name not in by_service or not by_service[name].up)
+    if not waiting:
+        return Look(State.PASSING)
+    states = (f"{name} is {_state(by_service.get(name))}" for name in waiting)
+    return Look(State.WAITING, ", ".join(states), waiting)
 
 
-def judge_answer(answer: Answer, target: Release) -> Look:
-    """Judge what came through the door: 200, from the right color and version."""
+def judge_answer(answer: Answer, target: Release, public: str = "") -> Look:
+    """Judge what came through the door of the `public` service: 200, right color and version."""
     if answer.status == 0:
-        return Look(State.WAITING, f"its door does not answer: {answer.error}")
+        return Look(State.WAITING, f"its door does not answer: {answer.error}", (public,))
     if answer.status != 200:  # noqa: PLR2004 - HTTP's own word
-        return Look(State.WAITING, f"its door answers {answer.status}")
+        return Look(State.WAITING, f"its door answers {answer.status}", (public,))
     if answer.version != target.version:
         found = answer.version or "no X-Version at all"
         return Look(State.BROKEN, f"the door answers as {found}, wanted {target.version}")
@@ -70,6 +71,14 @@ def judge_answer(answer: Answer, target: Release) -> Look:
         found = answer.color or "no X-Color at all"
         return Look(State.BROKEN, f"the door answers as {found}, wanted {target.color}")
     return Look(State.PASSING)
+
+
+def hopeless(look: Look, spent: float, settings: HealthSettings) -> bool:
+    """Whether to give up after `spent` seconds: broken, or a service is past its own timeout."""
+    if look.state is State.PASSING:
+        return spent >= settings.timeout
+    limits = [settings.services.get(name, settings.timeout) for name in look.waiting]
+    return look.state is State.BROKEN or spent >= min(limits, default=settings.timeout)
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,20 @@ One process on the host, at the other end of an SSH channel, holds a flock(2) an
 it is sent. The kernel frees the lock when that process ends, and it ends when the connection
 does, or when no heartbeat came for a minute: a dead owner cannot keep it. What the dead owner had
 written into the lock file stays, so the next one can say whose work it takes over.
+
+What changes the world runs through `Lock.run`, under a second flock(2), and only if the lock file
+still names its owner. So a deployer that slept while another took its lock can do no harm when it
+wakes, and a command that outlives its deployer ends before the next one looks.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from cyan import journal
@@ -23,11 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from cyan.world.host import Host
+    from cyan.world.host import Host, Output
 
 HEARTBEAT = 10  # seconds between two heartbeats
 ANSWER = 30  # seconds for an answer of the holder
 PATIENCE = 60  # seconds without one after which the holder on the host gives up
+
+LOST = 175  # exit code of a command whose lock was lost; none of the commands has it
 
 POLL = 1.0  # seconds between two tries for a lock that is waited for
 
@@ -38,8 +45,12 @@ exec 9>>lock
 if ! flock -n 9; then
   printf 'held %s %s\n' "$(($(date +%s) - $(stat -c %Y lock)))" "$(tr -d '\n' <lock)"; exit 75
 fi
-printf 'mine %s\n' "$(tr -d '\n' <lock)"
+if ! flock -w 20 busy true; then
+  printf 'held %s %s\n' "$(($(date +%s) - $(stat -c %Y lock)))" "$(tr -d '\n' <lock)"; exit 75
+fi
+was=$(tr -d '\n' <lock)
 printf '%s\n' "$2" | sed "s/\"pid\": 0/\"pid\": $$/" >lock
+printf 'mine %s\n' "$was" # only now: who holds it must be in there, for inv unlock
 if [ -s journal.jsonl ] && [ -n "$(tail -c1 journal.jsonl)" ]; then echo >>journal.jsonl; fi
 while IFS= read -r -t "$3" line; do
   case $line in
@@ -75,6 +86,7 @@ class Owner:
     since: float
     doing: str
     pid: int = 0  # of the holder on the host; the holder fills it in
+    token: str = field(default_factory=lambda: secrets.token_hex(8))  # tells two runs apart
 
     @property
     def described(self) -> str:
@@ -171,6 +183,25 @@ class Lock:
         """Raise LockLostError unless it is still ours."""
         self._say("beat")
 
+    def run(self, command: str, *, check: bool = True) -> Output:
+        """Run a command on the host that changes it, if the lock is ours when it begins.
+
+        Raises LockLostError where it is not, and what `Host.run` raises.
+        """
+        output = self._host.run(self.guarded(command), check=False)
+        if output.code == LOST:
+            raise self._lost("another took it")
+        if check and output.code != 0:
+            raise self._host.failed(command, output)
+        return output
+
+    def guarded(self, command: str) -> str:
+        """The same shell command, which exits with LOST in its place if the lock is not ours."""
+        lock, busy = (shlex.quote(f"{self._directory}/{name}") for name in ("lock", "busy"))
+        mine = f"grep -qF {self._owner.token} {lock} 2>/dev/null || exit {LOST}"
+        inside = shlex.quote(f"{mine}; {command}")
+        return f"flock {busy} bash -c {inside}"
+
     def _say(self, line: str) -> None:
         with held_back(), self._turn:  # an answer left unread would be taken for the next one's
             try:
@@ -179,11 +210,14 @@ class Lock:
             except OSError as error:
                 answer = str(error)
         if answer != "ok":
-            raise LockLostError(
-                f"the deploy lock was lost: {answer or 'its holder on the host ended'}",
-                where=self._host.name,
-                todo="nothing more was done; see where things stand: inv status",
-            )
+            raise self._lost(answer or "its holder on the host ended")
+
+    def _lost(self, why: str) -> LockLostError:
+        return LockLostError(
+            f"the deploy lock was lost: {why}",
+            where=self._host.name,
+            todo="nothing more was done; see where things stand: inv status",
+        )
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT):

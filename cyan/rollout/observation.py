@@ -74,14 +74,30 @@ class Observation:
 
     @property
     def switches(self) -> tuple[book.Entry, ...]:
-        """The journal's completed switches, oldest first, without those that were switched back."""
+        """The journal's completed switches, oldest first, without those that were switched back.
+
+        A switch that was only noted was found by the run after the one that had made it.
+        """
         kept: list[book.Entry] = []
         for entry in self.journal:
-            if entry.event is book.Event.DONE and entry.step == "switch":
+            if entry.event not in (book.Event.DONE, book.Event.NOTE):
+                continue
+            if entry.step == "switch":
                 kept.append(entry)
-            elif entry.event is book.Event.DONE and entry.step == "switch-back" and kept:
+            elif entry.step == "switch-back" and kept:
                 kept.pop()
         return tuple(kept)
+
+    def warm_over(self, seconds: float) -> float | None:
+        """For how many seconds the standby has been warm longer than `seconds`; None: not yet.
+
+        It is warm since the last switch. `seconds` 0 is: until the next deploy.
+        """
+        ran = any(item.state == "running" for item in self.of(self.standby))
+        if not (seconds and ran and self.switches):
+            return None
+        over = self.now - self.switches[-1].at - seconds
+        return over if over > 0 else None
 
     @property
     def serving(self) -> str:

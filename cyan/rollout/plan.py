@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError, UsageError
+from cyan.names import Kind
+from cyan.rollout.cargo import EMPTY, Cargo
 from cyan.rollout.release import Release, previous, release_id
 from cyan.world import compose, proxy
 
@@ -16,28 +17,13 @@ if TYPE_CHECKING:
 
     from cyan.names import Color
     from cyan.rollout.observation import Observation
+    from cyan.rollout.unfinished import Unfinished
     from cyan.settings import Settings
+    from cyan.world.secrets import Secrets
 
 
 RESERVED = ("APP", "COLOR", "VERSION", "RELEASE", "DEPLOYED_BY", "DIRECTORY")
 """What cyan itself tells the Compose file of a color; nobody else may set these."""
-
-
-class Kind(StrEnum):
-    """The steps, in the order in which a deploy takes them."""
-
-    PREFLIGHT = "preflight"
-    CLEAR = "clear"
-    FETCH = "fetch"
-    START = "start"
-    HEALTHY = "healthy"
-    SMOKE = "smoke"
-    SWITCH = "switch"
-    VERIFY = "verify"
-    DRAIN = "drain"
-    BAKE = "bake"
-    RETAIN = "retain"
-    PRUNE = "prune"
 
 
 @dataclass(frozen=True)
@@ -55,50 +41,132 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The steps that make `target` live; `old` is what is live now."""
+class Run:
+    """What a plan is for: to make `target` live in the place of `old`, which is live before.
+
+    `id` names it in the journal. `fresh` says whether containers are started, and not only the
+    traffic moved. `environment` are the names of what the containers are given beside cyan's own,
+    `forced` those of the checks of preflight that are overridden.
+    """
 
     what: str
-    run: str
+    id: str
     target: Release
     old: Release | None
+    fresh: bool
+    environment: tuple[str, ...] = ()
+    forced: tuple[str, ...] = ()
+    cargo: Cargo = EMPTY
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run and its steps, in their order."""
+
+    run: Run
     steps: tuple[Step, ...]
-    fresh: bool  # whether containers are started, and not only the traffic moved
+
+    @property
+    def target(self) -> Release:
+        """The release that becomes live."""
+        return self.run.target
+
+    @property
+    def old(self) -> Release | None:
+        """The release that was live before."""
+        return self.run.old
+
+    @property
+    def cargo(self) -> Cargo:
+        """What the release's containers get that is nobody else's business."""
+        return self.run.cargo
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the operator asked for. `environment` goes to the release's containers."""
+    """What the operator asked for.
+
+    `environment` goes to the release's containers, `forced` names checks that are overridden,
+    `lock_wait` is how many seconds to wait for a lock that another holds.
+    """
 
     what: str
     version: str
     by: str
     environment: tuple[tuple[str, str], ...] = ()
+    forced: tuple[str, ...] = ()
+    lock_wait: float = 0
+    cargo: Cargo = EMPTY
 
     @property
     def title(self) -> str:
         """What is done, in two words."""
         return f"{self.what} {self.version}".strip()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the environment sets; its values may be nobody's business."""
+        return tuple(name for name, _ in self.environment)
+
+    def carrying(self, secrets: Secrets) -> Request:
+        """The same request with secrets for the release's containers."""
+        return replace(self, cargo=Cargo(secrets))
+
 
 def deploy(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
     """The plan that starts `request.version` in the standby color and makes it live."""
-    release = release_id(request.version, world.now)
-    target = Release(release, request.version, world.standby)
-    folder = PurePosixPath(settings.directory) / "releases" / release
+    run = release_id(request.version, world.now)
+    target = Release(run, request.version, world.standby)
+    start = _start(request, world, settings, target, compose_text)
+    made = Run(request.what, run, target, _live(world), fresh=True)
+    return _rotation(_asked(made, request), world, settings, start)
+
+
+def resume(
+    left: Unfinished,
+    request: Request,
+    world: Observation,
+    settings: Settings,
+    compose_text: str | None,
+) -> Plan:
+    """The plan that goes on with a run: what stays to be done of it, and what is cheap to repeat.
+
+    `left` must hold in this world, and have a target. `compose_text` is None where the release's
+    files, images and secrets are on the host already.
+    """
+    target = left.target
+    assert target is not None  # noqa: S101 - for the type checker: see above
+    run = _asked(undoing(left).run, request)
+    if left.reached(world):
+        return Plan(run, (preflight(target), *_after_switch(run, settings)))
+    if left.fresh:
+        request = replace(request, version=target.version)
+        start = _start(request, world, settings, target, compose_text)
+    else:
+        start = _start_again(world, settings, target)
+    return _rotation(run, world, settings, start)
+
+
+def undoing(left: Unfinished) -> Plan:
+    """The plan of a run that is only to be undone: it has no steps."""
+    assert left.target is not None  # noqa: S101 - for the type checker: only such can be undone
+    return Plan(Run(left.what, left.run, left.target, left.old, fresh=left.fresh), ())
+
+
+def _start(
+    request: Request,
+    world: Observation,
+    settings: Settings,
+    target: Release,
+    compose_text: str | None,
+) -> tuple[Step, ...]:
+    """The steps that start a target's containers, from its files in its folder on the host."""
+    folder = PurePosixPath(settings.directory) / "releases" / target.id
     project = compose.Project(settings.project(target.color), folder)
-    start = (
+    return (
         *_clear(world, target.color),
-        Step(
-            Kind.FETCH,
-            target.color,
-            f"the images of {request.version} are on the host",
-            (project.command("config", "--images"), project.command("pull", "--quiet")),
-            (
-                (str(project.file), compose_text),
-                (str(project.env), _environment(request, target, settings)),
-            ),
-        ),
+        *_fetch(request, settings, project, target, compose_text),
+        *_expand(request, settings, project, target),
         Step(
             Kind.START,
             target.color,
@@ -106,7 +174,6 @@ def deploy(request: Request, world: Observation, settings: Settings, compose_tex
             (project.up(),),
         ),
     )
-    return _rotation(request, world, settings, target, start)
 
 
 def rollback(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
@@ -119,14 +186,43 @@ def rollback(request: Request, world: Observation, settings: Settings, compose_t
     warm = world.release(world.standby) == back.id and back.color is world.standby
     if not warm:
         return deploy(request, world, settings, compose_text)
-    if world.up(world.standby, settings.stateless):
-        return _rotation(request, world, settings, back, ())
+    start = _start_again(world, settings, back)
+    run = Run(
+        request.what, release_id(back.version, world.now), back, _live(world), fresh=bool(start)
+    )
+    return _rotation(_asked(run, request), world, settings, start)
+
+
+def _fetch(
+    request: Request,
+    settings: Settings,
+    project: compose.Project,
+    target: Release,
+    compose_text: str | None,
+) -> tuple[Step, ...]:
+    if compose_text is None:
+        return ()
+    files = (
+        (str(project.file), compose_text),
+        (str(project.env), _environment(request, target, settings)),
+    )
+    config = project.command("config", "--format", "json")
+    says = _fetch_says(request, settings)
+    return (Step(Kind.FETCH, target.color, says, (config,), files),)
+
+
+def _asked(run: Run, request: Request) -> Run:
+    return replace(run, environment=request.names, forced=request.forced, cargo=request.cargo)
+
+
+def _start_again(world: Observation, settings: Settings, back: Release) -> tuple[Step, ...]:
+    """What a warm release needs: nothing where it is whole, else its containers started again."""
+    if world.up(back.color, settings.stateless):
+        return ()
     folder = PurePosixPath(settings.directory) / "releases" / back.id
     project = compose.Project(settings.project(back.color), folder)
     says = f"{back} is partly stopped and starts again"
-    return _rotation(
-        request, world, settings, back, (Step(Kind.START, back.color, says, (project.up(),)),)
-    )
+    return (Step(Kind.START, back.color, says, (project.up(),)),)
 
 
 def rollback_target(world: Observation) -> Release:
@@ -141,49 +237,42 @@ def rollback_target(world: Observation) -> Release:
     return back
 
 
-def _rotation(
-    request: Request,
-    world: Observation,
-    settings: Settings,
-    target: Release,
-    start: tuple[Step, ...],
-) -> Plan:
+def preflight(target: Release) -> Step:
+    """The first step of every plan."""
+    return Step(
+        Kind.PREFLIGHT, target.color, "the shared services run and nothing stands in the way"
+    )
+
+
+def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Step, ...]) -> Plan:
     """What every rotation shares: `start` may be empty, for a color that is warm already."""
-    color, old = target.color, _live(world)
-    fresh = bool(start)
+    color = run.target.color
     steps = [
-        Step(Kind.PREFLIGHT, color, "the shared services run and nothing stands in the way"),
+        preflight(run.target),
         *start,
-        Step(Kind.HEALTHY, color, _healthy_says(target, settings, fresh=fresh)),
+        Step(Kind.HEALTHY, color, _healthy_says(run.target, settings, fresh=run.fresh)),
     ]
-    if fresh and settings.smoke:
+    if run.fresh and settings.smoke:
         says = f"{len(settings.smoke)} requests through {color}'s door"
         steps.append(Step(Kind.SMOKE, color, says))
-    steps += [
-        Step(
-            Kind.SWITCH,
-            color,
-            f"new requests go to {target}",
-            (proxy.switch_command(str(settings.directory), world.live, color),),
-        ),
-        Step(Kind.VERIFY, color, f"the site answers as {target}"),
-    ]
+    switch = proxy.switch_command(str(settings.directory), world.live, color)
+    steps.append(Step(Kind.SWITCH, color, f"new requests go to {run.target}", (switch,)))
+    return Plan(run, (*steps, *_after_switch(run, settings)))
+
+
+def _after_switch(run: Run, settings: Settings) -> tuple[Step, ...]:
+    color, old = run.target.color, run.old
+    steps = [Step(Kind.VERIFY, color, f"the site answers as {run.target}")]
     if old:
-        steps.append(
-            Step(
-                Kind.DRAIN,
-                old.color,
-                f"no request in flight to {old.color}, for at most {settings.drain.timeout:g} s",
-            )
-        )
-    if fresh and settings.bake.seconds and old:
-        steps.append(Step(Kind.BAKE, color, f"{target} is watched for {settings.bake.seconds:g} s"))
+        says = f"no request in flight to {old.color}, for at most {settings.drain.timeout:g} s"
+        steps.append(Step(Kind.DRAIN, old.color, says))
+    if run.fresh and settings.bake.seconds and old:
+        says = f"{run.target} is watched for {settings.bake.seconds:g} s"
+        steps.append(Step(Kind.BAKE, color, says))
     if old:
         steps.append(retain(settings, old.color))
-    steps.append(_prune(world, settings, target))
-    return Plan(
-        request.what, release_id(request.version, world.now), target, old, tuple(steps), fresh
-    )
+    says = f"the newest {settings.keep_releases} releases are kept"
+    return (*steps, Step(Kind.PRUNE, color, says))
 
 
 def retain(settings: Settings, color: Color) -> Step:
@@ -198,6 +287,18 @@ def retain(settings: Settings, color: Color) -> Step:
     stopped = tuple(name for name in settings.stateless if name not in warm)
     says = f"{color} keeps {', '.join(warm)} warm; {', '.join(stopped)} stop"
     return Step(Kind.RETAIN, color, says, (compose.stop(project, grace, stopped),))
+
+
+def _expand(
+    request: Request, settings: Settings, project: compose.Project, target: Release
+) -> tuple[Step, ...]:
+    """Expand the database for a new release; an old one that comes back has what it needs."""
+    wanted = settings.migrate
+    if request.what != "deploy" or not (wanted.directory or wanted.expand):
+        return ()
+    once = (project.once("expand", wanted.service, wanted.expand),) if wanted.expand else ()
+    says = f"the database has what {target.version} needs"
+    return (Step(Kind.EXPAND, target.color, says, once),)
 
 
 def _clear(world: Observation, color: Color) -> tuple[Step, ...]:
@@ -232,17 +333,14 @@ def _healthy_says(target: Release, settings: Settings, *, fresh: bool) -> str:
     return f"{target}: {passes} consecutive passes within {settings.health.timeout:g} s"
 
 
-def _prune(world: Observation, settings: Settings, target: Release) -> Step:
-    """Remove the folders of old releases, never one whose containers exist."""
-    needed = {target.id, *(item.release for item in world.containers if item.release)}
-    folder = compose.quoted_path(settings.directory, "releases")
-    keep = " ".join(f"-e {compose.quoted_path(name)}" for name in sorted(needed))
-    command = (
-        f"cd {folder} && ls -1 | grep -vxF {keep} | sort | head -n -{settings.keep_releases} "
-        "| xargs -r -d '\\n' rm -rf --"
-    )
-    says = f"the newest {settings.keep_releases} releases are kept"
-    return Step(Kind.PRUNE, target.color, says, (command,))
+def _fetch_says(request: Request, settings: Settings) -> str:
+    """Which images come to the host and how, and how many secrets."""
+    source = settings.images.source
+    says = f"the images of {request.version} are on the host ({source})"
+    if request.cargo.again:
+        return f"the images and secrets that {request.cargo.again} ran with are on the host"
+    names = request.cargo.secrets.names
+    return says + (f", and {len(names)} secrets" if names else "")
 
 
 def valid_environment(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -25,9 +25,8 @@ def show_plan(
     with Host(machine) as host:
         world = look(host, Engine(host), settings)
         plan = prepare(host, settings, world, request)
-    console.print(
-        f"[bold]{plan.what} of {plan.target}[/bold] on {machine.name}; live now: {world.serving}"
-    )
+    what = f"[bold]{plan.run.what} of {plan.target}[/bold] on {machine.name}"
+    console.print(f"{what}; live now: {world.serving}")
     for number, step in enumerate(plan.steps, start=1):
         console.print(f"{number:>2}. [bold]{step.kind:<10}[/bold] {escape(step.says)}")
         for path, text in step.files:

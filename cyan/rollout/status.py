@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cyan.settings import HostSettings, Settings
 
 RECENT = 5
+SHOWN = 200  # characters of an error in a line
 
 
 def observe(settings: Settings, machine: HostSettings) -> Observation:
@@ -117,11 +118,13 @@ def _health(up: bool, word: str) -> str:  # noqa: FBT001 - one word, one state
 
 
 def _run(entries: Sequence[Entry]) -> str:
-    first, last = entries[0], entries[-1]
-    if last.event is Event.NOTE:
-        return f"{_when(first.at)}  {first.what}: {last.detail.get('text', '')}"
+    steps = [entry for entry in entries if entry.event is not Event.NOTE]
+    if not steps:
+        return f"{_when(entries[0].at)}  {entries[0].what}: {entries[0].detail.get('text', '')}"
+    first, last = steps[0], steps[-1]
     if last.event is Event.END:
-        word = "ok" if last.detail.get("ok") else f"failed: {last.detail.get('error', '')}"
+        error = " ".join(str(last.detail.get("error", "")).split())[:SHOWN]  # one line a run
+        word = "ok" if last.detail.get("ok") else f"failed: {error}"
         took = f", {last.at - first.at:.1f} s"
     else:
         word, took = f"not ended, last at {last.step or last.event}", ""

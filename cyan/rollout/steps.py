@@ -6,39 +6,41 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cyan import interrupt
 from cyan.errors import DeployError
-from cyan.rollout import draining, health
+from cyan.names import Kind
+from cyan.rollout import baking, draining, fetching, health, migrate, pruning, smoking
+from cyan.rollout.facts import gather
 from cyan.rollout.health import Answer, Look, State, Streak
-from cyan.rollout.plan import Kind, Plan, Step
-from cyan.world import compose
+from cyan.rollout.pins import told
+from cyan.rollout.preflight import Level, checks, refusals
+from cyan.rollout.turn import Turn
+from cyan.terminal import no_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import httpx
 
     from cyan.names import Color
-    from cyan.rollout.observation import Observation
-    from cyan.settings import Settings, SmokeCheck
-    from cyan.world.engine import Container, Engine
-    from cyan.world.host import Host
+    from cyan.rollout.plan import Plan, Step
+    from cyan.terminal import Bar
+    from cyan.world.engine import Container
 
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
 ANSWERS = 3  # answers of the right color that verify a switch
-BAD = 3  # failing looks in a row that end a bake; one may be a hiccup of a busy host
 SITE_PATIENCE = 5.0  # seconds that the site may take to answer as the new color
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a step works with."""
+class Job(Turn):
+    """What a step works with: a turn at the host, and the plan."""
 
-    host: Host
-    engine: Engine
-    settings: Settings
-    world: Observation
     plan: Plan
+    bar: Bar = no_bar  # shows how far a long transfer is
+    reports: Path | None = None  # where the folder of a failure goes
 
     def containers(self, color: Color) -> tuple[Container, ...]:
         """The containers of one color, as they are now."""
@@ -47,31 +49,28 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """How a step ended: a few words for the operator, figures for the journal."""
+    """How a step ended: a few words for the operator, figures for the journal, and warnings."""
 
     says: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def preflight(job: Job, _step: Step) -> Done:
     """Refuse what cannot go well, before anything is touched."""
-    for name in job.settings.stateful:
-        container = job.world.service(name)
-        if container is None or container.state != "running":
-            raise DeployError(
-                f"the shared service {name} does not run",
-                where=job.host.name,
-                serving=job.world.serving,
-                todo="start it: inv lab.up for the lab, else fab -H USER@HOST provision",
-            )
-        if not container.up:
-            raise DeployError(
-                f"the shared service {name} is {container.health}",
-                where=job.host.name,
-                serving=job.world.serving,
-                todo=f"look at it first: docker logs {container.name}",
-            )
-    return Done(f"{', '.join(job.settings.stateful)} run; live is {job.world.serving}")
+    found = checks(job.world, gather(job.host, job.engine, job.settings, job.world), job.settings)
+    refused = refusals(found, job.plan.run.forced)
+    if refused:
+        raise DeployError(
+            "; ".join(item.says for item in refused),
+            where=job.host.name,
+            serving=job.world.serving,
+            todo=f"{refused[0].todo}; --force {refused[0].name} goes on all the same",
+        )
+    troubles = tuple(f"{item.name}: {item.says}" for item in found if item.level is not Level.OK)
+    memory = next(item.says for item in found if item.name == "memory")
+    says = f"{len(found)} checks; {memory}; live is {job.world.serving}"
+    return Done(says, {"checks": {item.name: item.says for item in found}}, troubles)
 
 
 def clear(job: Job, step: Step) -> Done:
@@ -80,65 +79,60 @@ def clear(job: Job, step: Step) -> Done:
 
 
 def fetch(job: Job, step: Step) -> Done:
-    """Write the release's files; pull its images where the host lacks one."""
-    images_of, pull = step.commands
-    write = compose.write_files(step.files)
-    images = sorted(set(job.host.run(f"{write} && {images_of}").stdout.split()))
-    missing = [image for image in images if not job.engine.has_image(image)]
-    if not missing:
-        return Done(f"{len(images)} on the host already", {"images": images})
-    pulled = job.host.run(pull, check=False)
-    if pulled.code != 0:
-        raise DeployError(
-            f"{', '.join(missing)} is not on the host and cannot be pulled: "
-            f"{pulled.stderr.strip()[-600:]}",
-            where=job.host.name,
-            serving=job.world.serving,
-            todo="is the version spelt right, was it pushed, and may the host pull it?",
-        )
-    return Done(f"pulled {', '.join(missing)}", {"images": images, "pulled": missing})
+    """Bring the release's files, images and secrets to the host."""
+    says, pins = fetching.fetch(job, step)
+    return Done(says, {"images": told(pins)})
+
+
+def prune(job: Job, _step: Step) -> Done:
+    """Remove old releases and the images that only they ran."""
+    says, releases, images = pruning.prune(job)
+    return Done(says, {"releases": releases, "images": images})
+
+
+def expand(job: Job, step: Step) -> Done:
+    """Apply the pending expand migrations, then run the user's command, in the new image."""
+    bench = migrate.Bench(job.host, job.settings, job.world)
+    applied = migrate.expand(bench, job.plan.target.id)
+    for command in step.commands:
+        migrate.run_command(bench, command)
+    done = (*applied, *((job.settings.migrate.expand,) if step.commands else ()))
+    return Done(", ".join(done) or "nothing is pending", {"applied": applied})
 
 
 def start(job: Job, step: Step) -> Done:
     """Start the standby's containers; whether they get healthy is the next step's question."""
-    job.host.run(step.commands[0])
+    job.run(step.commands[0])
     return Done()
 
 
 def healthy(job: Job, step: Step) -> Done:
     """Wait for consecutive passes of the engine's and the door's word on the standby."""
-    wanted = job.settings.health.passes if job.plan.fresh else 1
+    wanted = job.settings.health.passes if job.plan.run.fresh else 1
     began = time.monotonic()
     streak = Streak()
     with job.host.http(job.settings.doors.of(step.color)) as door:
         while True:
+            interrupt.check()
             streak = streak.after(_look(job, step.color, door))
             if streak.passes >= wanted:
                 return Done(f"{wanted} of {wanted} passes", {"broken": streak.broken})
             spent = time.monotonic() - began
-            if streak.last.state is State.BROKEN or spent >= job.settings.health.timeout:
+            if health.hopeless(streak.last, spent, job.settings.health):
                 raise _unhealthy(job, step, streak, spent)
             often = spent < PATIENT and not streak.passes
             time.sleep(WARMING if often else job.settings.health.interval)
 
 
 def smoke(job: Job, step: Step) -> Done:
-    """Send the configured requests through the standby's door, in their order."""
-    with job.host.http(job.settings.doors.of(step.color)) as door:
-        for check in job.settings.smoke:
-            fault = smoke_fault(check, _smoked(job, door, check))
-            if fault:
-                raise DeployError(
-                    f"{job.plan.target} is healthy but fails smoke: "
-                    f"{check.method} {check.path}: {fault}",
-                    where=f"{job.host.name}, {step.color}",
-                )
-    return Done(f"{len(job.settings.smoke)} of {len(job.settings.smoke)} passed")
+    """Try the standby as its users would, before any of them reaches it."""
+    count = smoking.run(job, step)
+    return Done(f"{count} of {count} passed")
 
 
 def switch(job: Job, step: Step) -> Done:
     """Rename the marker: the instant at which new requests go to the other color."""
-    renamed_at = float(job.host.run(step.commands[0]).stdout)
+    renamed_at = float(job.run(step.commands[0]).stdout)
     source = job.world.live or ""
     return Done(detail={"from": source, "to": step.color, "renamed_at": renamed_at})
 
@@ -169,25 +163,14 @@ def drain(job: Job, step: Step) -> Done:
 
 def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
-    deadline = time.monotonic() + job.settings.bake.seconds
-    failed = 0
     with job.host.http(job.settings.doors.of(step.color)) as door:
-        while failed or time.monotonic() < deadline:
-            look = _look(job, step.color, door)
-            failed = 0 if look.state is State.PASSING else failed + 1
-            if look.state is State.BROKEN or failed >= BAD:
-                raise DeployError(
-                    f"{job.plan.target} went bad after the switch: {look.reason}",
-                    where=f"{job.host.name}, {step.color}",
-                )
-            time.sleep(min(job.settings.health.interval, job.settings.bake.seconds / 4))
-    return Done(f"{job.settings.bake.seconds:g} s without a fault")
+        return Done(baking.watch(job, step, lambda: _look(job, step.color, door)))
 
 
 def commands(job: Job, step: Step) -> Done:
     """Run the step's commands on the host."""
     for command in step.commands:
-        job.host.run(command)
+        job.run(command)
     return Done()
 
 
@@ -195,6 +178,7 @@ ACTIONS: dict[Kind, Callable[[Job, Step], Done]] = {
     Kind.PREFLIGHT: preflight,
     Kind.CLEAR: clear,
     Kind.FETCH: fetch,
+    Kind.EXPAND: expand,
     Kind.START: start,
     Kind.HEALTHY: healthy,
     Kind.SMOKE: smoke,
@@ -203,27 +187,15 @@ ACTIONS: dict[Kind, Callable[[Job, Step], Done]] = {
     Kind.DRAIN: drain,
     Kind.BAKE: bake,
     Kind.RETAIN: commands,
-    Kind.PRUNE: commands,
+    Kind.PRUNE: prune,
 }
-
-
-def smoke_fault(check: SmokeCheck, answer: tuple[int, str] | str) -> str:
-    """What is wrong with an answer (status, body), or with an error's text; "" where nothing is."""
-    if isinstance(answer, str):
-        return answer
-    status, body = answer
-    if status != check.status:
-        return f"answered {status}, wanted {check.status}: {body[:200]}"
-    if check.contains not in body:
-        return f"the answer does not contain {check.contains!r}"
-    return ""
 
 
 def _look(job: Job, color: Color, door: httpx.Client) -> Look:
     look = health.judge_containers(job.containers(color), job.settings.stateless)
     if look.state is not State.PASSING:
         return look
-    return health.judge_answer(_ready(job, door), job.plan.target)
+    return health.judge_answer(_ready(job, door), job.plan.target, job.settings.public.service)
 
 
 def _ready(job: Job, client: httpx.Client) -> Answer:
@@ -235,25 +207,6 @@ def _ready(job: Job, client: httpx.Client) -> Answer:
         return Answer(0, error=str(error) or type(error).__name__)
     headers = answer.headers
     return Answer(answer.status_code, headers.get("X-Color", ""), headers.get("X-Version", ""))
-
-
-def _smoked(job: Job, door: httpx.Client, check: SmokeCheck) -> tuple[int, str] | str:
-    import httpx  # noqa: PLC0415 - slow to import
-
-    headers = {"Host": job.settings.site.host}
-    if check.body:
-        headers["Content-Type"] = "application/json"
-    try:
-        answer = door.request(
-            check.method,
-            check.path,
-            headers=headers,
-            content=check.body or None,
-            timeout=check.within,
-        )
-    except httpx.HTTPError as error:
-        return f"no answer within {check.within:g} s ({str(error) or type(error).__name__})"
-    return answer.status_code, answer.text
 
 
 def _unhealthy(job: Job, step: Step, streak: Streak, spent: float) -> DeployError:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cyan.errors import HostError
-from cyan.rollout import draining
-from cyan.rollout.plan import Kind
+from cyan.errors import DeployError
+from cyan.names import Kind
+from cyan.rollout import draining, failure
+from cyan.rollout.failure import Evidence
 from cyan.world import compose, proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cyan.names import Color
+    from cyan.rollout.book import Book
     from cyan.rollout.plan import Step
     from cyan.rollout.steps import Job
+    from cyan.rollout.unfinished import Unfinished
 
 GRACE = 10  # seconds for containers that no user was ever sent to
-LOG_LINES = 15
 ORDER = list(Kind)
 
 
@@ -28,39 +28,65 @@ class Undone:
 
     serving: str
     todo: str = ""
-    evidence: str = ""
+    evidence: Evidence = field(default_factory=Evidence)
 
 
-def undo(job: Job, failed: Step, switched_back: Callable[[str], None]) -> Undone:
+def undo(job: Job, failed: Step, book: Book) -> Undone:
     """Undo a run whose step `failed`. Raises HostError where the host cannot be reached.
 
     Before the switch, what was started is removed. After it, a target that does not answer or
     goes bad is switched away from while the old color is up; a fault in the steps after those
     leaves the switch as it is.
     """
-    if not _switched(job, failed):
+    if not _switched(job):
         return _before_switch(job, failed)
     if failed.kind in (Kind.SWITCH, Kind.VERIFY, Kind.BAKE) and _old_is_up(job):
-        return _switch_back(job, switched_back)
+        left, evidence = _switch_back(job, book)
+        return Undone(
+            serving=f"{job.plan.old} again: the traffic was switched back"
+            + (f"; {left} requests were cut" if left > 0 else ""),
+            todo=f"find out why {job.plan.target.version} went bad before it is deployed again",
+            evidence=evidence,
+        )
     return Undone(
         serving=f"{job.plan.target}: the switch had been done and holds",
         todo="see what is left to tidy: inv status",
     )
 
 
-def _switched(job: Job, failed: Step) -> bool:
-    """Whether the target has the traffic, by the marker itself where the switch is in question."""
-    if ORDER.index(failed.kind) < ORDER.index(Kind.SWITCH):
-        return False
+def abandon(job: Job, left: Unfinished, book: Book) -> Undone:
+    """Undo a run that its deployer left in the middle. Raises CyanError.
+
+    Its containers may have been live for a moment: they are drained before they are removed.
+    """
+    if left.reached(job.world):
+        if not _old_is_up(job):
+            raise DeployError(
+                f"{job.plan.target} is live and {job.plan.old or 'nothing before it'} is gone: "
+                "there is nothing to go back to at once",
+                where=job.host.name,
+                serving=job.world.serving,
+                todo="inv deploy --resume finishes it; inv rollback deploys the release before it",
+            )
+        _switch_back(job, book)
+        return Undone(serving=f"{job.plan.old} again: the traffic was switched back")
+    if left.left(job.world):
+        draining.drain(job.host, job.settings, job.world, job.plan.target.color)
+        _remove(job, job.plan.target.color)
+    return Undone(serving=f"{job.world.serving}, untouched")
+
+
+def _switched(job: Job) -> bool:
+    """Whether the target has the traffic, by the marker itself."""
     markers = job.host.run(proxy.markers_command(str(job.settings.directory))).stdout.split()
     return proxy.live_color(frozenset(markers)) is job.plan.target.color
 
 
 def _before_switch(job: Job, failed: Step) -> Undone:
     serving = f"{job.world.serving}, untouched" if job.world.live else job.world.serving
-    if ORDER.index(failed.kind) < ORDER.index(Kind.START) or not job.plan.fresh:
+    if ORDER.index(failed.kind) < ORDER.index(Kind.START) or not job.plan.run.fresh:
         return Undone(serving=serving)
-    evidence = _evidence(job)
+    evidence = failure.gather(job)
     _remove(job, job.plan.target.color)
     return Undone(
         serving=serving,
@@ -69,21 +95,21 @@ def _before_switch(job: Job, failed: Step) -> Undone:
     )
 
 
-def _switch_back(job: Job, switched_back: Callable[[str], None]) -> Undone:
+def _switch_back(job: Job, book: Book) -> tuple[int, Evidence]:
+    """Give the traffic back to the old color, first of all, and remove the target.
+
+    How many requests to the target were cut, and what its containers left.
+    """
     old, target = job.plan.old, job.plan.target
     assert old is not None  # noqa: S101 - for the type checker: _old_is_up said so
-    evidence = _evidence(job)
-    job.host.run(proxy.switch_command(str(job.settings.directory), target.color, old.color))
-    switched_back(old.color)
+    book.switches_back(old)
+    back = proxy.switch_command(str(job.settings.directory), target.color, old.color)
+    book.switched_back(old, float(job.run(back).stdout))
     left = draining.drain(job.host, job.settings, job.world, target.color).left
-    if job.plan.fresh:
+    evidence = failure.gather(job)
+    if job.plan.run.fresh:
         _remove(job, target.color)
-    return Undone(
-        serving=f"{old} again: the traffic was switched back"
-        + (f"; {left} requests were cut" if left > 0 else ""),
-        todo=f"find out why {target.version} went bad before it is deployed again",
-        evidence=evidence,
-    )
+    return left, evidence
 
 
 def _old_is_up(job: Job) -> bool:
@@ -95,21 +121,4 @@ def _old_is_up(job: Job) -> bool:
 
 
 def _remove(job: Job, color: Color) -> None:
-    job.host.run(compose.down(job.settings.project(color), GRACE))
-
-
-def _evidence(job: Job) -> str:
-    """The last log lines of the target's containers that are not up, or of the public one."""
-    try:
-        containers = job.containers(job.plan.target.color)
-        failing = [item for item in containers if not item.up] or [
-            item for item in containers if item.service == job.settings.public.service
-        ]
-        logs = [(item, job.engine.logs(item.id, LOG_LINES).rstrip()) for item in failing]
-    except HostError as error:
-        return f"(no logs: {error.what})"
-    return "\n".join(
-        f"--- {item.name} ({item.health or item.state}), "
-        + (f"last {LOG_LINES} lines\n{text}" if text else "printed nothing")
-        for item, text in logs
-    )
+    job.run(compose.down(job.settings.project(color), GRACE))

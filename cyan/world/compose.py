@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 VARIABLE_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+PLAIN = re.compile(r"[^'\n]*(?<!\\)(\\\\)*")
+"""What single quotes hold: the parser takes a backslash before the closing one for an escape."""
+
+ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n"}
+"""What double quotes need of what single ones cannot hold, and how they write it."""
+
+ESCAPED = re.compile(r"\\(.)")
+
 
 @dataclass(frozen=True)
 class Project:
@@ -33,16 +41,48 @@ class Project:
         """The env file that its variables come from, on the host."""
         return self.folder / ".env"
 
+    @property
+    def images(self) -> PurePosixPath:
+        """What pins each service of a color to the image that it runs, on the host."""
+        return self.folder / "images.json"
+
+    @property
+    def secrets(self) -> PurePosixPath:
+        """The env file of a release's secrets, on the host."""
+        return self.folder / "secrets.env"
+
     def command(self, *words: str) -> str:
         """The shell command for `docker compose WORDS` on this project."""
-        base = ("docker", "compose", "--progress", "quiet", "-p", self.name)
-        return shlex.join([*base, "-f", str(self.file), "--env-file", str(self.env), *words])
+        return shlex.join([*self._base, *words])
 
     def up(self, services: tuple[str, ...] = ()) -> str:
-        """Start what is not running and replace what differs; does not wait for health."""
-        return self.command(
-            "up", "-d", "--no-build", "--pull", "never", "--remove-orphans", *services
-        )
+        """Start what is not running and replace what differs; does not wait for health.
+
+        The containers run exactly the images that the project is pinned to.
+        """
+        words = ("up", "-d", "--no-build", "--pull", "never", "--remove-orphans", *services)
+        return shlex.join([*self._base, "-f", str(self.images), *words])
+
+    def build(self, context: PurePosixPath, services: tuple[str, ...]) -> str:
+        """Build the images of `services`; `context` is the folder their build sections start at."""
+        words = ("--project-directory", str(context), "build", "--quiet", *services)
+        return shlex.join([*self._base, *words])
+
+    @property
+    def _base(self) -> list[str]:
+        words = ["docker", "compose", "--progress", "quiet", "-p", self.name]
+        return [*words, "-f", str(self.file), "--env-file", str(self.env)]
+
+    def once(self, what: str, service: str, command: str) -> str:
+        """Run `command` in a container of its own, with a service's image and environment.
+
+        It has no name on the network that the proxy could know, and replaces one that a killed
+        deployer left running.
+        """
+        name = f"{self.name}-{what}"
+        words = ("run", "--rm", "-T", "--no-deps", "--name", name, service, *shlex.split(command))
+        left = shlex.join(("docker", "rm", "-f", name))
+        return f"{left} >/dev/null 2>&1; {self.command(*words)} </dev/null"
 
 
 def down(name: str, grace: int, *, volumes: bool = False) -> str:
@@ -76,26 +116,47 @@ def quoted_path(*parts: object) -> str:
 def env_file(values: dict[str, str]) -> str:
     """The text of an env file whose values Compose takes literally.
 
-    Single quotes keep `$` and spaces; a value that holds a single quote or a newline has no
-    literal form there and is a UsageError.
+    Single quotes keep `$`, spaces and backslashes; a value that they cannot hold goes into double
+    ones, escaped. Raises UsageError for a key that is no variable's name, and for a value that no
+    environment can hold: with a NUL in it, or not of Unicode's characters.
     """
     lines = []
     for key, value in values.items():
         if not VARIABLE_PATTERN.fullmatch(key):
             raise UsageError(f"{key!r} is not the name of an environment variable")
-        if "'" in value or "\n" in value:
+        if "\0" in value or not _encodable(value):
             raise UsageError(
-                f"the value of {key} holds a single quote or a newline",
-                todo="Compose's env files have no literal form for it: put it into a file",
+                f"the value of {key} holds a NUL or bytes that are not UTF-8",
+                todo="no environment variable can hold that: put it into a file",
             )
-        lines.append(f"{key}='{value}'\n")
+        lines.append(f"{key}={_literal(value)}\n")
     return "".join(lines)
 
 
 def parse_env_file(text: str) -> dict[str, str]:
     """The values of a text that `env_file` made."""
     pairs = (line.partition("=") for line in text.split("\n") if "=" in line)
-    return {key: value.removeprefix("'").removesuffix("'") for key, _, value in pairs}
+    return {key: _meant(value) for key, _, value in pairs}
+
+
+def _literal(value: str) -> str:
+    if PLAIN.fullmatch(value):
+        return f"'{value}'"
+    return '"' + "".join(ESCAPES.get(letter, letter) for letter in value) + '"'
+
+
+def _meant(written: str) -> str:
+    if written.startswith('"'):
+        return ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], written[1:-1])
+    return written.removeprefix("'").removesuffix("'")
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_files(files: Iterable[tuple[str, str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 API_VERSION = "1.41"  # Engine 20.10, the oldest with the Compose v2 that Ubuntu and Debian ship
 TIMEOUT = 60  # seconds
+EVENTS = ["create", "start", "die", "kill", "oom", "stop", "destroy", "health_status", "restart"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,27 @@ class Container:
         return self.state == "running" and self.health in ("", "healthy")
 
 
+@dataclass(frozen=True)
+class Wiring:
+    """How a container is connected.
+
+    `published` are (address, port) on the host; `listens` is its own address on a network and the
+    first port that its image exposes, None where it exposes none.
+    """
+
+    service: str
+    published: frozenset[tuple[str, int]]
+    listens: tuple[str, int] | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image on the host: its id, and its digests in the registries that it is known to."""
+
+    id: str
+    digests: tuple[str, ...]
+
+
 def _load_sdk() -> None:
     import cyan.world.dial  # noqa: F401, PLC0415 - to have it imported
 
@@ -69,14 +92,75 @@ class Engine:
 
     def has_image(self, image: str) -> bool:
         """Whether the engine holds `image` already."""
+        return self.image(image) is not None
+
+    def image(self, name: str) -> Image | None:
+        """The image of that tag, id or digest; None where the engine holds none."""
         from docker.errors import ImageNotFound  # noqa: PLC0415 - slow to import
 
         try:
-            with self._explained(f"look for the image {image}"):
-                self._api.inspect_image(image)  # type: ignore[no-untyped-call]
+            with self._explained(f"look for the image {name}"):
+                raw = self._api.inspect_image(name)  # type: ignore[no-untyped-call]
         except ImageNotFound:
-            return False
-        return True
+            return None
+        return Image(raw["Id"], tuple(raw.get("RepoDigests") or ()))
+
+    def image_ids(self) -> frozenset[str]:
+        """The ids of all images that the engine holds."""
+        with self._explained("list images"):
+            return frozenset(self._api.images(quiet=True, all=True))
+
+    def image_size(self, image: str) -> int:
+        """The bytes that an image takes, layers that it shares with others too; 0 if it is gone."""
+        from docker.errors import ImageNotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"look at the image {image[:19]}"):
+                return int(self._api.inspect_image(image)["Size"])  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return 0
+
+    def memory(self, container: str) -> int:
+        """The bytes of memory that a container uses now, without its cache; 0 if it is gone.
+
+        As `docker stats` counts: https://docs.docker.com/reference/cli/docker/container/stats/.
+        """
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"measure container {container[:12]}"):
+                said = self._api.stats(container, stream=False, one_shot=True)
+        except NotFound:
+            return 0
+        usage = said.get("memory_stats", {})
+        cache = usage.get("stats", {}).get("inactive_file", 0)
+        return max(0, int(usage.get("usage", 0)) - int(cache))
+
+    def described(self, container: str) -> str:
+        """All that the engine says of a container, as JSON; of its environment only the names."""
+        with self._explained(f"inspect container {container[:12]}"):
+            raw = self._api.inspect_container(container)
+        given = raw["Config"].get("Env") or []
+        raw["Config"]["Env"] = [f"{each.partition('=')[0]}=..." for each in given]
+        return json.dumps(raw, indent=1)
+
+    def events(self, app: str, since: float, until: float) -> str:
+        """What happened to the containers of `app` between two moments, a JSON object a line.
+
+        Both are wall seconds of the host; `until` must have passed, or the engine waits for it.
+        """
+        with self._explained("list events"):
+            filters = {"label": f"cyan.app={app}", "event": EVENTS}
+            # the SDK's types know no fractions of a second, which the API takes
+            between: Any = {"since": f"{since:.3f}", "until": f"{until:.3f}"}
+            found = self._api.events(filters=filters, decode=True, **between)
+            return "".join(f"{json.dumps(each)}\n" for each in found)
+
+    def wiring(self, container: str) -> Wiring:
+        """How a container is connected."""
+        with self._explained(f"inspect container {container[:12]}"):
+            raw = self._api.inspect_container(container)
+        return _wiring(raw)
 
     def exec(self, container: str, argv: tuple[str, ...]) -> str:
         """Run `argv` in a container; its output. HostError unless it exits with code 0."""
@@ -165,4 +249,16 @@ def _container(raw: Mapping[str, Any]) -> Container:
         exit_code=state["ExitCode"],
         oom_killed=state["OOMKilled"],
         restarts=raw["RestartCount"],
+    )
+
+
+def _wiring(raw: Mapping[str, Any]) -> Wiring:
+    network = raw["NetworkSettings"]
+    bindings = [each for found in (network["Ports"] or {}).values() for each in found or ()]
+    addresses = [each["IPAddress"] for each in network["Networks"].values() if each["IPAddress"]]
+    exposed = sorted(int(port.split("/")[0]) for port in raw["Config"].get("ExposedPorts") or {})
+    return Wiring(
+        service=(raw["Config"]["Labels"] or {}).get("com.docker.compose.service", ""),
+        published=frozenset((each["HostIp"], int(each["HostPort"])) for each in bindings),
+        listens=(addresses[0], exposed[0]) if addresses and exposed else None,
     )

@@ -17,7 +17,7 @@ from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy,
 from cyan.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     import httpx
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10  # seconds
 SHOWN = 160  # characters of a command in a message
-KEEPALIVE = 15  # seconds between SSH keep-alives, so that a dead peer is noticed
+KEEPALIVE = 15  # seconds between SSH keep-alives, so that something is sent to a dead peer
+SILENCE = 45  # seconds that what was sent may go unacknowledged before the connection is given up
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,25 @@ def _short(command: str) -> str:
     """A command as messages show it: one line, not the files that it writes."""
     line = " ".join(command.split())
     return line if len(line) <= SHOWN else f"{line[:SHOWN]} ..."
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+class Sink:
+    """The standard input of a command on the host, as a file to write to."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def write(self, data: bytes) -> int:
+        """Send all of `data`; how many bytes that were. Raises OSError where nobody reads it."""
+        self._channel.sendall(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 class Host:
@@ -123,25 +143,43 @@ class Host:
                 in_stream=False,
             )
         except (SSHException, ThreadException, OSError, EOFError) as error:
-            raise HostError(
-                f"the SSH connection broke while a command ran ({error or type(error).__name__})",
-                where=f"{self.name}: {_short(command)}",
-                todo="see what was under way: inv status",
-            ) from None
+            raise self._broken(command, error) from None
         output = Output(result.stdout, result.stderr, result.return_code)
         if check and output.code != 0:
-            raise HostError(
-                f"a command on the host failed with exit code {output.code}: "
-                f"{(output.stderr or output.stdout).strip()[-2000:]}",
-                where=f"{self.name}: {_short(command)}",
-            )
+            raise self.failed(command, output)
         return output
+
+    def failed(self, command: str, output: Output) -> HostError:
+        """The error of a command that exited with another code than 0."""
+        return HostError(
+            f"a command on the host failed with exit code {output.code}: "
+            f"{(output.stderr or output.stdout).strip()[-2000:]}",
+            where=f"{self.name}: {_short(command)}",
+        )
 
     def channel(self, command: str) -> Channel:
         """A running command whose standard input and output are the channel's."""
         session = self.transport.open_session(timeout=CONNECT_TIMEOUT)
         session.exec_command(command)
         return session
+
+    def feed(self, command: str, write: Callable[[Sink], object], *, check: bool = True) -> Output:
+        """Run a shell command, and let `write` write its standard input.
+
+        What is fed stands in no argument list and in no message. Raises HostError as `run` does.
+        """
+        try:
+            with self.channel(command) as channel:
+                with suppress(OSError):  # it ended before it had read all; its exit code says why
+                    write(Sink(channel))
+                    channel.shutdown_write()
+                stdout, stderr = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
+                code = channel.recv_exit_status()
+        except (SSHException, OSError, EOFError) as error:
+            raise self._broken(command, error) from None
+        if code == -1:  # paramiko's word for a channel that ended without an exit code
+            raise self._broken(command, "it ended without an exit code")
+        return self._checked(command, Output(_text(stdout), _text(stderr), code), check=check)
 
     def tunnel(self, port: int) -> Channel:
         """A TCP connection to 127.0.0.1:`port` of the host. Raises OSError where it is refused."""
@@ -208,6 +246,25 @@ class Host:
         # small packets back and forth: waiting to fill one costs 40 ms each time
         if isinstance(transport.sock, socket.socket):  # and not a channel of a gateway
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the kernel's own patience
+                silent = int(SILENCE * 1000)
+                transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent)
+
+    def _broken(self, command: str, error: object) -> HostError:
+        return HostError(
+            f"the SSH connection broke while a command ran ({error or type(error).__name__})",
+            where=f"{self.name}: {_short(command)}",
+            todo="see what was under way: inv status",
+        )
+
+    def _checked(self, command: str, output: Output, *, check: bool) -> Output:
+        if check and output.code != 0:
+            raise HostError(
+                f"a command on the host failed with exit code {output.code}: "
+                f"{(output.stderr or output.stdout).strip()[-2000:]}",
+                where=f"{self.name}: {_short(command)}",
+            )
+        return output
 
     def _unreachable(self, what: str, todo: str) -> HostError:
         return HostError(what, where=self.name, todo=todo)

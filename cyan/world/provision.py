@@ -33,6 +33,7 @@ def provision(host: Host, settings: Settings) -> str:
             "DIRECTORY": str(root),
             "SITE_BIND": f"127.0.0.1:{settings.site.port}",
             "TLS_PORT": str(settings.site.tls_port),
+            "PUBLIC_PORT": str(settings.public.port),
             "BLUE_DOOR": str(settings.doors.blue),
             "GREEN_DOOR": str(settings.doors.green),
         }

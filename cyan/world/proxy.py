@@ -13,12 +13,20 @@ from cyan.names import Color
 if TYPE_CHECKING:
     from cyan.world.host import Host
 
+CADDYFILE = "/etc/caddy/Caddyfile"
+SITE_PORT = 8080
+"""Where the proxy's container finds its configuration, and listens for users."""
+
 ADMIN = "http://localhost:2019"
 """Caddy's admin API listens inside the proxy's container only."""
 
 _URL = f"{ADMIN}/reverse_proxy/upstreams"
 UPSTREAMS = f"curl -fsS -m 2 {_URL} || wget -T 2 -qO- {_URL}"
 """Run inside the proxy's container; the official image has only wget."""
+
+MAINTENANCE = "maintenance"
+LAMEDUCK = "lameduck"
+"""Markers beside the colors': the Caddyfile says what each does."""
 
 PATIENCE = 6.0  # seconds for one reading
 
@@ -51,9 +59,82 @@ def switch_command(directory: str, source: Color | None, target: Color) -> str:
     return f"{move} && date +%s.%N"
 
 
+def since_switch_command(directory: str, color: Color, most: int) -> str:
+    """The shell command that prints when a color's marker was renamed, and the newest log lines.
+
+    First a line with wall seconds: rename(2) changes the inode's ctime. Then at most `most` bytes
+    of the access log, its newest, through gzip and base64; none where there is no log.
+    """
+    marker = shlex.quote(f"{directory}/traffic/{color}")
+    log = shlex.quote(f"{directory}/logs/access.json")
+    tail = f"{{ tail -c {most} {log} 2>/dev/null || true; }}"
+    return f"stat -c %.6Z {marker} && {tail} | gzip -1 | base64"
+
+
 def markers_command(directory: str) -> str:
     """The shell command that lists the markers."""
     return f"ls -1 {shlex.quote(directory + '/traffic')}"
+
+
+def marker_command(directory: str, name: str, *, up: bool) -> str:
+    """The shell command that raises or lowers a marker; safe to repeat."""
+    return f"{'touch' if up else 'rm -f'} -- {shlex.quote(f'{directory}/traffic/{name}')}"
+
+
+@dataclass(frozen=True)
+class Caddyfile:
+    """The shell commands around the Caddyfile that a proxy's container reads from its host."""
+
+    directory: str
+    container: str
+
+    def same(self, text: str) -> str:
+        """Succeeds where the proxy's file is `text`."""
+        return f"printf %s {shlex.quote(text)} | cmp -s - {self._path()}"
+
+    def put(self, text: str) -> str:
+        """Write `text` beside the file that runs, and validate it there."""
+        inside = ("caddy", "validate", "--adapter", "caddyfile", "--config", f"{CADDYFILE}.new")
+        write = f"printf %s {shlex.quote(text)} > {self._path('.new')}"
+        return f"{write} && {self._exec(*inside)}"
+
+    def drop(self) -> str:
+        """Remove what was put."""
+        return f"rm -f -- {self._path('.new')}"
+
+    def load(self, *, force: bool, lameduck: float) -> str:
+        """Ask the clients to reconnect, wait until none is connected or `lameduck` seconds, load.
+
+        Prints how many were connected then, and when: wall seconds. Where the proxy does not take
+        what was put, its file is as it was. One command, so that the host ends what it began
+        although the deployer or its connection is gone: the marker never stays up.
+        """
+        inside = ["caddy", "reload", "--adapter", "caddyfile", "--config", f"{CADDYFILE}.new"]
+        loaded = self._exec(*inside, *(["--force"] if force else []))
+        return "\n".join(
+            (
+                f"duck={shlex.quote(f'{self.directory}/traffic/{LAMEDUCK}')}",
+                """trap 'rm -f -- "$duck"' EXIT; trap '' PIPE; touch -- "$duck" """,
+                f"end=$(($(date +%s%N) + {int(lameduck * 1e9)}))",
+                f"while left=$({self._connected()}); [ $left -gt 0 ] && [ $(date +%s%N) -lt $end ]",
+                "do sleep 0.2; done",
+                "at=$(date +%s.%N)",
+                f"if {loaded}; then mv -T {self._path('.new')} {self._path()}",
+                f"else {self.drop()}; exit 1; fi",
+                'rm -f -- "$duck"; echo "$left $at"',
+            )
+        )
+
+    def _connected(self) -> str:
+        """Prints how many clients have a connection to the site: 01 is ESTABLISHED in proc(5)."""
+        seen = f"cat /proc/net/tcp /proc/net/tcp6 | grep -c '{SITE_PORT:04X} [0-9A-F:]* 01 '"
+        return f"{self._exec('sh', '-c', seen)} || true"
+
+    def _exec(self, *words: str) -> str:
+        return shlex.join(("docker", "exec", self.container, *words))
+
+    def _path(self, suffix: str = "") -> str:
+        return shlex.quote(f"{self.directory}/shared/proxy/Caddyfile{suffix}")
 
 
 def live_color(markers: frozenset[str]) -> Color | None:

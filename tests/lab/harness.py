@@ -10,15 +10,22 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cyan.rollout.drift import drift
+from cyan.rollout.status import observe
+from cyan.settings import load
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from cyan.rollout.observation import Observation
+    from cyan.settings import Settings
 
 COMMAND = (sys.executable, "-m", "cyan")
 PATIENCE = 240.0
@@ -55,6 +62,11 @@ class Client:
             time.sleep(0.005)
         connection.close()
 
+    def saw_no_drop(self) -> None:
+        """Assert that it sent enough and that each was answered."""
+        assert self.errors == []
+        assert len(self.answers) > 100
+
     def _one(self, connection: http.client.HTTPConnection, number: int) -> tuple[str, str]:
         if number % 10 < 3:
             body = json.dumps({"item": "test", "quantity": number})
@@ -76,6 +88,7 @@ class Lab:
     """The lab of the tests."""
 
     folder: Path
+    app: str
     port: int
 
     def cyan(
@@ -130,11 +143,54 @@ class Lab:
             for thread in threads:
                 thread.join()
 
+    @contextmanager
+    def configured(self, **changes: Any) -> Iterator[None]:
+        """The same lab with other settings, for a `with` block."""
+        path = self.folder / "invoke.yaml"
+        before = path.read_text()
+        path.write_text(yaml.safe_dump({"cyan": settings_section(self.folder) | changes}))
+        try:
+            yield
+        finally:
+            path.write_text(before)
+
+    def release(self, color: str) -> Path:
+        """The folder on the host of the release that a color's containers are of."""
+        form = '{{index .Config.Labels "cyan.release"}}'
+        name = next(iter(self.inspected(color, form).values()))
+        return self.folder / ".lab/host/releases" / name
+
+    def inspected(self, color: str, form: str) -> dict[str, str]:
+        """What `docker inspect` says, by service, of one color's containers."""
+        names = {
+            name.removesuffix("-1").rpartition("-")[2]: name for name in self.containers(color)
+        }
+        return {
+            service: _docker("docker", "inspect", "--format", form, name.lstrip("/")).strip()
+            for service, name in names.items()
+        }
+
     def live(self, version: str) -> None:
         """Make `version` live, unless it is, and remove the standby."""
         if self.answering()[1] != version:
             self.cyan("deploy", "--version", version, INVOKE_CYAN_BAKE_SECONDS="0")
         self.cyan("cleanup")
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of its project."""
+        return load(settings_section(self.folder), {}, self.folder)
+
+    def world(self) -> Observation:
+        """What `inv status` looks at."""
+        return observe(self.settings, self.settings.hosts[0])
+
+    def is_clean(self) -> None:
+        """Assert one marker, no drift and a free lock."""
+        world = self.world()
+        assert len(world.markers) == 1
+        assert drift(world, self.settings) == ()
+        assert world.owner is None
 
     def answering(self) -> tuple[str, str]:
         """Color and version that the site answers with; empty where it does not."""
@@ -160,7 +216,7 @@ class Lab:
 
     def containers(self, color: str) -> dict[str, str]:
         """Container id and start time by name, of one color."""
-        words = ["docker", "ps", "-aq", "--no-trunc", "--filter", "label=cyan.app=cyan-test"]
+        words = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=cyan.app={self.app}"]
         ids = _docker(*words, "--filter", f"label=cyan.color={color}").split()
         if not ids:
             return {}
@@ -168,10 +224,36 @@ class Lab:
         lines = _docker("docker", "inspect", "--format", form, *ids).splitlines()
         return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
 
+    def states(self) -> list[str]:
+        """What the engine says of each of the application's containers: running, paused, …"""
+        words = ["docker", "ps", "-a", "--filter", f"label=cyan.app={self.app}"]
+        return _docker(*words, "--format", "{{.State}}").split()
+
     def sql(self, query: str) -> str:
         """What the database answers, unaligned."""
         psql = ("psql", "-h", "/tmp", "-U", "demo", "-d", "demo", "-At", "-c", query)
-        return _docker("docker", "exec", "cyan-test-database-1", *psql).strip()
+        return _docker("docker", "exec", f"{self.app}-database-1", *psql).strip()
+
+
+@contextmanager
+def process_lists() -> Iterator[set[str]]:
+    """Every command line of this machine's processes that was seen during the block."""
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    seen.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _docker(*words: str) -> str:

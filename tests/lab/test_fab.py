@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import PORTS
+
 if TYPE_CHECKING:
     from tests.lab.harness import Lab
 
@@ -24,7 +26,7 @@ def fab(lab: Lab, *words: str) -> str:
         if not link.exists():
             link.symlink_to(PROJECT / name)
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "fab"), "-H", "127.0.0.1:12222", *words],
+        [str(Path(sys.executable).parent / "fab"), "-H", f"127.0.0.1:{PORTS['ssh']}", *words],
         cwd=lab.folder,
         capture_output=True,
         text=True,
@@ -52,4 +54,4 @@ def test_a_prepared_host_is_provisioned_again_without_a_change(lab: Lab) -> None
 def test_status_and_logs_are_those_of_inv(lab: Lab) -> None:
     lab.live("v1")
     assert "v1" in fab(lab, "status")
-    assert "cyan-test-database-1" in fab(lab, "logs", "--service", "database")
+    assert f"{lab.app}-database-1" in fab(lab, "logs", "--service", "database")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import project_at
+from tests.conftest import APP, BARE, PORTS, project_at
 from tests.lab.harness import COMMAND
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_an_unknown_host_key_is_refused(lab: Lab, tmp_path: Path) -> None:
     stranger = project_at(
-        tmp_path, "cyan-test", {"site": 1, "tls": 4, "blue": 2, "green": 3, "ssh": 12222}
+        tmp_path, APP, {"site": 1, "tls": 4, "blue": 2, "green": 3, "ssh": PORTS["ssh"]}
     )
     shutil.copytree(lab.folder / ".lab", stranger / ".lab", ignore=lambda *_: ["host"])
     (stranger / ".lab/known_hosts").unlink()
@@ -43,11 +43,11 @@ def test_an_unknown_host_key_is_refused(lab: Lab, tmp_path: Path) -> None:
 
 def test_a_changed_host_key_is_refused_as_an_impostor(lab: Lab, tmp_path: Path) -> None:
     stranger = project_at(
-        tmp_path, "cyan-test", {"site": 1, "tls": 4, "blue": 2, "green": 3, "ssh": 12222}
+        tmp_path, APP, {"site": 1, "tls": 4, "blue": 2, "green": 3, "ssh": PORTS["ssh"]}
     )
     shutil.copytree(lab.folder / ".lab", stranger / ".lab", ignore=lambda *_: ["host"])
     other = (stranger / ".lab/client_key.pub").read_text().split()[1]
-    (stranger / ".lab/known_hosts").write_text(f"[127.0.0.1]:12222 ssh-ed25519 {other}\n")
+    (stranger / ".lab/known_hosts").write_text(f"[127.0.0.1]:{PORTS['ssh']} ssh-ed25519 {other}\n")
     done = run(stranger, "status")
     assert done.returncode == 1
     assert "impostor" in done.stderr
@@ -55,7 +55,7 @@ def test_a_changed_host_key_is_refused_as_an_impostor(lab: Lab, tmp_path: Path) 
 
 def test_a_taken_port_is_an_error_that_names_its_holder(bare: Path) -> None:
     handler = http.server.SimpleHTTPRequestHandler
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 19222), handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", BARE["ssh"]), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         done = run(bare, "lab.up")
@@ -63,7 +63,7 @@ def test_a_taken_port_is_an_error_that_names_its_holder(bare: Path) -> None:
         server.shutdown()
         server.server_close()
     assert done.returncode == 2
-    assert "port 19222 is held by process" in done.stderr
+    assert f"port {BARE['ssh']} is held by process" in done.stderr
     assert sys.executable.rsplit("/", maxsplit=1)[-1] in done.stderr
 
 
@@ -75,11 +75,10 @@ def test_a_lab_that_does_not_run_is_said_to_be_so(bare: Path) -> None:
 
 
 def test_what_another_checkout_left_is_taken_over(tmp_path: Path) -> None:
-    ports = {"site": 19080, "tls": 19443, "blue": 19001, "green": 19002, "ssh": 19222}
     folders = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        folders.append(project_at(tmp_path / name, "cyan-twice", ports))
+        folders.append(project_at(tmp_path / name, f"{APP}-twice", BARE))
     first, second = folders
     for parent in (tmp_path, *tmp_path.parents):
         if str(parent).startswith("/tmp/"):
@@ -91,12 +90,12 @@ def test_what_another_checkout_left_is_taken_over(tmp_path: Path) -> None:
         assert took.returncode == 0, took.stderr
         assert "had left" in took.stdout
         assert "nothing is live" in run(second, "status").stdout
-        with socket.create_connection(("127.0.0.1", 19080), timeout=5):
+        with socket.create_connection(("127.0.0.1", BARE["site"]), timeout=5):
             pass
     finally:
         assert run(second, "lab.down", "--volumes").returncode == 0
     assert (
-        "cyan-twice"
+        f"{APP}-twice"
         not in subprocess.run(
             ["docker", "ps", "-a"], capture_output=True, text=True, check=True
         ).stdout

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from cyan import journal
 from cyan.journal import Entry, Event
 from cyan.names import Color
 from cyan.rollout.drift import drift
 from cyan.rollout.lock import Owner
+from cyan.settings import WarmSettings
 from tests.rollout.worlds import EMPTY, NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings
 
 SETTINGS = settings()
@@ -41,9 +44,14 @@ def test_what_a_failed_deploy_left_in_the_standby_is_named() -> None:
 
 
 def test_a_run_that_never_ended_is_told_until_another_one_begins() -> None:
-    killed = Entry(NOW, "r9", "deploy", Event.STEP, "healthy", "green", "v9")
-    hurt = replace(V1_ON_BLUE, journal=(*V1_ON_BLUE.journal, killed))
-    assert any("deploy of v9 was killed in healthy" in line for line in drift(hurt, SETTINGS))
+    begun = (
+        Entry(NOW, "r9", "deploy", Event.BEGIN, "", "green", "v9", "r9", {"fresh": True}),
+        Entry(NOW, "r9", "deploy", Event.STEP, "healthy", "green", "v9", "r9"),
+    )
+    hurt = replace(V1_ON_BLUE, journal=(*V1_ON_BLUE.journal, *begun))
+    assert any(
+        "deploy of v9 (green) was killed in healthy" in line for line in drift(hurt, SETTINGS)
+    )
     at_work = replace(hurt, owner=Owner("ann", "laptop", NOW, "deploy v9"))
     assert not any("was killed" in line for line in drift(at_work, SETTINGS))
 
@@ -52,3 +60,22 @@ def test_a_journal_with_a_torn_line_is_read_around_it() -> None:
     whole = journal.dump(Entry(NOW, "r1", "deploy", Event.END, detail={"ok": True}))
     read = journal.parse(f'{{"at": 1, "ru\n{whole}\n{whole[:20]}')
     assert [entry.event for entry in read] == [Event.END]
+
+
+def test_a_color_that_was_to_be_warm_for_less_is_named_with_what_ends_it() -> None:
+    warm = WarmSettings.model_validate({"for": "5m"})
+    assert any(
+        "which was over 300 s ago: inv cleanup --expired" in line
+        for line in drift(V2_ON_GREEN, settings(warm=warm))
+    )
+
+
+@pytest.mark.parametrize("how_long", ["0", "11m"])
+def test_a_color_that_may_still_be_warm_is_no_drift(how_long: str) -> None:
+    warm = WarmSettings.model_validate({"for": how_long})
+    assert drift(V2_ON_GREEN, settings(warm=warm)) == ()
+
+
+def test_a_standby_that_was_removed_is_warm_no_more() -> None:
+    warm = WarmSettings.model_validate({"for": "1s"})
+    assert drift(V1_ON_BLUE, settings(warm=warm)) == ()

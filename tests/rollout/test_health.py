@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from cyan.names import Color
-from cyan.rollout.health import Answer, Look, State, Streak, judge_answer, judge_containers
+from cyan.rollout.health import (
+    Answer,
+    Look,
+    State,
+    Streak,
+    hopeless,
+    judge_answer,
+    judge_containers,
+)
 from cyan.rollout.release import Release
+from cyan.settings import HealthSettings
 from tests.rollout.worlds import color, container
 
 SERVICES = ("platform", "rag", "crawler")
@@ -75,3 +84,14 @@ def test_flapping_is_told_from_a_slow_start() -> None:
     flapping = slow.after(PASSING).after(WAITING).after(PASSING).after(WAITING)
     assert slow.described == "platform is starting"
     assert "passed and failed again 2 times" in flapping.described
+
+
+def test_a_service_has_its_own_time_to_become_healthy() -> None:
+    patient = HealthSettings(timeout=300, services={"rag": 600, "crawler": 20})
+    assert not hopeless(Look(State.WAITING, "", ("rag",)), 400, patient)
+    assert hopeless(Look(State.WAITING, "", ("rag", "platform")), 400, patient)
+    assert hopeless(Look(State.WAITING, "", ("crawler",)), 21, patient)
+
+
+def test_what_is_broken_is_given_up_at_once() -> None:
+    assert hopeless(Look(State.BROKEN, "rag exited with code 3"), 0.1, HealthSettings())

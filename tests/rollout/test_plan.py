@@ -8,9 +8,9 @@ import pytest
 
 from cyan.errors import DeployError, UsageError
 from cyan.journal import Entry, Event
-from cyan.names import Color
+from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
-from cyan.rollout.plan import Kind, Plan, Request
+from cyan.rollout.plan import Plan, Request
 from cyan.settings import SmokeCheck, WarmSettings
 from cyan.world.proxy import InFlight
 from tests.rollout.worlds import (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.conftest import APP
 from tests.lab.harness import until
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 PROJECT = Path(__file__).parent.parent.parent
-NAME = "cyan-test-caddyfile"
+NAME = f"{APP}-caddyfile"
 ECHO = ":8000\nrespond {$COLOR}\n"
 
 

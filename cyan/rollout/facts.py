@@ -1,0 +1,133 @@
+"""The figures that preflight and doctor judge, read from the host at the same time."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cyan.rollout.observation import Observation
+    from cyan.settings import Settings
+    from cyan.world.engine import Container, Engine, Wiring
+    from cyan.world.host import Host
+
+READINGS = 3  # of the clock
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a host has and uses. Sizes are in bytes, times in seconds.
+
+    `memory_live` and `memory_standby` are what the colors' containers use now, `images` what the
+    live color's images take. `reachable` holds (service, "ok" or the address that refuses) for the
+    shared services that listen. `published` are (address, port) of the proxy. `traffic_host` and
+    `traffic_proxy` name the folder of the markers as each sees it, device and inode.
+    """
+
+    memory_free: int
+    memory_live: int
+    memory_standby: int
+    disk_free: int
+    directory_free: int
+    images: int
+    engine: str
+    compose: str
+    caddy: str
+    reachable: tuple[tuple[str, str], ...]
+    published: frozenset[tuple[str, int]]
+    traffic_host: str
+    traffic_proxy: str
+    caddyfile_loaded: bool
+    clock_offset: float
+    clock_uncertainty: float
+
+
+def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -> Facts:
+    """Read the facts. Raises HostError."""
+    shared = [item for name in settings.stateful if (item := world.service(name))]
+    with ThreadPoolExecutor(4) as pool:
+        wirings = list(pool.map(lambda item: engine.wiring(item.id), shared))
+        words = pool.submit(_read, host, settings, world, wirings)
+        clock = pool.submit(host.clock, readings=READINGS)
+        live = pool.submit(_memory, engine, world.of(world.live) if world.live else ())
+        standby = pool.submit(_memory, engine, world.of(world.standby))
+        images = {item.image for item in world.of(world.live)} if world.live else set()
+        sizes = sum(pool.map(engine.image_size, images))
+    said = words.result()
+    return Facts(
+        memory_free=1024 * int(said.get("memory", "0")),
+        memory_live=live.result(),
+        memory_standby=standby.result(),
+        disk_free=1024 * int(said.get("disk", "0")),
+        directory_free=1024 * int(said.get("directory", "0")),
+        images=sizes,
+        engine=said.get("engine", ""),
+        compose=said.get("compose", ""),
+        caddy=said.get("caddy", ""),
+        reachable=tuple(
+            (item.service, said[item.service]) for item in shared if item.service in said
+        ),
+        published=frozenset(port for wiring in wirings for port in wiring.published),
+        traffic_host=said.get("traffic_host", ""),
+        traffic_proxy=said.get("traffic_proxy", ""),
+        caddyfile_loaded=said.get("caddyfile", "") == _digest(settings),
+        clock_offset=clock.result().offset,
+        clock_uncertainty=clock.result().uncertainty,
+    )
+
+
+def _memory(engine: Engine, containers: Iterable[Container]) -> int:
+    return sum(engine.memory(item.id) for item in containers if item.state == "running")
+
+
+def _digest(settings: Settings) -> str:
+    return hashlib.sha256(settings.caddyfile.read_bytes()).hexdigest()
+
+
+def _read(
+    host: Host, settings: Settings, world: Observation, wirings: Iterable[Wiring]
+) -> dict[str, str]:
+    """What the host's own commands say: a word and its value a line."""
+    output = host.run(_command(settings, world, wirings), check=False).stdout
+    pairs = (line.partition("=") for line in output.splitlines())
+    return {key: value.strip() for key, _, value in pairs}
+
+
+def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) -> str:
+    directory = shlex.quote(str(settings.directory))
+    inside = (
+        "echo traffic_proxy=$(stat -c %d:%i /traffic); echo caddy=$(caddy version | cut -d' ' -f1);"
+        "echo caddyfile=$(sha256sum /etc/caddy/Caddyfile | cut -d' ' -f1)"
+    )
+    proxy = world.service(settings.proxy)
+    asked = f"docker exec {proxy.id} sh -c {shlex.quote(inside)}" if proxy else "true"
+    return "; ".join(
+        (
+            "exec 2>/dev/null",
+            "echo memory=$(sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo)",
+            "root=$(docker info -f '{{.DockerRootDir}}')",
+            "echo disk=$(df -Pk \"$root\" | awk 'NR==2 {print $4}')",
+            f"echo directory=$(df -Pk {directory} | awk 'NR==2 {{print $4}}')",
+            "echo engine=$(docker version -f '{{.Server.Version}}')",
+            "echo compose=$(docker compose version --short)",
+            f"echo traffic_host=$(stat -c %d:%i {directory}/traffic)",
+            asked,
+            *(_reach(wiring) for wiring in wirings if wiring.service != settings.proxy),
+            "true",
+        )
+    )
+
+
+def _reach(wiring: Wiring) -> str:
+    """Whether a shared service accepts a connection on the port that its image exposes."""
+    if not wiring.listens:
+        return "true"
+    address, port = wiring.listens
+    tried = shlex.quote(f"exec 3<>/dev/tcp/{address}/{port}")
+    name = shlex.quote(wiring.service)
+    return f"timeout 2 bash -c {tried} && echo {name}=ok || echo {name}={address}:{port}"

@@ -1,0 +1,73 @@
+"""The user's own commands before and after a step, here or on the host."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from cyan.errors import DeployError
+from cyan.names import Kind
+from cyan.world import here
+
+if TYPE_CHECKING:
+    from cyan.rollout.plan import Step
+    from cyan.rollout.steps import Job
+    from cyan.settings import HookSettings
+    from cyan.world.host import Output
+
+SHOWN = 600  # characters of what a failing one printed
+ORDER = list(Kind)
+
+
+def before(job: Job, step: Step) -> tuple[str, ...]:
+    """Run the hooks before a step; warnings. Raises DeployError until the switch is done."""
+    final = ORDER.index(step.kind) <= ORDER.index(Kind.SWITCH)
+    hooks = [hook for hook in job.settings.hooks if hook.before is step.kind]
+    return _run(job, step, hooks, f"before {step.kind}", final=final)
+
+
+def after(job: Job, step: Step) -> tuple[str, ...]:
+    """Run the hooks after a step; warnings. Raises DeployError until the switch is done."""
+    final = ORDER.index(step.kind) < ORDER.index(Kind.SWITCH)
+    hooks = [hook for hook in job.settings.hooks if hook.after is step.kind]
+    return _run(job, step, hooks, f"after {step.kind}", final=final)
+
+
+def environment(job: Job, step: Step) -> dict[str, str]:
+    """What a hook is told of the release."""
+    target, old = job.plan.target, job.plan.old
+    return {
+        "CYAN_APP": job.settings.app,
+        "CYAN_HOST": job.host.name,
+        "CYAN_WHAT": job.plan.run.what,
+        "CYAN_STEP": step.kind,
+        "CYAN_COLOR": target.color,
+        "CYAN_VERSION": target.version,
+        "CYAN_RELEASE": target.id,
+        "CYAN_OLD_VERSION": old.version if old else "",
+        "CYAN_DOOR": str(job.settings.doors.of(target.color)),
+    }
+
+
+def _run(
+    job: Job, step: Step, hooks: list[HookSettings], when: str, *, final: bool
+) -> tuple[str, ...]:
+    warnings = []
+    for hook in hooks:
+        done = _done(job, hook, environment(job, step))
+        if done.code == 0:
+            continue
+        said = (done.stderr or done.stdout).strip()[-SHOWN:]
+        what = f"the hook {when} failed with exit code {done.code}: {hook.run}: {said}"
+        if final:
+            raise DeployError(what, where=job.host.name if hook.on == "host" else "this machine")
+        warnings.append(what)
+    return tuple(warnings)
+
+
+def _done(job: Job, hook: HookSettings, given: dict[str, str]) -> Output:
+    if hook.on == "here":
+        return here.run(hook.run, given, hook.within)
+    pairs = (f"{name}={value}" for name, value in given.items())
+    words = ("env", *pairs, "timeout", f"{hook.within:g}", "sh", "-c", hook.run)
+    return job.run(f"{shlex.join(words)} </dev/null", check=False)

@@ -1,0 +1,26 @@
+"""`inv maintenance on|off`: the marker that makes the proxy answer every user with 503."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cyan.journal import Event
+from cyan.rollout.book import entry_of
+from cyan.rollout.turn import turn
+from cyan.world import proxy
+
+if TYPE_CHECKING:
+    from cyan.rollout.turn import Tell
+    from cyan.settings import HostSettings, Settings
+
+
+def maintenance(
+    settings: Settings, machine: HostSettings, tell: Tell, *, on: bool, lock_wait: float = 0
+) -> str:
+    """Raise or lower the marker; what serves then, in words. Safe to repeat. Raises CyanError."""
+    with turn(settings, machine, f"maintenance {'on' if on else 'off'}", tell, lock_wait) as mine:
+        mine.run(proxy.marker_command(str(settings.directory), proxy.MAINTENANCE, up=on))
+        world = mine.world
+        text = "the site went into maintenance" if on else "the maintenance ended"
+        mine.lock.record(entry_of(world, "maintenance", Event.NOTE, world.live, text=text))
+        return "users get 503 with Retry-After" if on else world.serving

@@ -1,0 +1,149 @@
+"""Migrations done to the database that both colors share, one file at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cyan.errors import DeployError, UsageError
+from cyan.rollout import lint, migration_sql, migrations
+from cyan.rollout.migrations import Applied, Kind, Migration, State
+from cyan.world.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cyan.rollout.observation import Observation
+    from cyan.settings import Settings
+    from cyan.world.host import Host, Output
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a migration is done with."""
+
+    host: Host
+    settings: Settings
+    world: Observation
+
+    @cached_property
+    def database(self) -> Database:
+        """The database that was looked at. Raises DeployError where it does not run."""
+        wanted = self.settings.migrate.database
+        container = self.world.service(wanted.service)
+        if container is None or container.state != "running":
+            raise self.failed(
+                f"the shared service {wanted.service} does not run",
+                "start it: inv lab.up for the lab, else fab -H USER@HOST provision",
+            )
+        return Database(self.host, container.name, wanted, migration_sql.APPLICATION)
+
+    def failed(self, what: str, todo: str) -> DeployError:
+        """The error of a migration that did not happen."""
+        return DeployError(what, where=self.host.name, serving=self.world.serving, todo=todo)
+
+
+def read(settings: Settings) -> tuple[Migration, ...]:
+    """The project's migrations, in order. Raises UsageError for a file that is none."""
+    folder = settings.migrate.directory
+    if folder is None:
+        return ()
+    if not folder.is_dir():
+        raise UsageError(
+            f"there is no folder {folder}", todo="make it, or take cyan.migrate.directory away"
+        )
+    try:
+        return migrations.parse({path.name: path.read_text() for path in folder.glob("*.sql")})
+    except UnicodeDecodeError as error:
+        raise UsageError(f"a migration is not UTF-8: {error}", where=str(folder)) from None
+
+
+def state(at: Bench, *, alone: bool) -> State:
+    """The files beside what the database remembers.
+
+    `alone` says that we hold the lock, so that what a killed deployer left running is ended.
+    """
+    if at.settings.migrate.directory is None:
+        return State((), {})  # commands only: the database may be anywhere
+    done = at.database.run(migration_sql.look(alone=alone))
+    if done.code != 0:
+        raise at.failed(f"the database cannot be asked: {said(done)}", "see cyan.migrate.database")
+    rows = (Applied(**row) for row in json.loads(done.stdout.strip().splitlines()[-1]))
+    return State(read(at.settings), {row.name: row for row in rows})
+
+
+def expand(at: Bench, release: str) -> tuple[str, ...]:
+    """Apply the pending expand files, once they are found safe; their names. Raises DeployError."""
+    found = unchanged(at, state(at, alone=True))
+    pending = found.pending(Kind.EXPAND)
+    unsafe = lint.findings(pending)
+    if unsafe:
+        listed = "\n".join(str(each) for each in unsafe)
+        raise at.failed(
+            f"an expand is not safe beside the live release; nothing was applied:\n{listed}",
+            "mend it, and see it pass: inv migrate.check",
+        )
+    for each in pending:
+        apply(at, each, release)
+    return tuple(each.name for each in pending)
+
+
+def apply(at: Bench, migration: Migration, release: str) -> None:
+    """Apply one file, in one transaction unless it cannot be. DeployError in PostgreSQL's words."""
+    done = at.database.run(migration_sql.apply(migration, release, at.settings.migrate))
+    if done.code != 0:
+        raise _failure(at, migration, done)
+
+
+def backfill(at: Bench, migration: Migration, release: str, tell: Callable[[str], None]) -> int:
+    """Repeat one file until it finds no row; how many rows it changed."""
+    rows = 0
+    while True:
+        done = at.database.run(migration_sql.backfill(migration, release, at.settings.migrate))
+        if done.code != 0:
+            raise _failure(at, migration, done)
+        batches = [int(line) for line in done.stdout.split()]
+        rows += sum(batches)
+        tell(f"{migration.name}: {rows} rows")
+        if batches[-1] == 0:
+            return rows
+
+
+def said(done: Output) -> str:
+    """PostgreSQL's own words."""
+    return (done.stderr or done.stdout).strip()[-2000:]
+
+
+def run_command(at: Bench, command: str) -> None:
+    """Run a command of the user's on the host; DeployError with its last words."""
+    done = at.host.run(command, check=False)
+    if done.code != 0:
+        raise at.failed(
+            f"the command failed with exit code {done.code}: {(done.stdout + done.stderr)[-2000:]}",
+            "mend it; it is run again as a whole",
+        )
+
+
+def unchanged(at: Bench, found: State) -> State:
+    """The same state; DeployError where a file was changed after it was applied."""
+    for each in found.changed:
+        raise at.failed(
+            f"{each.name} was changed after it was applied ({each.applied_at[:19]}, by release "
+            f"{each.release})",
+            "restore the file, and put the change into a new one",
+        )
+    return found
+
+
+def _failure(at: Bench, migration: Migration, done: Output) -> DeployError:
+    words, todo = said(done), "mend it and try again; the files before it stay applied"
+    if "lock timeout" in words:
+        holders = at.database.run(migration_sql.OPEN).stdout.strip() or "none is open any more"
+        words += f"\nanother session holds the lock; the oldest open transactions:\n{holders}"
+        todo = "try again when they have ended, or end them: select pg_terminate_backend(PID)"
+    if migration.index and at.database.run(migration_sql.invalid(migration.index)).stdout.strip():
+        words += f"\nit left the index {migration.index} INVALID"
+        todo = "mend the cause and try again: the invalid index is dropped first"
+    return at.failed(f"{migration.name} was not applied: {words}", todo)

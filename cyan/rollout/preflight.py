@@ -1,0 +1,179 @@
+"""What must be true before anything is touched, each check with its number: pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cyan.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cyan.rollout.facts import Facts
+    from cyan.rollout.observation import Observation
+    from cyan.settings import Settings
+
+MIB = 2**20
+ROOM = 1.25  # of what the live color uses: less than this is tight
+SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
+BOOKS = 16 * MIB  # bytes that the journal and the logs need
+CLOCKS = 2.0  # seconds that the clocks may differ
+OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
+
+
+class Level(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, what it found, with figures, and how it is mended."""
+
+    name: str
+    level: Level
+    says: str
+    todo: str = ""
+
+
+def checks(world: Observation, facts: Facts, settings: Settings) -> tuple[Check, ...]:
+    """Every check, in the order in which they are told."""
+    return (
+        *(_service(name, world) for name in settings.stateful),
+        *(_reachable(name, answers) for name, answers in facts.reachable),
+        _memory(facts),
+        _disk(facts),
+        _directory(facts, settings),
+        *(_version(name, getattr(facts, name)) for name in OLDEST),
+        _ports(facts, settings),
+        _traffic(facts, settings),
+        _caddyfile(facts),
+        _clock(facts),
+    )
+
+
+def refusals(found: Iterable[Check], forced: Sequence[str]) -> tuple[Check, ...]:
+    """The checks that forbid to go on and were not overridden."""
+    return tuple(item for item in found if item.level is Level.REFUSE and item.name not in forced)
+
+
+def valid_names(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """The names of checks to override. Raises UsageError for a name that no check has."""
+    known = (*settings.stateful, "memory", "disk", "directory", *OLDEST, "ports", "traffic")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no check is called {name!r}", todo=f"one of: {', '.join(known)}")
+    return tuple(names)
+
+
+def _service(name: str, world: Observation) -> Check:
+    container = world.service(name)
+    if container is None or container.state != "running":
+        todo = "start it: inv lab.up for the lab, else fab -H USER@HOST provision"
+        return Check(name, Level.REFUSE, f"the shared service {name} does not run", todo)
+    if not container.up:
+        todo = f"look at it first: docker logs {container.name}"
+        return Check(name, Level.REFUSE, f"the shared service {name} is {container.health}", todo)
+    return Check(name, Level.OK, f"{name} runs")
+
+
+def _reachable(name: str, answers: str) -> Check:
+    if answers == "ok":
+        return Check(name, Level.OK, f"{name} accepts connections")
+    todo = f"look at it: inv logs --service {name}"
+    return Check(name, Level.REFUSE, f"{name} accepts no connection at {answers}", todo)
+
+
+def _memory(facts: Facts) -> Check:
+    """Two colors must fit: the standby is taken to need what the live color uses now."""
+    free, need = facts.memory_free + facts.memory_standby, facts.memory_live
+    says = f"{_size(free)} for a standby, the live color uses {_size(need)}"
+    todo = "free memory, or keep less of the old color warm: warm.services"
+    if free < need:
+        return Check("memory", Level.REFUSE, f"only {says}", todo)
+    if free < need * ROOM:
+        return Check("memory", Level.WARN, f"tight: {says}", todo)
+    return Check("memory", Level.OK, says)
+
+
+def _disk(facts: Facts) -> Check:
+    need = facts.images + SPARE
+    says = f"{_size(facts.disk_free)} for images, a release takes {_size(facts.images)}"
+    if facts.disk_free < need:
+        todo = "remove images that nobody needs: docker image prune"
+        return Check("disk", Level.REFUSE, f"only {says}", todo)
+    return Check("disk", Level.OK, says)
+
+
+def _directory(facts: Facts, settings: Settings) -> Check:
+    says = f"{_size(facts.directory_free)} for journal and logs"
+    if facts.directory_free < BOOKS:
+        todo = f"free space in {settings.directory}"
+        return Check("directory", Level.REFUSE, f"only {says}", todo)
+    return Check("directory", Level.OK, says)
+
+
+def _version(name: str, text: str) -> Check:
+    oldest = OLDEST[name]
+    wanted = ".".join(map(str, oldest))
+    found = re.search(r"(\d+)\.(\d+)", text)
+    if not found:
+        says = f"the version of {name} could not be read: {text or 'no answer'}"
+        return Check(name, Level.WARN, says, f"it should be {wanted} or newer")
+    if (int(found[1]), int(found[2])) < oldest:
+        says = f"{name} is {text}, older than {wanted}"
+        return Check(name, Level.REFUSE, says, f"upgrade {name} on the host")
+    return Check(name, Level.OK, f"{name} {text}")
+
+
+def _ports(facts: Facts, settings: Settings) -> Check:
+    doors = (settings.doors.blue, settings.doors.green)
+    published = {port for _, port in facts.published}
+    missing = [str(port) for port in (settings.site.port, *doors) if port not in published]
+    if missing:
+        says = f"the proxy does not publish {', '.join(missing)}"
+        return Check("ports", Level.REFUSE, says, "see site.port and doors, then inv lab.up")
+    known = sorted(facts.published)
+    open_ = [str(port) for address, port in known if port in doors and _public(address)]
+    if open_:
+        says = f"the private doors {', '.join(open_)} are open to the network"
+        return Check("ports", Level.REFUSE, says, "publish them on 127.0.0.1 only")
+    return Check("ports", Level.OK, f"site on {settings.site.port}, doors on loopback")
+
+
+def _public(address: str) -> bool:
+    return not (address.startswith("127.") or address == "::1")
+
+
+def _traffic(facts: Facts, settings: Settings) -> Check:
+    if facts.traffic_host and facts.traffic_host == facts.traffic_proxy:
+        return Check("traffic", Level.OK, "the proxy sees the markers")
+    says = f"the proxy does not look at {settings.directory}/traffic"
+    todo = "mount that folder, as a folder, on /traffic of the proxy"
+    return Check("traffic", Level.REFUSE, says, todo)
+
+
+def _caddyfile(facts: Facts) -> Check:
+    if facts.caddyfile_loaded:
+        return Check("caddyfile", Level.OK, "the proxy runs this project's Caddyfile")
+    says = "the proxy runs another Caddyfile than this project's"
+    return Check(
+        "caddyfile", Level.WARN, says, "load it without dropping anybody: inv proxy.reload"
+    )
+
+
+def _clock(facts: Facts) -> Check:
+    ahead = f"{facts.clock_offset:+.3f} s beside ours, ± {facts.clock_uncertainty:.3f} s"
+    if abs(facts.clock_offset) - facts.clock_uncertainty > CLOCKS:
+        return Check("clock", Level.WARN, f"the host's clock is {ahead}", "let NTP set both clocks")
+    return Check("clock", Level.OK, f"clock {ahead}")
+
+
+def _size(count: float) -> str:
+    return f"{count / MIB:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

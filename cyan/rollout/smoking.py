@@ -1,0 +1,123 @@
+"""Smoke checks: requests through the standby's door, or commands in its containers, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cyan.errors import DeployError, HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from cyan.rollout.plan import Step
+    from cyan.rollout.steps import Job
+    from cyan.settings import SmokeCheck
+
+SHOWN = 200  # characters of an answer in a message
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a door answered: header names in lower case; `error` where it did not."""
+
+    status: int = 0
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+def fault(check: SmokeCheck, answer: Answer) -> str:
+    """What is wrong with an answer, in words; "" where nothing is: pure."""
+    if answer.error:
+        return answer.error
+    if answer.status != check.status:
+        return f"answered {answer.status}, wanted {check.status}: {answer.body[:SHOWN].strip()}"
+    if check.contains not in answer.body:
+        return f"the answer does not contain {check.contains!r}"
+    for name, wanted in check.headers.items():
+        found = answer.headers.get(name.lower())
+        if found != wanted:
+            return f"header {name} is {found!r}, wanted {wanted!r}"
+    return _field_fault(check, answer.body) if check.fields else ""
+
+
+def run(job: Job, step: Step) -> int:
+    """Do every check, in order; how many there were. Raises DeployError at the first fault."""
+    with job.host.http(job.settings.doors.of(step.color)) as door:
+        for check in job.settings.smoke:
+            if check.command:
+                wrong = _exec(job, step, check)
+            else:
+                wrong = fault(check, _ask(job, door, check))
+            if wrong:
+                raise DeployError(
+                    f"{job.plan.target} is healthy but fails smoke: {check.name}: {wrong}",
+                    where=f"{job.host.name}, {step.color}",
+                )
+    return len(job.settings.smoke)
+
+
+def _field_fault(check: SmokeCheck, body: str) -> str:
+    import json  # noqa: PLC0415 - beside its only use
+
+    try:
+        whole = json.loads(body)
+    except ValueError:
+        return f"the answer is not JSON: {body[:SHOWN]}"
+    for path, wanted in check.fields.items():
+        found = _field(whole, path)
+        if found is MISSING:
+            return f"the answer has no field {path}"
+        if found != wanted:
+            return f"field {path} is {found!r}, wanted {wanted!r}"
+    return ""
+
+
+def _field(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON
+    """The part of a JSON value that a dotted path names; MISSING where there is none."""
+    for part in path.split("."):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return MISSING
+    return value
+
+
+def _exec(job: Job, step: Step, check: SmokeCheck) -> str:
+    """Run a check's command in its service's container, within its time; what went wrong."""
+    service = check.service
+    found = next((item for item in job.containers(step.color) if item.service == service), None)
+    if found is None:
+        return f"{step.color} has no service {service}"
+    limited = ("timeout", f"{check.within:g}", *check.command)
+    try:
+        output = job.engine.exec(found.id, limited)
+    except HostError as error:
+        return error.what
+    return "" if check.contains in output else f"it did not print {check.contains!r}"
+
+
+def _ask(job: Job, door: httpx.Client, check: SmokeCheck) -> Answer:
+    import httpx  # noqa: PLC0415 - slow to import
+
+    headers = {"Host": job.settings.site.host}
+    if check.body:
+        headers["Content-Type"] = "application/json"
+    try:
+        answer = door.request(
+            check.method,
+            check.path,
+            headers=headers,
+            content=check.body or None,
+            timeout=check.within,
+        )
+    except httpx.HTTPError as error:
+        why = str(error) or type(error).__name__
+        return Answer(error=f"no answer within {check.within:g} s ({why})")
+    return Answer(answer.status_code, answer.text, dict(answer.headers))

@@ -1,0 +1,2 @@
+-- No release has ever read when a session was made.
+ALTER TABLE sessions DROP COLUMN created_at;

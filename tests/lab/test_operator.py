@@ -1,0 +1,241 @@
+"""What an operator needs on a worse day: figures, folders, hooks, maintenance, a fence."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.lab.harness import until
+
+if TYPE_CHECKING:
+    from tests.lab.harness import Lab
+
+pytestmark = pytest.mark.lab
+
+
+def other(color: str) -> str:
+    return {"blue": "green", "green": "blue"}[color]
+
+
+def get(lab: Lab, path: str = "/items") -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{lab.port}{path}", timeout=10)
+
+
+def test_a_release_that_is_healthy_and_then_errs_is_switched_away_from_with_its_figures(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    color = lab.answering()[0]
+    with lab.load() as client:
+        done = lab.cyan(
+            *("deploy", "--version", "v2", "--env", "FAULT=errors-after=9"),
+            check=False,
+            INVOKE_CYAN_BAKE_SECONDS="40.0",
+        )
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"it errs: [\d.]+% of \d+ answers 5xx.*before the switch 0.0%", done.stderr)
+    assert lab.answering() == (color, "v1")
+    assert client.errors
+    assert {error.split(": ")[1] for error in client.errors} == {"HTTPException('status 500')"}
+    lab.is_clean()
+
+
+def test_a_failure_leaves_a_folder_with_logs_events_and_journal_but_no_values(lab: Lab) -> None:
+    lab.live("v1")
+    done = lab.cyan(
+        *(
+            "deploy",
+            "--version",
+            "v2",
+            "--env",
+            "FAULT=never-healthy",
+            "--env",
+            "TOKEN=s3cr3t-value",
+        ),
+        check=False,
+        HEALTH_CHECK_TIMEOUT="3",
+    )
+    assert done.returncode == 1
+    folder = max((lab.folder / "reports").glob("*-failed"))
+    assert str(folder) in done.stdout
+    names = {path.name for path in folder.iterdir()}
+    green = f"{lab.app}-{other(lab.answering()[0])}"
+    assert {f"{green}-platform-1.log", f"{green}-rag-1.json", "events.jsonl", "error.txt"} <= names
+    assert "did not become healthy" in (folder / "error.txt").read_text()
+    steps = [json.loads(line)["step"] for line in (folder / "journal.jsonl").open()]
+    assert steps[-2:] == ["healthy", ""]
+    happened = [json.loads(line)["Action"] for line in (folder / "events.jsonl").open()]
+    assert {"create", "start"} <= set(happened)
+    made = json.loads((folder / f"{green}-platform-1.json").read_text())
+    assert "TOKEN=..." in made["Config"]["Env"] or "FAULT=..." in made["Config"]["Env"]
+    assert not [path for path in folder.iterdir() if "s3cr3t-value" in path.read_text()]
+
+
+def test_a_hook_that_fails_before_the_switch_fails_the_deploy(lab: Lab) -> None:
+    lab.live("v1")
+    hook = {"before": "switch", "run": "echo no $CYAN_VERSION today; exit 3", "on": "host"}
+    with lab.configured(hooks=[hook]):
+        done = lab.cyan("deploy", "--version", "v2", check=False)
+    assert done.returncode == 1
+    assert "the hook before switch failed with exit code 3" in done.stderr
+    assert "no v2 today" in done.stderr
+    assert lab.answering()[1] == "v1"
+    lab.is_clean()
+
+
+def test_hooks_are_told_of_the_release_and_warn_after_the_switch(lab: Lab, tmp_path: Path) -> None:
+    lab.live("v1")
+    told = tmp_path / "told"
+    hooks = [
+        {"after": "healthy", "run": f"env | grep ^CYAN_ > {told}"},
+        {"after": "switch", "run": "exit 4"},
+        {"after": "verify", "run": "sleep 9", "within": 0.2},
+    ]
+    with lab.configured(hooks=hooks):
+        done = lab.cyan("deploy", "--version", "v2")
+    assert "the hook after switch failed with exit code 4" in done.stdout
+    assert "it was not done within 0.2 s" in done.stdout
+    assert lab.answering()[1] == "v2"
+    said = dict(line.split("=", 1) for line in told.read_text().splitlines())
+    assert (said["CYAN_VERSION"], said["CYAN_OLD_VERSION"]) == ("v2", "v1")
+    assert said["CYAN_COLOR"] == lab.answering()[0]
+
+
+def test_maintenance_answers_users_with_503_until_it_is_over_also_across_a_deploy(lab: Lab) -> None:
+    lab.live("v1")
+    assert lab.cyan("maintenance", "sometimes", check=False).returncode == 2
+    lab.cyan("maintenance", "on")
+    try:
+        assert (get(lab).status_code, get(lab).headers["Retry-After"]) == (503, "60")
+        assert "the site is in maintenance" in lab.cyan("status").stdout
+        lab.cyan("deploy", "--version", "v2")
+        assert get(lab).status_code == 503
+    finally:
+        lab.cyan("maintenance", "off")
+    assert lab.answering()[1] == "v2"
+    lab.is_clean()
+
+
+def test_a_changed_caddyfile_is_loaded_by_lame_duck_and_a_broken_one_is_not(lab: Lab) -> None:
+    lab.live("v1")
+    caddyfile = lab.folder / "Caddyfile"
+    original = caddyfile.read_text()
+    caddyfile.unlink()  # a link to the project's own
+    try:
+        assert "this Caddyfile already" in changed(lab, original)
+        with lab.load() as client:
+            lines = original.replace("\t# The proxy's own witness.", "\theader X-Loaded yes\n\t#")
+            said = changed(lab, lines)
+        assert "the Caddyfile is loaded" in said
+        assert get(lab).headers["X-Loaded"] == "yes"
+        assert len(client.errors) <= 2  # without a lame duck about one for every idle connection
+        caddyfile.write_text(lines.replace("header X-Loaded", "haeder X-Loaded"))
+        assert "caddyfile" in lab.cyan("doctor").stdout
+        done = lab.cyan("proxy.reload", check=False)
+        assert done.returncode == 1
+        assert "the Caddyfile is not valid" in done.stderr
+        assert get(lab).headers["X-Loaded"] == "yes"
+        assert lab.markers() == {lab.answering()[0]}
+    finally:
+        changed(lab, original)
+    assert "X-Loaded" not in get(lab).headers
+
+
+def test_a_deployer_that_is_killed_while_the_lame_duck_is_up_leaves_no_marker(lab: Lab) -> None:
+    lab.live("v1")
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", lab.port)) as idle:
+        idle.request("GET", "/items")
+        idle.getresponse().read()  # and stays connected, so that it is waited for
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cyan", "proxy.reload", "--again"],
+            cwd=lab.folder,
+            env={**os.environ, "INVOKE_CYAN_RELOAD_LAMEDUCK": "4.0"},
+        )
+        until(lambda: "lameduck" in lab.markers(), "the lame duck is up")
+        process.kill()
+        process.wait()
+        assert lab.cyan("deploy", "--version", "v2").returncode == 0  # waits for the host's command
+    assert lab.answering()[1] == "v2"
+    lab.is_clean()
+
+
+def changed(lab: Lab, text: str) -> str:
+    (lab.folder / "Caddyfile").write_text(text)
+    return lab.cyan("proxy.reload", INVOKE_CYAN_RELOAD_LAMEDUCK="1.0").stdout
+
+
+def test_doctor_tells_every_figure_and_a_check_that_refuses_is_overridden_by_name(lab: Lab) -> None:
+    lab.live("v1")
+    said = lab.cyan("doctor").stdout
+    for name in ("memory", "disk", "engine", "compose", "caddy", "ports", "traffic", "clock"):
+        assert f"  {name}" in said
+    assert "refuse" not in said
+    before = lab.containers(lab.answering()[0])
+    wrong = {"INVOKE_CYAN_SITE_PORT": "9"}
+    done = lab.cyan("deploy", "--version", "v2", check=False, **wrong)
+    assert done.returncode == 1
+    assert "the proxy does not publish 9" in done.stderr
+    assert "--force ports" in done.stderr
+    assert lab.containers(lab.answering()[0]) == before
+    forced = lab.cyan("deploy", "--version", "v2", "--force", "ports", check=False, **wrong)
+    assert "failed at verify" in forced.stderr  # it went on, and nobody answers at that port
+    assert lab.answering()[1] == "v1"
+    lab.is_clean()
+
+
+def test_a_live_color_that_dies_after_its_bake_is_told_and_rolled_back_from(lab: Lab) -> None:
+    lab.live("v1")
+    words = ("deploy", "--version", "v2", "--env", "FAULT=crash-after=15")
+    lab.cyan(*words, INVOKE_CYAN_BAKE_SECONDS="0")
+    until(lambda: "lacks a healthy" in lab.cyan("status").stdout, "the live color dies", 60)
+    lab.cyan("rollback")
+    assert lab.answering()[1] == "v1"
+
+
+def test_a_deployer_that_slept_while_its_lock_was_taken_does_not_switch_when_it_wakes(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    process = stopped(lab, "switch", "deploy", "--version", "v2")
+    try:
+        lab.cyan("unlock", "--force")
+        lab.cyan("deploy", "--version", "v3")
+        color = lab.answering()[0]
+        process.send_signal(signal.SIGCONT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 1, output
+    assert "the deploy lock was lost" in output
+    assert lab.answering() == (color, "v3")
+    lab.is_clean()
+
+
+def stopped(lab: Lab, step: str, *words: str) -> subprocess.Popen[str]:
+    """A command that has stopped itself between a step's line and the step."""
+    tests = Path(__file__).parent
+    environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(tests.parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, str(tests / "killed.py"), step, "stopped", *words],
+        cwd=lab.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    state = Path(f"/proc/{process.pid}/stat")
+    until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "it stops", 60)
+    return process

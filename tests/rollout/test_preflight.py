@@ -1,0 +1,110 @@
+"""What is refused, and what is only said, before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cyan.errors import UsageError
+from cyan.rollout.facts import Facts
+from cyan.rollout.preflight import Check, Level, checks, refusals, valid_names
+from tests.rollout.worlds import V1_ON_BLUE, container, settings
+
+GIB = 2**30
+SETTINGS = settings()
+WELL = Facts(
+    memory_free=4 * GIB,
+    memory_live=GIB,
+    memory_standby=0,
+    disk_free=40 * GIB,
+    directory_free=GIB,
+    images=GIB // 2,
+    engine="28.2.2",
+    compose="2.36.0",
+    caddy="v2.6.2",
+    reachable=(("database", "ok"),),
+    published=frozenset({("127.0.0.1", port) for port in (8080, 8001, 8002)}),
+    traffic_host="8:1",
+    traffic_proxy="8:1",
+    caddyfile_loaded=True,
+    clock_offset=0.1,
+    clock_uncertainty=0.01,
+)
+OPEN = frozenset({("0.0.0.0", port) for port in (8080, 8001, 8002)})
+
+
+def found(name: str, **changes: Any) -> Check:
+    """The worst check of that name."""
+    every = checks(V1_ON_BLUE, replace(WELL, **changes), SETTINGS)
+    return max(
+        (item for item in every if item.name == name), key=lambda item: [*Level].index(item.level)
+    )
+
+
+def test_a_host_that_is_well_has_nothing_to_mend() -> None:
+    assert {item.level for item in checks(V1_ON_BLUE, WELL, SETTINGS)} == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("memory", {"memory_free": GIB - 1}, "only 1024 MiB for a standby"),
+        ("disk", {"disk_free": GIB // 2}, "only 512 MiB for images, a release takes 512 MiB"),
+        ("directory", {"directory_free": 2**20}, "only 1 MiB for journal"),
+        ("engine", {"engine": "19.03.8"}, "older than 20.10"),
+        ("compose", {"compose": "v2.6.1"}, "older than 2.20"),
+        ("caddy", {"caddy": "2.5.0"}, "older than 2.6"),
+        ("ports", {"published": frozenset({("127.0.0.1", 8080)})}, "does not publish 8001, 8002"),
+        ("ports", {"published": OPEN}, "8001, 8002 are open"),
+        ("traffic", {"traffic_proxy": "8:2"}, "does not look at /srv/demo/traffic"),
+        ("traffic", {"traffic_proxy": "", "traffic_host": ""}, "does not look at"),
+        ("database", {"reachable": (("database", "10.0.0.2:5432"),)}, "at 10.0.0.2:5432"),
+    ],
+)  # fmt: skip
+def test_what_cannot_go_well_is_refused_with_its_number(
+    name: str, changes: dict[str, Any], said: str
+) -> None:
+    check = found(name, **changes)
+    assert check.level is Level.REFUSE
+    assert said in check.says
+    assert check.todo
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("memory", {"memory_free": int(1.1 * GIB)}),
+        ("clock", {"clock_offset": -9.0}),
+        ("caddyfile", {"caddyfile_loaded": False}),
+        ("engine", {"engine": ""}),
+    ],
+)
+def test_what_may_go_well_is_only_said(name: str, changes: dict[str, Any]) -> None:
+    assert found(name, **changes).level is Level.WARN
+
+
+def test_the_memory_of_the_standby_that_is_replaced_counts_as_free() -> None:
+    assert found("memory", memory_free=GIB // 2, memory_standby=GIB).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"state": "exited"}, "database does not run"), ({"health": "unhealthy"}, "is unhealthy")],
+)
+def test_a_shared_service_that_is_not_well_is_refused(changes: dict[str, Any], said: str) -> None:
+    hurt = (container("database", **changes), *V1_ON_BLUE.containers[1:])
+    refused = refusals(checks(replace(V1_ON_BLUE, containers=hurt), WELL, SETTINGS), ())
+    assert [said in item.says for item in refused] == [True]
+
+
+def test_a_check_is_overridden_by_its_name_and_only_that_one() -> None:
+    every = checks(V1_ON_BLUE, replace(WELL, disk_free=0, memory_free=0), SETTINGS)
+    assert [item.name for item in refusals(every, ("disk",))] == ["memory"]
+
+
+def test_a_check_that_nobody_knows_is_bad_input() -> None:
+    with pytest.raises(UsageError, match="no check is called 'dick'"):
+        valid_names(("dick",), SETTINGS)
+    assert valid_names(("disk", "database"), SETTINGS) == ("disk", "database")
