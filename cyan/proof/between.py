@@ -21,7 +21,7 @@ END_WITHIN = 10.0
 
 @dataclass(frozen=True)
 class Between:
-    """What stands between swarm and proxy: a round trip in seconds, or a relay that plants drops.
+    """What stands between swarm and proxy: a relay that adds a round trip, in seconds, and plants.
 
     It plants once the file `planted` exists, and notes there what it planted on which request.
     """

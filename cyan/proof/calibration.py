@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cyan.proof.findings import DROPS, Verdict
@@ -28,16 +29,19 @@ PLANTED = "planted.jsonl"
 CONFIDENCE = 0.95
 WITHIN = 90.0  # seconds in which a request for every plant must have come by
 POLL = 0.1
+NONE_CAME = "none came by"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Sought:
-    """One plant: the request that it hit ("" where none came by), and whether it was found."""
+    """One plant: the request that it hit ("", and the reason, where none), whether it was found."""
 
     plant: str
     check: str
     id: str
     found: bool
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,21 +90,27 @@ class Calibration:
         )
 
 
-def calibrate(planted: Mapping[str, str], findings: Iterable[Finding]) -> Calibration:
-    """Compare what was planted (request ids by the plant's name) with what the checks found."""
+def calibrate(
+    planted: Mapping[str, str], findings: Iterable[Finding], why_not: Mapping[str, str] = NOTHING
+) -> Calibration:
+    """Compare what was planted (request ids by the plant's name) with what the checks found.
+
+    `why_not` says of plants without an id why they could not be planted.
+    """
     found = {
         (finding.check, number)
         for finding in findings
         if finding.kind in DROPS or finding.check == SENT_TWICE
         for number in finding.ids
     }
-    pairs = [(plant, planted.get(plant.name, "")) for plant in (*PLANTS, REFUSED)]
-    sought = tuple(
-        Sought(plant.name, plant.check, number, found=(plant.check, number) in found)
-        for plant, number in pairs
-    )
+    sought = []
+    for plant in (*PLANTS, REFUSED):
+        number = planted.get(plant.name, "")
+        reason = "" if number else why_not.get(plant.name, NONE_CAME)
+        hit = (plant.check, number) in found
+        sought.append(Sought(plant.name, plant.check, number, hit, reason))
     wanted = {(each.check, each.id) for each in sought}
-    return Calibration(sought, tuple(sorted(found - wanted)))
+    return Calibration(tuple(sought), tuple(sorted(found - wanted)))
 
 
 def of_run(
@@ -117,7 +127,7 @@ def of_run(
     planted = {line["plant"]: line["id"] for line in lines}
     if 0 < refused <= len(requests):
         planted[REFUSED.name] = f"{sorted(requests['id'].tolist())[refused - 1]:016x}"
-    made = calibrate(planted, findings)
+    made = calibrate(planted, findings, {line["plant"]: line["why_not"] for line in lines})
     (folder / NAME).write_text(json.dumps(as_json(made), indent=1) + "\n", encoding="utf-8")
     return made
 

@@ -1,27 +1,23 @@
-"""What the relay does to a request that calibration plants a drop on."""
+"""What the relay makes of a request that calibration plants a drop on, and of its answer: pure."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import hashlib
-import json
 import re
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from cyan.proof.planting import Plant, Planter
-from cyan.proof.relay import reset
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
-BLOCK = 65_536
-LARGEST = 1 << 20  # bytes of a head
 OTHER = {"blue": "green", "green": "blue"}
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8\r\n\r\nplanted\n"
+
+
+class UnfitError(Exception):
+    """The plant cannot be planted here; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -50,252 +46,171 @@ class Head:
 
     @property
     def words(self) -> list[str]:
-        """The first line's words."""
-        return self.raw.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+        """The first line's words, at least two."""
+        return [*self.raw.split(b"\r\n", 1)[0].decode("latin-1").split(" "), ""]
 
     @property
     def path(self) -> str:
         """A request's path, without its query."""
         return self.words[1].partition("?")[0]
 
+
+@dataclass(frozen=True)
+class Message:
+    """A request or an answer, as its bytes came; `before` are the 1xx answers ahead of it."""
+
+    before: bytes
+    head: Head
+    body: bytes
+
+    @classmethod
+    def of(cls, raw: bytes) -> Self | None:
+        """Bytes as a message; None where its head is not there yet."""
+        at = 0
+        while (end := raw.find(b"\r\n\r\n", at)) >= 0:
+            head = Head(raw[at : end + 4])
+            if not re.match(rb"HTTP/1\.. 1", head.raw):
+                return cls(raw[:at], head, raw[end + 4 :])
+            at = end + 4
+        return None
+
     @property
-    def length(self) -> int:
-        """The length of the body that follows; 0 where there is none."""
-        return int(self["content-length"] or 0)
+    def raw(self) -> bytes:
+        """All of it."""
+        return self.before + self.head.raw + self.body
+
+    def with_head(self, head: Head) -> Message:
+        """The same under another head."""
+        return Message(self.before, head, self.body)
 
 
-@dataclass
-class Link:
-    """One client's connection and the one to the proxy that belongs to it."""
+class Then(Enum):
+    """What becomes of the client's connection after a planted answer."""
 
-    client: tuple[asyncio.StreamReader, asyncio.StreamWriter]
-    server: tuple[asyncio.StreamReader, asyncio.StreamWriter]
-    versions: dict[str, str]  # by color, the one that answered last at the end
-    target: tuple[str, int]
-
-    async def forward(self, head: Head, body: bytes) -> None:
-        """Send a request to the proxy."""
-        self.server[1].write(head.raw + body)
-        await self.server[1].drain()
-
-    async def answer(self) -> Head:
-        """The head of the proxy's answer."""
-        head = await read_head(self.server[0])
-        if head["x-color"]:
-            self.versions.pop(head["x-color"], None)  # the last one seen is to be the last one
-            self.versions[head["x-color"]] = head["x-version"]
-        return head
-
-    async def reply(self, data: bytes) -> None:
-        """Send to the client."""
-        self.client[1].write(data)
-        await self.client[1].drain()
+    GO_ON = auto()
+    CLOSE = auto()
+    RESET = auto()
 
 
-async def read_head(reader: asyncio.StreamReader) -> Head:
-    """The next head. Raises IncompleteReadError where the connection ends."""
-    return Head(await reader.readuntil(b"\r\n\r\n"))
+@dataclass(frozen=True)
+class Reply:
+    """What the client gets in the place of the proxy's answer."""
+
+    data: bytes
+    then: Then
 
 
-class Faulty:
-    """Relays requests one by one; the planter says which of them get a fault."""
+@dataclass(frozen=True)
+class Asked:
+    """What a fault knows: the request, the proxy's answer, and who answered before.
 
-    def __init__(self, target: tuple[str, int], planted: Path) -> None:
-        self._target = target
-        self._planted = planted
-        self._planter = Planter()
-        self._versions: dict[str, str] = {}
+    `versions` are by color, the latest last. Where nobody is asked there is no answer.
+    """
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client's connection."""
-        try:
-            server = await asyncio.open_connection(*self._target, limit=LARGEST)
-        except OSError:
-            reset(writer.transport)
-            return
-        link = Link((reader, writer), server, self._versions, self._target)
-        try:
-            await self._requests(link)
-        except asyncio.IncompleteReadError:
-            pass  # one of the two closed in order
-        except OSError:
-            reset(writer.transport)
-        finally:
-            for end in (writer, server[1]):
-                end.close()
+    request: Message
+    versions: Mapping[str, str]
+    answer: Message = Message(b"", Head(b""), b"")
 
-    async def _requests(self, link: Link) -> None:
-        used = "new"
-        while True:
-            head = await _either(link)
-            if head["upgrade"] or head.path == "/events":
-                await link.forward(head, b"")
-                await _splice(link)
-                return
-            body = await link.client[0].readexactly(head.length)
-            plant = self._chosen(head, used)
-            used = "reused"
-            do = FAULTS[plant.how] if plant else _pass_on
-            if not await do(link, head, body, plant.value if plant else ""):
-                return
+    @property
+    def whole(self) -> bytes:
+        """The body of an answer that has a length, and some body."""
+        if not self.answer.head["content-length"] or not self.answer.body:
+            raise UnfitError("the answer has no body of a known length")
+        return self.answer.body
 
-    def _chosen(self, head: Head, used: str) -> Plant | None:
-        if not self._planted.exists():
-            return None
-        plant = self._planter.choose(head.words[0], head.path, used)
-        if plant:
-            line = {"id": head["x-request-id"], "plant": plant.name, "at_ns": time.time_ns()}
-            with self._planted.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        return plant
+    @property
+    def other(self) -> tuple[str, str]:
+        """The color that did not answer, and the version that it answered with before."""
+        own = self.answer.head["x-color"]
+        color = OTHER.get(own, "")
+        if not color:
+            raise UnfitError("the answer names no color")
+        if color not in self.versions:
+            raise UnfitError(f"no color but {own} has answered yet")
+        return color, self.versions[color]
 
 
-async def _either(link: Link) -> Head:
-    """The client's next request; IncompleteReadError as well where the proxy closes meanwhile."""
-    request = asyncio.ensure_future(read_head(link.client[0]))
-    closed = asyncio.ensure_future(link.server[0].read(1))
-    await asyncio.wait((request, closed), return_when=asyncio.FIRST_COMPLETED)
-    closed.cancel()
-    if not request.done():
-        request.cancel()
-        raise asyncio.IncompleteReadError(b"", None)
-    with contextlib.suppress(asyncio.CancelledError):
-        await closed
-    return request.result()
+@dataclass(frozen=True)
+class Replied:
+    """The client gets this reply; `asks`: the proxy is asked, and its answer known."""
+
+    reply: Callable[[Asked], Reply]
+    asks: bool = True
 
 
-async def _splice(link: Link) -> None:
-    """Pass bytes on in both directions until either ends."""
+@dataclass(frozen=True)
+class Changed:
+    """The proxy gets another request, made of the client's and the plant's value."""
 
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(BLOCK):
-            writer.write(data)
-            await writer.drain()
-
-    copies = [
-        asyncio.ensure_future(copy(link.client[0], link.server[1])),
-        asyncio.ensure_future(copy(link.server[0], link.client[1])),
-    ]
-    done, left = await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
-    for each in left:
-        each.cancel()
-    for each in done:
-        each.result()
+    change: Callable[[Message, str], Message]
 
 
-async def _body(link: Link, head: Head) -> bytes:
-    """The whole body of an answer that has a length."""
-    return await link.server[0].readexactly(head.length)
+@dataclass(frozen=True)
+class Copied:
+    """The proxy gets the request on a connection of its own, too, and before."""
 
 
-async def _pass_on(link: Link, head: Head, body: bytes, _value: str) -> bool:
-    await link.forward(head, body)
-    answer = await link.answer()
-    await link.reply(answer.raw + await _body(link, answer))
-    return answer["connection"].lower() != "close"
+def _truncated(asked: Asked) -> Reply:
+    half = (len(asked.whole) + 1) // 2
+    return Reply(asked.answer.raw[:-half], Then.CLOSE)
 
 
-async def _reset(link: Link, _head: Head, _body: bytes, _value: str) -> bool:
-    reset(link.client[1].transport)
-    return False
+def _corrupted(asked: Asked) -> Reply:
+    body = bytearray(asked.whole)
+    body[len(body) // 2] ^= 1
+    return Reply(asked.answer.before + asked.answer.head.raw + body, Then.GO_ON)
 
 
-async def _reset_answer(link: Link, head: Head, body: bytes, _value: str) -> bool:
-    await link.forward(head, body)
-    await _body(link, await link.answer())
-    reset(link.client[1].transport)
-    return False
+def _stale(asked: Asked) -> Reply:
+    color, version = asked.other
+    head = asked.answer.head.having(X_Color=color, X_Version=version, Connection="close")
+    return Reply(asked.answer.with_head(head).raw, Then.CLOSE)
 
 
-async def _hold(link: Link, _head: Head, _body: bytes, _value: str) -> bool:
-    await link.client[0].read()  # until the client gives up
-    return False
+def _backwards(asked: Asked) -> Reply:
+    head = asked.answer.head.having(X_Version=asked.other[1], Connection="close")
+    return Reply(asked.answer.with_head(head).raw, Then.CLOSE)
 
 
-async def _status(link: Link, _head: Head, _body: bytes, _value: str) -> bool:
-    await link.reply(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8\r\n\r\nplanted\n")
-    return True
-
-
-async def _truncated(link: Link, head: Head, body: bytes, _value: str) -> bool:
-    await link.forward(head, body)
-    answer = await link.answer()
-    whole = await _body(link, answer)
-    await link.reply(answer.raw + whole[: len(whole) // 2])
-    return False
-
-
-async def _corrupted(link: Link, head: Head, body: bytes, _value: str) -> bool:
-    await link.forward(head, body)
-    answer = await link.answer()
-    whole = bytearray(await _body(link, answer))
-    whole[len(whole) // 2] ^= 1
-    await link.reply(answer.raw + whole)
-    return True
-
-
-async def _stale(link: Link, head: Head, body: bytes, _value: str) -> bool:
-    await link.forward(head, body)
-    answer = await link.answer()
-    color = OTHER[answer["x-color"]]
-    changed = answer.having(X_Color=color, X_Version=link.versions[color], Connection="close")
-    await link.reply(changed.raw + await _body(link, answer))
-    return False
-
-
-async def _backwards(link: Link, head: Head, body: bytes, _value: str) -> bool:
-    await link.forward(head, body)
-    answer = await link.answer()
-    version = link.versions[OTHER[answer["x-color"]]]
-    changed = answer.having(X_Version=version, Connection="close")
-    await link.reply(changed.raw + await _body(link, answer))
-    return False
-
-
-async def _unexplained(link: Link, head: Head, _body: bytes, _value: str) -> bool:
+def _unexplained(asked: Asked) -> Reply:
+    if not asked.versions:
+        raise UnfitError("nobody has answered yet")
     body = b'{"items":[]}'
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-    color, version = list(link.versions.items())[-1]
-    answer = Head(b"HTTP/1.1 200 OK\r\n\r\n").having(
+    color, version = list(asked.versions.items())[-1]
+    head = Head(b"HTTP/1.1 200 OK\r\n\r\n").having(
         Content_Length=str(len(body)),
         Content_Digest=f"sha-256=:{digest}:",
-        X_Request_ID=head["x-request-id"],
+        X_Request_ID=asked.request.head["x-request-id"],
         X_Color=color,
         X_Version=version,
         Connection="close",
     )
-    await link.reply(answer.raw + body)
-    return False
+    return Reply(head.raw + body, Then.CLOSE)
 
 
-async def _session(link: Link, head: Head, body: bytes, value: str) -> bool:
-    return await _pass_on(link, head.without("cookie"), body, value)
+def _session(request: Message, _value: str) -> Message:
+    if not request.head["cookie"]:
+        raise UnfitError("the request has no session")
+    return request.with_head(request.head.without("cookie"))
 
 
-async def _header(link: Link, head: Head, body: bytes, value: str) -> bool:
-    return await _pass_on(link, head.having(X_Plant=value), body, value)
+def _header(request: Message, value: str) -> Message:
+    return request.with_head(request.head.having(X_Plant=value))
 
 
-async def _twice(link: Link, head: Head, body: bytes, value: str) -> bool:
-    reader, writer = await asyncio.open_connection(*link.target)
-    writer.write(head.having(Connection="close").raw + body)
-    await reader.read()
-    writer.close()
-    return await _pass_on(link, head, body, value)
-
-
-FAULTS: Mapping[str, Callable[[Link, Head, bytes, str], Awaitable[bool]]] = {
-    "reset": _reset,
-    "reset-answer": _reset_answer,
-    "hold": _hold,
-    "status": _status,
-    "truncated": _truncated,
-    "corrupted": _corrupted,
-    "stale": _stale,
-    "backwards": _backwards,
-    "unexplained": _unexplained,
-    "session": _session,
-    "header": _header,
-    "twice": _twice,
+FAULTS: Mapping[str, Replied | Changed | Copied] = {
+    "reset": Replied(lambda _asked: Reply(b"", Then.RESET), asks=False),
+    "reset-answer": Replied(lambda _asked: Reply(b"", Then.RESET)),
+    "hold": Replied(lambda _asked: Reply(b"", Then.GO_ON), asks=False),  # the client gives up
+    "status": Replied(lambda _asked: Reply(REFUSAL, Then.GO_ON), asks=False),
+    "truncated": Replied(_truncated),
+    "corrupted": Replied(_corrupted),
+    "stale": Replied(_stale),
+    "backwards": Replied(_backwards),
+    "unexplained": Replied(_unexplained, asks=False),
+    "session": Changed(_session),
+    "header": Changed(_header),
+    "twice": Copied(),
 }
-"""By `Plant.how`. Each says whether the client's connection may be used again."""
+"""By `Plant.how`."""

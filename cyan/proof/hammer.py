@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cyan.errors import UsageError
+from cyan.names import names_a_path
 from cyan.proof.swarm import Load, Swarm
 
 if TYPE_CHECKING:
@@ -34,10 +37,9 @@ class Strike:
 def hammer(settings: Settings, project: Path, strike: Strike, console: Console) -> None:
     """Load a site and print the swarm's own figures each second; its logs are kept.
 
-    Raises UsageError for a URL that is none, ProofError where the swarm does not start or end.
+    Raises UsageError for a strike that is none, ProofError where the swarm does not start or end.
     """
-    if not strike.url.startswith(("http://", "https://")):
-        raise UsageError(f"{strike.url!r} is no URL", todo="for example: http://127.0.0.1:8080")
+    _check(strike)
     folder = project / "reports" / f"{time.strftime('%Y%m%d-%H%M%S')}-hammer"
     extra = ("--journeys", "get", "--path", strike.path) if strike.path else ()
     load = Load(
@@ -55,6 +57,40 @@ def hammer(settings: Settings, project: Path, strike: Strike, console: Console) 
         swarm.finish()
     console.print(_line(swarm))
     console.print(f"[dim]logs: {folder}[/dim]")
+
+
+def _check(strike: Strike) -> None:
+    if not _is_site(strike.url):
+        raise UsageError(
+            f"{strike.url!r} is no URL of a site",
+            todo="for example: http://127.0.0.1:8080, and its path by --path",
+        )
+    if strike.path and not names_a_path(strike.path):
+        raise UsageError(
+            f"{strike.path!r} is not the path of a request",
+            todo="begin with one '/', without spaces (%20), line breaks or '#'",
+        )
+    for name in ("rate", "sessions", "seconds"):
+        value = getattr(strike, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise UsageError(f"{name} cannot be {value:g}", todo="give a number above 0")
+
+
+def _is_site(url: str) -> bool:
+    """Whether it is scheme, host and port, and nothing else that would be left out silently."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    plain = f"{parts.scheme}://{parts.netloc}"
+    return (
+        bool(named)
+        and "@" not in url
+        and url.isprintable()
+        and url in {plain, f"{plain}/"}
+        and " " not in url
+    )
 
 
 def _watch(swarm: Swarm, seconds: float, console: Console) -> None:

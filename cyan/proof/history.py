@@ -21,8 +21,12 @@ TAIL_NS = SECOND
 
 
 SWITCHING = ("switch", "switch-back")
-LETTING_GO = ("drain", "clear")
-"""The journal's steps that move the traffic, and those that wait for requests in flight."""
+LETTING_GO = (
+    (journal.Event.DONE, "drain"),
+    (journal.Event.DONE, "clear"),
+    (journal.Event.NOTE, "reload"),
+)
+"""The journal's steps that move the traffic, and its lines of what let requests in flight go."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,9 @@ class Switch:
 class Drain:
     """A color's requests in flight until it was let go.
 
-    `step` is "drain" after a switch, or "clear" before a color is replaced. `cut` requests were
-    still in flight when it gave up; what then stops the color cuts them.
+    `step` is "drain" after a switch, "clear" before a color is replaced, or "reload" of the proxy,
+    which lets both go. `cut` requests were still in flight when it gave up (of a reload: clients
+    still connected); what then stops the color, or the reload, cuts them.
     """
 
     color: str
@@ -179,9 +184,34 @@ def from_journal(
             begun[key] = entry.at
         elif entry.event is journal.Event.DONE and entry.step in SWITCHING:
             switches.append(_switch(entry, begun.get(key, entry.at), offset_ns))
-        elif entry.event is journal.Event.DONE and entry.step in LETTING_GO:
+        elif (entry.event, entry.step) in LETTING_GO:
             drains.append(_drain(entry, begun.get(key, entry.at), offset_ns))
     return tuple(switches), tuple(drains)
+
+
+def unrecorded(
+    entries: Iterable[journal.Entry], performed: Iterable[Performed], offset_ns: int = 0
+) -> tuple[Switch, ...]:
+    """Switches that were done by a deployer which was killed before it could say so.
+
+    It had begun the step, and its act left that color live.
+    """
+    begun: dict[str, journal.Entry] = {}
+    for entry in entries:
+        if entry.step not in SWITCHING:
+            continue
+        if entry.event is journal.Event.STEP:
+            begun[entry.run] = entry
+        else:  # done or failed: it was recorded
+            begun.pop(entry.run, None)
+    found = []
+    for entry in begun.values():
+        at = _ns(entry.at, offset_ns)
+        for act in performed:
+            moved = act.before.live != act.after.live == entry.color
+            if moved and act.begun_ns <= at <= act.ended_ns:
+                found.append(Switch(at, act.ended_ns, act.before.live, entry.color, entry.version))
+    return tuple(found)
 
 
 def _ns(seconds: float, offset_ns: int) -> int:
@@ -205,7 +235,7 @@ def _drain(entry: journal.Entry, begun: float, offset_ns: int) -> Drain:
     return Drain(
         color=entry.color,
         begun_ns=_ns(begun, offset_ns),
-        done_ns=_ns(entry.at, offset_ns),
+        done_ns=_ns(entry.detail.get("cut_at", entry.at), offset_ns),
         in_flight=tuple((_ns(at + late, offset_ns), int(n)) for at, n in readings),
         cut=abs(int(entry.detail.get("left", entry.detail.get("cut", 0)))),
         step=entry.step,
@@ -224,12 +254,15 @@ def load(folder: Path) -> History:
     """The history of a run's folder, from its acts.json and journal.jsonl."""
     kept = json.loads((folder / "acts.json").read_text(encoding="utf-8"))
     clock = Clock(**kept["clock"])
+    performed = tuple(_performed(item) for item in kept["performed"])
     source = folder / "journal.jsonl"
     text = source.read_text(encoding="utf-8") if source.exists() else ""
-    switches, drains = from_journal(journal.parse(text), clock.offset_ns)
+    entries = journal.parse(text)
+    switches, drains = from_journal(entries, clock.offset_ns)
+    switches = (*switches, *unrecorded(entries, performed, clock.offset_ns))
     return History(
-        performed=tuple(_performed(item) for item in kept["performed"]),
-        switches=switches,
+        performed=performed,
+        switches=tuple(sorted(switches, key=lambda switch: switch.done_ns)),
         drains=drains,
         load_begun_ns=kept["load_begun_ns"],
         load_ended_ns=kept["load_ended_ns"],

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cyan.proof.case import Bounds, Case
+    from cyan.proof.checks import Check
     from cyan.proof.verdict import Judgement
 
 
-def reconcile(folder: Path, bounds: Bounds | None = None) -> tuple[Case, Judgement]:
+def reconcile(
+    folder: Path, bounds: Bounds | None = None, more: tuple[Check, ...] = ()
+) -> tuple[Case, Judgement]:
     """Judge the run in `folder` from its raw files and write everything but the report.
 
+    `more` are checks of this kind of run beside those that every run has.
     Raises ProofError where the swarm left no log at all.
     """
     from cyan.proof import calibration, checks, evidence, verdict  # noqa: PLC0415 - pandas is heavy
@@ -27,7 +31,7 @@ def reconcile(folder: Path, bounds: Bounds | None = None) -> tuple[Case, Judgeme
     case = read_case(folder, bounds or _bounds(kept))
     with ThreadPoolExecutor(1) as pool:  # packing leaves the interpreter's lock
         packed = pool.submit(evidence.write_requests, case.requests, folder / "requests.parquet")
-        findings = checks.run_all(case)
+        findings = checks.run_all(case, (*checks.CHECKS, *more))
         judgement = verdict.judge(
             len(case.requests), findings, measure(case, findings), case.history, kept
         )

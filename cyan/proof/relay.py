@@ -1,10 +1,10 @@
 """A relay between swarm and proxy, as a process of its own: it adds a round trip, or plants drops.
 
 `python -m cyan.proof.relay --to 127.0.0.1:8080 --rtt 0.04` prints the port that it listens on and
-relays until its standard input closes. Bytes, the end of each direction and resets are carried as
-they come, each half the round trip later. With `--planted FILE` it follows the requests (HTTP/1.1,
-without pipelining) and, once FILE exists, plants `cyan.proof.planting` on them; FILE gets a line
-per planted request.
+relays until its standard input closes or SIGTERM comes. Bytes, the end of each direction and
+resets are carried as they come, each half the round trip later. With `--planted FILE` it looks at
+the requests, too, and, once FILE exists, plants `cyan.proof.planting` on some of them; FILE gets a
+line per plant.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import argparse
 import asyncio
 import contextlib
 import os
+import select
+import signal
 import socket
 import struct
 import sys
@@ -23,6 +25,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+HERE = ("127.0.0.1", 0)
+BACKLOG = 1024
 NICE = -10
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: close(2) sends a reset
 
@@ -45,6 +49,7 @@ class End(asyncio.Protocol):
         self._queue: deque[Callable[[End], None]] = deque()
         self._waiting = 0  # due, but the other end is not connected yet
         self._finished = False  # our peer was told that no more will come
+        self._errors: select.epoll | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
@@ -58,11 +63,13 @@ class End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer sends no more; it may still listen."""
+        self.watch()
         self._later(lambda other: other.finish())
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
         """Closed by us, or reset by the peer."""
+        self._unwatch()
         if error is not None:
             self._later(lambda other: other.reset())
 
@@ -97,6 +104,16 @@ class End(asyncio.Protocol):
             self.close()
             self.other.close()
 
+    def watch(self) -> None:
+        """Hear of a reset after the end: asyncio reads no more, but an epoll set tells of errors.
+
+        Where there is none (a Mac) the next write meets the reset.
+        """
+        if self.transport and hasattr(select, "epoll"):
+            self._errors = select.epoll()
+            self._errors.register(self.transport.get_extra_info("socket").fileno(), 0)
+            asyncio.get_running_loop().add_reader(self._errors.fileno(), self._failed)
+
     def close(self) -> None:
         """Close once what was written has left."""
         if self.transport:
@@ -106,6 +123,21 @@ class End(asyncio.Protocol):
         """Reset our peer's connection."""
         if self.transport:
             reset(self.transport)
+
+    def _unwatch(self) -> None:
+        if self._errors:
+            asyncio.get_running_loop().remove_reader(self._errors.fileno())
+            self._errors.close()
+            self._errors = None
+
+    def _failed(self) -> None:
+        """The connection was reset or, without an error, has ended in both directions."""
+        self._unwatch()
+        assert self.transport is not None  # noqa: S101 - for the type checker: it was watched
+        opened = self.transport.get_extra_info("socket")
+        if opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.transport.abort()
+            self._later(lambda other: other.reset())
 
     def _later(self, what: Callable[[End], None]) -> None:
         """Do it to the other end after the delay; a queue keeps the order."""
@@ -127,18 +159,22 @@ class Client(End):
 
     def __init__(self, delay: float, target: tuple[str, int]) -> None:
         super().__init__(delay)
-        self._target = target
+        self.target = target
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepted: connect to the proxy too."""
         super().connection_made(transport)
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
+    def facing(self) -> End:
+        """The end that will be connected to the proxy."""
+        return End(self.delay)
+
     async def _connect(self) -> None:
-        server = End(self.delay)
+        server = self.facing()
         server.other = self
         try:
-            await asyncio.get_running_loop().create_connection(lambda: server, *self._target)
+            await asyncio.get_running_loop().create_connection(lambda: server, *self.target)
         except OSError:
             self.reset()
         else:
@@ -146,20 +182,37 @@ class Client(End):
 
 
 async def serve(listen: tuple[str, int], target: tuple[str, int], rtt: float, planted: str) -> None:
-    """Relay until standard input closes."""
+    """Relay until standard input closes, or a signal asks for the end."""
     loop = asyncio.get_running_loop()
-    if planted:
-        from cyan.proof.faults import Faulty  # noqa: PLC0415 - only calibration needs it
-
-        faulty = Faulty(target, Path(planted))
-        server = await asyncio.start_server(faulty.connected, *listen, backlog=1024)
-    else:
-        server = await loop.create_server(lambda: Client(rtt / 2, target), *listen, backlog=1024)
+    server = await (
+        _planting(listen, target, rtt, Path(planted)) if planted else _carrying(listen, target, rtt)
+    )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     ended = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), _ended, ended)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    if sys.stdin:
+        with contextlib.suppress(PermissionError):  # /dev/null, or a file: it never closes
+            loop.add_reader(sys.stdin.fileno(), _ended, ended)
     await ended.wait()
+
+
+async def _carrying(listen: tuple[str, int], target: tuple[str, int], rtt: float) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Client(rtt / 2, target), *listen, backlog=BACKLOG)
+
+
+async def _planting(
+    listen: tuple[str, int], target: tuple[str, int], rtt: float, notes: Path
+) -> asyncio.Server:
+    """A relay that plants and, where a round trip is wanted, one before it that adds it."""
+    from cyan.proof.faulty import Asking, Planting  # noqa: PLC0415 - only calibration needs it
+
+    loop, planting = asyncio.get_running_loop(), Planting(notes)
+    where = HERE if rtt else listen
+    server = await loop.create_server(lambda: Asking(target, planting), *where, backlog=BACKLOG)
+    return await _carrying(listen, server.sockets[0].getsockname(), rtt) if rtt else server
 
 
 def _ended(ended: asyncio.Event) -> None:
@@ -184,14 +237,13 @@ def come_first() -> None:
 def main() -> None:
     """Read the flags and relay."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--listen", type=address, default=("127.0.0.1", 0))
+    parser.add_argument("--listen", type=address, default=HERE)
     parser.add_argument("--to", type=address, required=True)
     parser.add_argument("--rtt", type=float, default=0.0, help="seconds")
     parser.add_argument("--planted", default="", help="plant drops once this file exists")
     flags = parser.parse_args()
     come_first()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(flags.listen, flags.to, flags.rtt, flags.planted))
+    asyncio.run(serve(flags.listen, flags.to, flags.rtt, flags.planted))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyan.proof import calibration, figures, timeline
-from cyan.proof.case import ABSENT, Case, Mask
+from cyan.proof import calibration, figures, proxylog, timeline
+from cyan.proof.case import ABSENT, Case, Mask, hex_ids
 from cyan.proof.checks.accounts import cause
 from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
 from cyan.proof.history import SECOND
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from cyan.proof.checks import Check
     from cyan.proof.verdict import Judgement
 
 LISTED_DROPS = 500
+PROXY_LOG = "proxy.jsonl"
 
 
-def write_report(folder: Path) -> Judgement:
-    """Judge the run in `folder` from its raw files and write its report.html."""
-    case, judgement = reconcile(folder)
+def write_report(folder: Path, more: tuple[Check, ...] = ()) -> Judgement:
+    """Judge the run in `folder` from its raw files, also by `more`; write its report.html."""
+    case, judgement = reconcile(folder, more=more)
     kept = folder / calibration.NAME
     made = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
     render(case, judgement, folder / "report.html", made)
@@ -43,7 +45,7 @@ def render(
     """Write the page, with the calibration that was `made` in this run; returns `path`."""
     text = page(
         "report.html.j2",
-        **_context(case, judgement),
+        **_context(case, judgement, path.parent),
         calibration=made,
         figures=_figures(case, judgement, _dropped(case, judgement)),
         folder=path.parent.name,
@@ -52,7 +54,7 @@ def render(
     return path
 
 
-def _context(case: Case, judgement: Judgement) -> dict[str, Any]:
+def _context(case: Case, judgement: Judgement, folder: Path) -> dict[str, Any]:
     *acts, steady = judgement.measures
     dropped = _dropped(case, judgement)
     return {
@@ -65,7 +67,7 @@ def _context(case: Case, judgement: Judgement) -> dict[str, Any]:
         "matrix": matrix(judgement.findings, [m.name for m in acts]),
         "troubles": [f for f in judgement.findings if f.verdict is not Verdict.PASS],
         "streams": [f for f in judgement.findings if f.check == "stream cut" and f.count],
-        "drops": testimonies(case, judgement, dropped),
+        "drops": testimonies(case, judgement, dropped, folder),
         "listed": LISTED_DROPS,
     }
 
@@ -111,7 +113,9 @@ def _row(check: str, findings: list[Finding], acts: int) -> dict[str, Any]:
     return {"check": check, "cells": by_act + named, "verdict": worst(f.verdict for f in findings)}
 
 
-def testimonies(case: Case, judgement: Judgement, dropped: Mask) -> list[dict[str, Any]]:
+def testimonies(
+    case: Case, judgement: Judgement, dropped: Mask, folder: Path
+) -> list[dict[str, Any]]:
     """What every witness says about each dropped request, the first LISTED_DROPS of them."""
     kinds: dict[str, list[str]] = {}
     for finding in judgement.findings:
@@ -119,12 +123,15 @@ def testimonies(case: Case, judgement: Judgement, dropped: Mask) -> list[dict[st
             for number in finding.ids:
                 kinds.setdefault(number, []).append(str(finding.kind))
     rows = case.requests[dropped].head(LISTED_DROPS)
-    return [_testimony(case, row, kinds) for _, row in rows.iterrows()]
+    wrote = proxylog.lines_of(folder / PROXY_LOG, hex_ids(rows["id"]))
+    return [_testimony(case, row, kinds, wrote) for _, row in rows.iterrows()]
 
 
-def _testimony(case: Case, row: pd.Series[Any], kinds: dict[str, list[str]]) -> dict[str, Any]:
+def _testimony(
+    case: Case, row: pd.Series[Any], kinds: dict[str, list[str]], wrote: dict[str, proxylog.Line]
+) -> dict[str, Any]:
     number = f"{row['id']:016x}"
-    act = int(row["act"])
+    act, line = int(row["act"]), wrote.get(number)
     return {
         "id": number,
         "kinds": kinds.get(number, []),
@@ -134,6 +141,7 @@ def _testimony(case: Case, row: pd.Series[Any], kinds: dict[str, list[str]]) -> 
         "request": f"{row['method']} {row['path']}",
         "row": row,
         "proxy": _count(row["proxied"], f"once, {row['proxy_status']}"),
+        "wrote": line.sentence(row["expected_bytes"]) if line else "",
         "application": _executed(row),
         "ledger": _count(row["written"], "written once") if row["method"] == "POST" else "no write",
         "cause": cause(

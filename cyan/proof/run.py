@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from cyan.proof.checks import Check
     from cyan.proof.display import Display
     from cyan.proof.scenario import Act
     from cyan.proof.verdict import Judgement
@@ -48,6 +49,7 @@ class Order:
     `steady` seconds without an act come first, `gap` seconds follow each act, and after the last
     the load goes on until `requests` were sent. `command` is the command line that acts call.
     `measured_on` is kept as settings.json. `between` is a relay that the load goes through.
+    `checks` finds what this kind of run is judged by besides, in the run's folder.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class Order:
     command: tuple[str, ...] = (sys.executable, "-m", "cyan")
     measured_on: dict[str, Any] = field(default_factory=dict)
     between: Between | None = None
+    checks: Callable[[Path], tuple[Check, ...]] = lambda _folder: ()
 
 
 def run(order: Order, around: Surroundings, display: Display) -> Judgement:
@@ -77,7 +80,7 @@ def run(order: Order, around: Surroundings, display: Display) -> Judgement:
     display.says("reconciling")
     from cyan.proof.report import write_report  # noqa: PLC0415 - pandas is heavy
 
-    return write_report(order.folder)
+    return write_report(order.folder, order.checks(order.folder))
 
 
 def _keep(path: Path, content: dict[str, Any]) -> None:

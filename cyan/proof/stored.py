@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+KINDS = ("verify", "chaos")
+BESIDE = ("deploy before", "the deploy after it")
+"""Acts of a chaos run that hold no fault; the others begin with their fault's name."""
+
 RECENT = 10
 """How many earlier runs a run is compared with."""
 
@@ -32,6 +36,7 @@ class StoredAct:
     p99: float
     raw_p99: float
     gap: float
+    allowed: int = 0  # drops that the act's fault excuses
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,17 @@ class StoredRun:
 
     @property
     def rotations(self) -> tuple[StoredAct, ...]:
-        """The acts that switch under load and were judged; an unknown one proves nothing."""
-        return tuple(a for a in self.acts if a.switches and a.n and a.verdict in {"pass", "fail"})
+        """The acts that switch under load and were judged; an unknown one proves nothing.
+
+        Nor does one in which a fault may drop requests.
+        """
+        judged = (a for a in self.acts if a.n and a.verdict in {"pass", "fail"})
+        return tuple(a for a in judged if a.switches and not a.allowed)
+
+    @property
+    def kind(self) -> str:
+        """What sort of run it is: verify or chaos. Its folder's name ends with it."""
+        return self.name.rpartition("-")[2]
 
     @property
     def switch_p99(self) -> float:
@@ -91,10 +105,38 @@ class Rotations:
         return f"{share}: at most {self.bound:.2g} of rotations do (95 %)."
 
 
+@dataclass(frozen=True)
+class Survival:
+    """How often a fault was tried in stored chaos runs, survived, and what it cost in requests."""
+
+    fault: str
+    tried: int
+    survived: int
+    drops: int
+
+
+def survivals(runs: Iterable[StoredRun]) -> tuple[Survival, ...]:
+    """What became of each fault, by name; acts of an unknown verdict were not tried."""
+    acts: dict[str, list[StoredAct]] = {}
+    for run in runs:
+        for act in run.acts if run.kind == "chaos" else ():
+            if act.verdict in {"pass", "fail"} and act.name not in BESIDE:
+                acts.setdefault(act.name.split(" ", maxsplit=1)[0], []).append(act)
+    return tuple(
+        Survival(
+            name,
+            len(found),
+            sum(act.verdict == "pass" for act in found),
+            sum(act.drops for act in found),
+        )
+        for name, found in sorted(acts.items())
+    )
+
+
 def read(reports: Path) -> tuple[tuple[StoredRun, ...], tuple[str, ...]]:
-    """The verification runs under `reports`, oldest first; names of those that cannot be read."""
+    """The stored runs under `reports`, oldest first; the names of those that cannot be read."""
     runs, unreadable = [], []
-    for path in sorted(reports.glob("*-verify/verdict.json")):
+    for path in sorted(each for kind in KINDS for each in reports.glob(f"*-{kind}/verdict.json")):
         try:
             runs.append(parse(path.parent.name, json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, KeyError, TypeError):
@@ -139,6 +181,7 @@ def _act(kept: dict[str, Any]) -> StoredAct:
         p99=_ms(latency["corrected"]["p99"]),
         raw_p99=_ms(latency["raw"]["p99"]),
         gap=_ms(kept["longest_gap_ms"]),
+        allowed=kept.get("allowed_drops", 0),
     )
 
 
@@ -161,8 +204,8 @@ def rotations(runs: Iterable[StoredRun]) -> Rotations:
 
 
 def worse(run: StoredRun, earlier: Sequence[StoredRun]) -> tuple[str, ...]:
-    """In what `run` is worse than every one of the RECENT runs before it; the oldest come first."""
-    recent = earlier[-RECENT:]
+    """In what `run` is worse than each of the RECENT runs of its kind before it, oldest first."""
+    recent = [each for each in earlier if each.kind == run.kind][-RECENT:]
     if not recent:
         return ()
     figures = (

@@ -37,6 +37,7 @@ def write(reports: Path) -> Path:
         rows=rows[::-1],
         unreadable=unreadable,
         rotations=stored.rotations(runs),
+        survivals=stored.survivals(runs),
         requests=sum(run.n for run in runs),
         verdict=runs[-1].verdict if runs else "unknown",
         figures=figures(runs),

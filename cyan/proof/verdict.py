@@ -68,7 +68,7 @@ def _sentence(
     verdict: Verdict, n: int, drops: int, findings: tuple[Finding, ...], history: History
 ) -> str:
     acts = f"{len(history.performed)} act{'' if len(history.performed) == 1 else 's'}"
-    if verdict is Verdict.PASS:
+    if verdict is Verdict.PASS and not drops:
         return f"Not one of {n:,} requests was dropped in {acts}."
     if drops:
         kinds = Counter[str]()
@@ -76,7 +76,8 @@ def _sentence(
             if finding.kind in DROPS:
                 kinds[str(finding.kind)] += finding.count
         named = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common() if count)
-        return f"{drops:,} of {n:,} requests were dropped in {acts}: {named}."
+        where = "within what faults allow, " if verdict is Verdict.PASS else ""
+        return f"{drops:,} of {n:,} requests were dropped {where}in {acts}: {named}."
     first = next(finding for finding in findings if finding.verdict is verdict)
     where = "" if first.about == RUN else f" in “{first.about}”"
     if verdict is Verdict.FAIL:
@@ -116,6 +117,7 @@ def _act(measure: Measure, item: Performed) -> dict[str, Any]:
         "exit_code": item.exit_code,
         "must_fail": item.act.fails,
         "must_switch": item.act.traffic is Traffic.SWITCH,
+        "allowed_drops": item.act.allowed_drops,
         "before": {"color": item.before.live, "version": item.before.version},
         "after": {"color": item.after.live, "version": item.after.version},
         "begun": _iso(item.begun_ns),

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
-from cyan.proof import calibration, scenario
+from cyan.proof import calibration, rehearsal, scenario
 from cyan.proof.between import Between, nobody
 from cyan.proof.findings import Verdict
 from cyan.proof.run import Order, run
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from cyan.proof.checks import Check
     from cyan.proof.crew import Crew
     from cyan.proof.scenario import Act
     from cyan.proof.surroundings import RealSurroundings
@@ -34,6 +35,9 @@ REQUESTS = {"full": 51_000, "quick": 0}
 
 REFUSED = 600
 """Which of a calibration's requests is sent where nobody listens: one of the steady state."""
+
+FLAGS = ("quick", "migrations", "reload")
+"""Scenarios that a flag of their own asks for."""
 
 STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 PACKAGES = ("cyan", "locust", "geventhttpclient", "gevent", "pandas", "pyarrow")
@@ -81,14 +85,22 @@ def verify(
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.surroundings import RealSurroundings  # noqa: PLC0415 - as fabric is
 
-    acts = scenario.scenario(wish.scenario)
+    folder = new_folder(project, "verify")
+    acts = _acts(wish, folder)
     with RealSurroundings(settings, machine) as around:
-        order = ordered(settings, new_folder(project, "verify"), project, acts, wish)
+        order = ordered(settings, folder, project, acts, wish)
         order = measured(secured(order, settings, wish, around), wish, around.about())
         with Terminal(acts, console) as display:
             judgement = run(order, around, display)
-    _finish(judgement, order.folder, console)
+    finish(judgement, order.folder, console)
     return judgement
+
+
+def _acts(wish: Wish, folder: Path) -> tuple[Act, ...]:
+    """The acts of the scenario that is wished for, with the files that they need."""
+    if wish.scenario != "migrations":
+        return scenario.scenario(wish.scenario)
+    return scenario.migrations(str(rehearsal.write(folder, folder.name)))
 
 
 def calibrate(
@@ -102,12 +114,9 @@ def calibrate(
     from cyan.proof.surroundings import RealSurroundings  # noqa: PLC0415 - as fabric is
 
     folder = new_folder(project, "calibration")
-    planted = folder / calibration.PLANTED
-    acts = scenario.calibration(str(planted))
+    acts = scenario.calibration(str(folder / calibration.PLANTED))
     with RealSurroundings(settings, machine) as around, nobody() as url:
-        order = ordered(settings, folder, project, acts, wish)
-        load = replace(order.load, extra=(*order.load.extra, "--refuse", f"{REFUSED}={url}"))
-        order = replace(order, load=load, between=Between(planted=planted), requests=0)
+        order = planting(ordered(settings, folder, project, acts, wish), wish, url)
         order = measured(order, wish, around.about(), refused=REFUSED)
         with Terminal(acts, console) as display:
             run(order, around, display)
@@ -141,6 +150,13 @@ def ordered(
     )
 
 
+def planting(order: Order, wish: Wish, url: str) -> Order:
+    """The order through a relay that plants; one request goes to `url`, where nobody listens."""
+    load = replace(order.load, extra=(*order.load.extra, "--refuse", f"{REFUSED}={url}"))
+    between = Between(wish.rtt, order.folder / calibration.PLANTED)
+    return replace(order, load=load, between=between, requests=0)
+
+
 def secured(order: Order, settings: Settings, wish: Wish, around: RealSurroundings) -> Order:
     """The order with the lab's HTTPS in its load, where HTTP/2 is wished for."""
     if not wish.http2:
@@ -160,7 +176,7 @@ def measured(order: Order, wish: Wish, about_host: dict[str, str], **more: objec
     """The order with what a reader must know to judge the run, and to do it again."""
     load = order.load
     again = ["inv", "verify-zero-downtime"]
-    again += {"quick": ["--quick"]}.get(wish.scenario, [])
+    again += [f"--{wish.scenario}"] if wish.scenario in FLAGS else []
     again += ["--calibrate"] if "refused" in more else []
     again += [f"--rate={load.rate:g}", f"--users={load.sessions}", f"--seed={load.seed}"]
     again += [f"--processes={wish.processes}"] if wish.processes > 1 else []
@@ -215,7 +231,7 @@ def tell_calibration(folder: Path, console: Console) -> Verdict:
         table.add_column(heading)
     for each in made["planted"]:
         word = "[green]found[/]" if each["found"] else "[red]missed[/]"
-        table.add_row(each["plant"], each["check"], each["id"] or "none came by", word)
+        table.add_row(each["plant"], each["check"], each["id"] or each["why_not"], word)
     for each in made["extra"]:
         table.add_row("[red]by nobody[/]", each["check"], each["id"], "[red]found[/]")
     verdict = Verdict(made["verdict"])
@@ -232,16 +248,16 @@ def _troubles(judgement: Judgement) -> Iterable[str]:
             yield f"  {finding.verdict}: {finding.check}, {finding.about}: {finding.text}{ids}"
 
 
-def report(folder: Path, console: Console) -> Judgement:
-    """Judge a run's folder again from its raw logs and write its report anew."""
+def report(folder: Path, console: Console, more: tuple[Check, ...] = ()) -> Judgement:
+    """Judge a run's folder again from its raw logs, also by `more`; write its report anew."""
     from cyan.proof.report import write_report  # noqa: PLC0415 - pandas is heavy
 
-    judgement = write_report(folder)
-    _finish(judgement, folder, console)
+    judgement = write_report(folder, more)
+    finish(judgement, folder, console)
     return judgement
 
 
-def _finish(judgement: Judgement, folder: Path, console: Console) -> None:
+def finish(judgement: Judgement, folder: Path, console: Console) -> None:
     """Tell the verdict, and take the run up into the index of all."""
     from cyan.proof import stored, trend  # noqa: PLC0415 - pandas is heavy
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cyan.proof.verdict import Judgement
     from tests.lab.harness import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 RATE = "120"  # a third of the default: other tests' leftovers may still be cooling down
 
@@ -73,7 +73,7 @@ def replaced(lab: Lab) -> Judgement:
     words: tuple[str, ...] = (
         "compose",
         "-p",
-        f"cyan-test-{color}",
+        f"{lab.app}-{color}",
         "-f",
         str(release / "compose.yml"),
     )
@@ -86,8 +86,10 @@ def replaced(lab: Lab) -> Judgement:
         return run(order, around, Silent())
 
 
+@pytest.mark.nightly
 def test_calibration_finds_every_planted_drop_by_its_check_and_nothing_else(lab: Lab) -> None:
-    done = lab.cyan("verify-zero-downtime", "--calibrate", check=False)
+    flags = ("--calibrate", "--rtt", "10ms", "--rate", RATE)
+    done = lab.cyan("verify-zero-downtime", *flags, check=False)
     newest = max((lab.folder / "reports").glob("*-calibration"))
     made = json.loads((newest / "calibration.json").read_text())
     assert [each["plant"] for each in made["planted"] if not each["found"]] == [], done.stdout

@@ -16,7 +16,7 @@ from tests.lab.harness import settings_section, until
 if TYPE_CHECKING:
     from tests.lab.harness import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 PROJECT = Path(__file__).parents[2]
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from cyan.proof.between import Between
+from cyan.proof.calibration import PLANTED as PLANTED_NAME
 from cyan.proof.calibration import calibrate
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.planting import PLANTS, REFUSED, SENT_TWICE
+from cyan.proof.run import Order
+from cyan.proof.swarm import Load
+from cyan.proof.verify import REFUSED as REFUSED_NUMBER
+from cyan.proof.verify import Wish, planting
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ALL = (*PLANTS, REFUSED)
 PLANTED = {plant.name: f"{number:016x}" for number, plant in enumerate(ALL)}
@@ -71,3 +81,18 @@ def test_what_could_not_be_planted_leaves_the_instrument_unknown() -> None:
         {k: v for k, v in PLANTED.items() if k != "status 503"}, found()[:6] + found()[7:]
     )
     assert made.verdict is Verdict.UNKNOWN
+
+
+def test_why_a_drop_could_not_be_planted_is_told() -> None:
+    planted = {**PLANTED, "version goes back": ""}
+    made = calibrate(planted, found(), {"version goes back": "no color but blue has answered yet"})
+    (unplanted,) = [each for each in made.sought if not each.id]
+    assert (unplanted.plant, unplanted.found) == ("version goes back", False)
+    assert unplanted.why_not == "no color but blue has answered yet"
+
+
+def test_a_round_trip_is_added_while_drops_are_planted(tmp_path: Path) -> None:
+    order = Order(tmp_path, tmp_path, (), Load("http://site", tmp_path / "locustfile.py"))
+    made = planting(order, Wish(rtt=0.04), "http://nobody")
+    assert made.between == Between(0.04, tmp_path / PLANTED_NAME)
+    assert made.load.extra == ("--refuse", f"{REFUSED_NUMBER}=http://nobody")

@@ -16,14 +16,16 @@ import pytest
 from rich.console import Console
 
 from cyan.errors import ProofError
+from cyan.proof import rehearsal
 from cyan.proof.display import Silent, Terminal
 from cyan.proof.findings import Verdict
 from cyan.proof.history import Clock, Container, Observation
 from cyan.proof.run import Order, run
-from cyan.proof.scenario import Act, Traffic, broken, deploy, quick, rollback
+from cyan.proof.scenario import Act, Traffic, broken, deploy, migrations, quick, rollback
 from cyan.proof.swarm import Load, Swarm
 
 PROJECT = Path(__file__).parents[2]
+DIRECTORY = "INVOKE_CYAN_MIGRATE_DIRECTORY"
 ACTS = (
     deploy("v2"),
     rollback("v1", name="rollback after cleanup", prepare=(("cleanup",),)),
@@ -211,6 +213,17 @@ def test_the_quick_scenario_is_half_of_the_acts() -> None:
     assert [act.name for act in quick()] == [
         "deploy v1", "deploy v2", "rollback while warm", "never healthy",
     ]  # fmt: skip
+
+
+def test_the_scenario_of_migrations_has_an_act_for_each_phase_and_one_that_is_too_early(
+    tmp_path: Path,
+) -> None:
+    folder = rehearsal.write(tmp_path, "20261121-110000-verify")
+    acts = migrations(str(folder))
+    assert [act.name for act in acts] == [
+        "deploy v1", "expand", "deploy v2", "backfill", "contract too early", "contract",
+    ]  # fmt: skip
+    assert {dict(act.environment).get(DIRECTORY) for act in acts[1:]} == {str(folder)}
 
 
 def test_the_settings_of_a_run_are_kept(world: World) -> None:

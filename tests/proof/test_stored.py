@@ -112,3 +112,30 @@ def test_a_verdict_of_another_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cyan\.verdict/0 is not"):
         stored.parse("x", json.loads('{"schema": "cyan.verdict/0"}'))
     assert stored.read(tmp_path) == ((), ())
+
+
+def test_a_switch_in_which_a_fault_may_drop_requests_proves_nothing_of_rotations() -> None:
+    excused = with_act(RUN, drops=9, allowed=60)
+    assert stored.rotations([RUN, excused]).counted == 1
+
+
+def test_a_run_is_compared_with_runs_of_its_own_kind(tmp_path: Path) -> None:
+    chaos = replace(RUN, name="20261121-020000-chaos", drops=9)
+    assert stored.worse(RUN, [chaos]) == ()
+    assert stored.worse(chaos, [RUN]) == ()
+    assert stored.worse(chaos, [RUN, replace(chaos, drops=8)]) == ("drops",)
+    synthetic.write(synthetic.run(), tmp_path / chaos.name)
+    write_report(tmp_path / chaos.name)
+    assert [run.kind for run in stored.read(tmp_path)[0]] == ["chaos"]
+
+
+def test_faults_are_counted_by_name_with_what_they_cost_and_only_of_chaos_runs() -> None:
+    acts = (
+        replace(DEPLOY, name="deploy before"),
+        replace(DEPLOY, name="ssh-cut (healthy step)"),
+        replace(DEPLOY, name="ssh-cut (drain step)", verdict="fail", drops=2),
+        replace(DEPLOY, name="disk-full", verdict="unknown"),
+        replace(DEPLOY, name="the deploy after it"),
+    )
+    chaos = replace(RUN, name="20261121-020000-chaos", acts=acts)
+    assert stored.survivals([RUN, chaos, chaos]) == (stored.Survival("ssh-cut", 4, 2, 4),)

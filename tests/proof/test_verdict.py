@@ -90,6 +90,9 @@ def test_every_dropped_request_is_listed_with_its_testimonies(failed: Path) -> N
     assert len(rows) == 2
     assert "answer lost after it was done" in rows[0] + rows[1]
     assert "written once" in rows[0] + rows[1]
+    assert all(
+        re.search(r"wrote [0-9,]+ bytes in [0-9]+ ms, from (blue|green)", row) for row in rows
+    )
 
 
 def test_what_a_run_kept_cannot_become_markup(passed: Path) -> None:

@@ -36,7 +36,10 @@ def live_color(case: Case) -> tuple[Finding, ...]:
 
 
 def _live(number: int, item: Performed) -> Finding:
-    right = _switched(item) if item.act.traffic is Traffic.SWITCH else _untouched(item)
+    right = {
+        Traffic.SWITCH: _switched(item),
+        Traffic.EITHER: _switched(item) or _untouched(item),
+    }.get(item.act.traffic, _untouched(item))
     before, after = (
         _words(item.before.live, item.before.version),
         _words(item.after.live, item.after.version),
@@ -62,7 +65,7 @@ def _words(live: str, version: str) -> str:
 
 
 def journaled(case: Case) -> tuple[Finding, ...]:
-    """The journal holds the switch of each act that switches, and none of the others."""
+    """The journal's last switch in each act leads to what is live; none where none may be."""
     return tuple(
         _journaled(window, item, case.history.switches)
         for window, item in zip(case.history.windows(), case.history.performed, strict=True)
@@ -75,7 +78,9 @@ def _journaled(window: Window, item: Performed, switches: tuple[Switch, ...]) ->
     text = f"switches in the journal: {targets}"
     if item.act.traffic is Traffic.UNTOUCHED:
         verdict = Verdict.FAIL if within else Verdict.PASS
-    elif within and within[-1].target == item.after.live:
+    elif within:
+        verdict = Verdict.PASS if within[-1].target == item.after.live else Verdict.UNKNOWN
+    elif item.act.traffic is not Traffic.SWITCH and item.after.live == item.before.live:
         verdict = Verdict.PASS
     else:
         verdict = Verdict.UNKNOWN

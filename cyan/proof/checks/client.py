@@ -73,14 +73,16 @@ def mixed_colors(case: Case) -> tuple[Finding, ...]:
 def cut(case: Case) -> tuple[Finding, ...]:
     """In flight when a drain's deadline passed, and cut by it."""
     streams = is_in(case.requests["journey"], STREAMS)
-    return per_act(case, Kind.CUT, cut_mask(case) & ~streams, "were cut by a drain", among=~streams)
+    return per_act(
+        case, Kind.CUT, cut_mask(case) & ~streams, "were cut by a drain or a reload", among=~streams
+    )
 
 
 def streams_cut(case: Case) -> tuple[Finding, ...]:
     """Streams and WebSockets cut by a drain, with the time to reconnect; not a drop by itself."""
     streams = is_in(case.requests["journey"], STREAMS)
     found = cut_mask(case) & streams
-    sentence = "were cut by a drain" + _reconnected(case, found)
+    sentence = "were cut by a drain or a reload" + _reconnected(case, found)
     return per_act(case, Kind.STREAM_CUT, found, sentence, among=streams, bad=Verdict.PASS)
 
 
