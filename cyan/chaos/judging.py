@@ -1,0 +1,123 @@
+"""The invariants as checks of the proof, so that one verdict and one report hold them all."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cyan.chaos import invariants, record
+from cyan.chaos.catalogue import fault
+from cyan.chaos.draw import Drawn
+from cyan.chaos.faults.deployer import Nothing
+from cyan.proof.case import hex_ids
+from cyan.proof.checks import accounts, client, order, writes
+from cyan.proof.findings import MOST_IDS, Finding, Verdict
+from cyan.proof.history import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cyan.chaos.invariants import Held
+    from cyan.chaos.record import Record
+    from cyan.proof.case import Case
+    from cyan.proof.checks import Check
+
+DRAWN = "drawn.json"
+EXPERIMENTS = "experiments"
+
+GRAVE = (
+    writes.lost_write,
+    writes.double_write,
+    writes.lost_job,
+    writes.double_job,
+    order.stale,
+    order.backwards,
+    client.session_lost,
+    client.mixed_colors,
+)
+"""Drops that no fault excuses."""
+
+BEFORE_NS = SECOND // 2
+"""A container that is killed takes up to this much of its own witness log with it."""
+
+AFTER_NS = 3 * SECOND
+"""Clients come back, and pools reconnect, within this after a fault was healed."""
+
+
+def checks(folder: Path) -> tuple[Check, ...]:
+    """The checks of the chaos run in `folder`."""
+    told = json.loads((folder / DRAWN).read_text(encoding="utf-8"))
+    services = tuple(told["services"])
+    acts = [_read(folder, number, kept) for number, kept in told["acts"].items()]
+    return (_named(partial(_invariants, acts, services), "invariants"),
+            _named(partial(_inside, acts), "drops inside the fault's window"))  # fmt: skip
+
+
+def _named(check: partial[tuple[Finding, ...]], name: str) -> Check:
+    check.__name__ = name  # type: ignore[attr-defined] # a crash is told by it
+    return check
+
+
+def _read(folder: Path, number: str, kept: dict[str, Any]) -> tuple[int, Drawn, Record]:
+    values = tuple((key, value) for key, value in kept["values"])
+    drawn = Drawn(kept["name"], int(kept["round"]), values)
+    return int(number), drawn, record.load(folder / EXPERIMENTS / f"{kept['file']}.json")
+
+
+def _invariants(
+    acts: Iterable[tuple[int, Drawn, Record]], services: tuple[str, ...], case: Case
+) -> tuple[Finding, ...]:
+    """Every invariant of every record."""
+    found: list[Finding] = []
+    for number, drawn, seen in acts:
+        if number >= len(case.history.performed):
+            continue
+        expects = fault(drawn.name, dict(drawn.values)).expects
+        held = invariants.judge(seen, expects, services)
+        if drawn.name == Nothing.name:
+            held += invariants.converged(seen)
+        found += [_finding(case, number, each) for each in held]
+    return tuple(found)
+
+
+def _finding(case: Case, number: int, held: Held) -> Finding:
+    about = case.history.performed[number].act.name
+    count = 0 if held.verdict is Verdict.PASS else 1
+    return Finding(held.name, held.verdict, held.text, act=number, about=about, count=count, n=1)
+
+
+def _inside(acts: Iterable[tuple[int, Drawn, Record]], case: Case) -> tuple[Finding, ...]:
+    """Where drops are allowed, each was in flight while the fault was there, and none was grave."""
+    found = []
+    for number, drawn, seen in acts:
+        outage = fault(drawn.name, dict(drawn.values)).expects.outage
+        if outage and number < len(case.history.performed):
+            found.append(_attributed(case, number, seen))
+    return tuple(found)
+
+
+def _attributed(case: Case, number: int, seen: Record) -> Finding:
+    frame, item = case.requests, case.history.performed[number]
+    sent, ended = frame["sent_ns"].to_numpy(), frame["end_ns"].to_numpy()
+    of_act = frame["act"].to_numpy() == number
+    begin, end = seen.injected_ns - BEFORE_NS, seen.healed_ns + AFTER_NS
+    dropped = of_act & (case.failed | accounts.unexplained_mask(case))
+    outside = dropped & ((ended < begin) | (sent > end))
+    grave = [each for check in GRAVE for each in check(case) if each.act == number and each.count]
+    total, bound = int(dropped.sum()), item.act.allowed_drops
+    count = int(outside.sum()) + sum(each.count for each in grave) + max(0, total - bound)
+    seconds = (seen.healed_ns - seen.injected_ns) / SECOND
+    return Finding(
+        "drops inside the fault's window",
+        Verdict.FAIL if count else Verdict.PASS,
+        f"{total:,} dropped, of {bound:,} allowed; {int(outside.sum()):,} of them outside the "
+        f"{seconds:.1f} s in which the fault was there; "
+        + (", ".join(f"{each.count} {each.kind}" for each in grave) or "nothing lost or doubled"),
+        act=number,
+        about=item.act.name,
+        count=count,
+        n=int(of_act.sum()),
+        ids=hex_ids(frame["id"].to_numpy()[outside][:MOST_IDS]),
+    )

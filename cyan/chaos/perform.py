@@ -1,0 +1,104 @@
+"""One experiment, as the process that an act is: `python -m cyan.chaos.perform FILE RECORD`.
+
+The rollbacks are done whatever happens, also where it is interrupted. What was seen goes to the
+record; the exit code only says whether there is one. `--heal FILE` does only the rollbacks.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyan import interrupt
+from cyan.chaos import actions, experiment, record
+from cyan.chaos.record import Record
+from cyan.errors import CyanError
+
+if TYPE_CHECKING:
+    from cyan.chaos.experiment import Activity, Experiment
+    from cyan.chaos.scene import Scene
+    from cyan.chaos.world import World
+
+
+class DeviatedError(Exception):
+    """A probe did not return what it tolerates."""
+
+
+def perform(told: Experiment, scene: Scene) -> Record:
+    """Carry out an experiment; what was seen of it."""
+    error, before = "", None
+    try:
+        _probe(told.hypothesis)
+        before = scene.site.world()
+        for activity in told.method:
+            _call(activity)
+    except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - told, and then healed
+        error = f"{type(failure).__name__}: {failure}"
+    with interrupt.ignored(lambda: None):
+        error = _rolled_back(told, error)
+        return Record(
+            experiment=told.title,
+            before=before,
+            after=_seen(scene),
+            injected_ns=scene.injected_ns,
+            healed_ns=scene.healed_ns,
+            unhealed=scene.unhealed,
+            ran=scene.ran,
+            unserved=scene.unserved,
+            error=error,
+        )
+
+
+def _rolled_back(told: Experiment, error: str) -> str:
+    for activity in told.rollbacks:
+        try:
+            _call(activity)
+        except Exception as failure:  # noqa: BLE001 - the others are rolled back all the same
+            error = error or f"{activity.name} failed: {type(failure).__name__}: {failure}"
+    return error
+
+
+def _seen(scene: Scene) -> World | None:
+    """The world, once it is whole or has had the time to be."""
+    with suppress(CyanError):
+        actions.whole()
+        return scene.site.world()
+    return None
+
+
+def _probe(activities: tuple[Activity, ...]) -> None:
+    for activity in activities:
+        if _call(activity) != activity.tolerance:
+            raise DeviatedError(f"before anything was done: {activity.name} is not so")
+
+
+def _call(activity: Activity) -> object:
+    return getattr(actions, activity.func)(**activity.arguments)
+
+
+def main() -> int:
+    """Read, carry out, keep the record."""
+    if sys.argv[1] == "--heal":
+        told = experiment.read(Path(sys.argv[2]).read_text(encoding="utf-8"))
+        return 1 if _rolled_back(told, "") else 0
+    source, target = Path(sys.argv[1]), Path(sys.argv[2])
+    interrupt.install()
+    begun = time.monotonic()
+    told = experiment.read(source.read_text(encoding="utf-8"))
+    folder = target.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    scene = actions.stage(folder)
+    with scene.site:
+        seen = perform(told, scene)
+    record.save(seen, target)
+    for ran in seen.ran:
+        sys.stdout.write(f"$ cyan {' '.join(ran.words)}\n{ran.output}\nexit code {ran.code}\n\n")
+    sys.stdout.write(f"{seen.error or 'carried out'}, {time.monotonic() - begun:.1f} s\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""One experiment under way: its deployers, and when its fault was there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cyan.chaos.deployer import Command, Deployer, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cyan.chaos.fault import Fault
+    from cyan.chaos.record import Ran
+    from cyan.chaos.site import Site
+
+COMMAND = (sys.executable, "-m", "cyan")
+HEAL_WITHIN = 25.0
+POLL = 0.2
+
+
+class Scene:
+    """What a fault is played in. `folder` takes the output of the commands."""
+
+    def __init__(self, site: Site, folder: Path, command: tuple[str, ...] = COMMAND) -> None:
+        self.site = site
+        self._folder = folder
+        self._command = command
+        self._started: list[Deployer] = []
+        self.injected_ns = 0
+        self.healed_ns = 0
+        self.unhealed = ""
+        self.unserved: tuple[str, ...] = ()
+
+    @contextmanager
+    def deployer(
+        self,
+        words: tuple[str, ...],
+        environment: dict[str, str] | None = None,
+        project: Path | None = None,
+    ) -> Iterator[Deployer]:
+        """A command of cyan's that is under way; ended where the block is left."""
+        watch = Watch(self.site.host, str(self.site.settings.directory))
+        output = self._folder / f"deployer-{len(self._started) + 1}.log"
+        folder = project or self.site.project
+        command = Command(self._command, words, folder, environment or {})
+        made = Deployer(command, output, watch)
+        self._started.append(made)
+        with made:
+            yield made
+
+    def inject(self, fault: Fault, deployer: Deployer | None = None) -> None:
+        """Inject a fault, and note when."""
+        self.injected_ns = time.time_ns()
+        fault.inject(self.site, deployer)
+
+    def heal(self, fault: Fault) -> None:
+        """Heal a fault, wait until it is, and note when; `unhealed` says where it is not.
+
+        One that was healed while its deploy was under way keeps the time of that.
+        """
+        again = self.healed_ns and not self.unhealed
+        fault.heal(self.site)
+        deadline = time.monotonic() + HEAL_WITHIN
+        while why := fault.healed(self.site):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL)
+        self.unhealed = why
+        if not again:
+            self.healed_ns = time.time_ns()
+
+    @property
+    def ran(self) -> tuple[Ran, ...]:
+        """What became of the commands."""
+        return tuple(each.ran for each in self._started)

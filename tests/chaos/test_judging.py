@@ -1,0 +1,173 @@
+"""Drops that a fault excuses, and those that nothing does; switches that nobody wrote down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from cyan import journal
+from cyan.chaos import judging, record
+from cyan.chaos.record import Ran, Record
+from cyan.proof import checks, measures, verdict
+from cyan.proof.checks import acts
+from cyan.proof.findings import Finding, Kind, Verdict
+from cyan.proof.history import SECOND, unrecorded
+from cyan.proof.scenario import Traffic
+from tests.chaos.test_invariants import BLUE, GREEN
+from tests.proof import synthetic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cyan.chaos.world import World
+    from tests.proof.synthetic import Run
+
+ACT = 1
+FAULT = "database-restarted"
+INSIDE = "drops inside the fault's window"
+
+
+@pytest.fixture
+def run() -> Run:
+    """Clean evidence, in whose second act drops are allowed."""
+    made = synthetic.run()
+    performed = list(made.history.performed)
+    act = replace(performed[ACT].act, allowed_drops=3)
+    performed[ACT] = replace(performed[ACT], act=act)
+    return replace(made, history=replace(made.history, performed=tuple(performed)))
+
+
+def judged(run: Run, folder: Path, seen: Record) -> dict[str, Finding]:
+    """The findings of the chaos checks about the act with the fault."""
+    path = folder / judging.EXPERIMENTS / "it.json"
+    path.parent.mkdir(exist_ok=True)
+    record.save(seen, path)
+    kept = {"name": FAULT, "round": 0, "values": [], "file": "it"}
+    told = {"services": ["platform"], "acts": {str(ACT): kept}}
+    (folder / judging.DRAWN).write_text(json.dumps(told))
+    found = checks.run_all(run.case(), judging.checks(folder))
+    assert {each.act for each in found} == {ACT}
+    return {each.check: each for each in found}
+
+
+def fault_at(run: Run, row: int, after: World = GREEN) -> Record:
+    """The record of a fault that was there around a request."""
+    sent = int(run.requests["sent_ns"][row])
+    ran = (Ran(("deploy",), 0, ""),)
+    return Record("it", BLUE, after, sent - SECOND // 10, sent + SECOND // 10, "", ran)
+
+
+def rows(run: Run) -> list[int]:
+    """Requests of the act, in order."""
+    act = run.case().requests["act"].to_numpy() == ACT
+    return np.flatnonzero(act & (run.requests["journey"] == "items").to_numpy()).tolist()
+
+
+def dropped(run: Run, *places: int) -> Run:
+    for row in places:
+        run = run.planted(row, failure="status", status=502, color="", version="")
+    return run
+
+
+def test_a_drop_while_the_fault_is_there_is_allowed_and_counted(run: Run, tmp_path: Path) -> None:
+    row = rows(run)[3]
+    bad = dropped(run, row)
+    finding = judged(bad, tmp_path, fault_at(bad, row))[INSIDE]
+    assert finding.verdict is Verdict.PASS
+    assert finding.text.startswith("1 dropped, of 3 allowed; 0 of them outside")
+
+
+def test_a_drop_outside_the_faults_window_is_found_with_its_id(run: Run, tmp_path: Path) -> None:
+    last = rows(run)[-1]
+    bad = dropped(run, last)
+    seen = fault_at(bad, last)
+    earlier = 10 * SECOND
+    seen = replace(seen, injected_ns=seen.injected_ns - earlier, healed_ns=seen.healed_ns - earlier)
+    finding = judged(bad, tmp_path, seen)[INSIDE]
+    assert finding.verdict is Verdict.FAIL
+    assert finding.ids == (f"{run.requests['id'][last]:016x}",)
+
+
+def test_more_drops_than_the_bound_are_a_failure(run: Run, tmp_path: Path) -> None:
+    places = rows(run)[:4]
+    bad = dropped(run, *places)
+    finding = judged(bad, tmp_path, fault_at(bad, places[0]))[INSIDE]
+    assert (finding.verdict, finding.count) == (Verdict.FAIL, 1)
+
+
+def test_a_lost_write_is_excused_by_no_fault(run: Run, tmp_path: Path) -> None:
+    case = run.case()
+    orders = (case.requests["act"].to_numpy() == ACT) & (case.requests["path"] == "/orders")
+    row = int(np.flatnonzero(orders)[0])
+    bad = run.without(row, "orders", "jobs")
+    finding = judged(bad, tmp_path, fault_at(bad, row))[INSIDE]
+    assert finding.verdict is Verdict.FAIL
+    assert "1 lost write" in finding.text
+
+
+def test_an_invariant_that_does_not_hold_is_a_finding_about_its_act(
+    run: Run, tmp_path: Path
+) -> None:
+    row = rows(run)[0]
+    two = replace(GREEN, markers=("blue", "green"))
+    finding = judged(run, tmp_path, fault_at(run, row, two))["world whole"]
+    assert finding.verdict is Verdict.FAIL
+    assert finding.text == "markers of blue, green"
+
+
+def test_the_sentence_of_a_run_that_passes_does_not_call_its_drops_none(run: Run) -> None:
+    bad = dropped(run, rows(run)[0])
+    case = bad.case()
+    found = checks.run_all(case)
+    told = verdict.judge(4000, found, measures.measure(case, found), case.history, {})
+    assert told.verdict is Verdict.PASS, [f for f in found if f.verdict is not Verdict.PASS]
+    assert told.sentence.startswith("1 of 4,000 requests were dropped within what faults allow")
+    assert Kind.STATUS in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("traffic", "moved", "touched", "good"),
+    [
+        (Traffic.EITHER, False, False, True),
+        (Traffic.EITHER, True, False, True),
+        (Traffic.EITHER, False, True, False),
+        (Traffic.BACK, False, False, True),
+        (Traffic.BACK, True, False, False),
+        (Traffic.BACK, False, True, False),
+    ],
+)
+def test_what_may_become_of_the_live_color(
+    run: Run, traffic: Traffic, moved: bool, touched: bool, good: bool
+) -> None:
+    performed = list(run.history.performed)
+    item = performed[ACT]
+    other = tuple(replace(c, id=f"new {c.id}") for c in item.before.containers)
+    after = item.after if moved else item.before
+    if touched:
+        after = replace(item.before, containers=other)
+    act = replace(item.act, traffic=traffic, version="")
+    performed[ACT] = replace(item, act=act, after=after)
+    made = replace(run, history=replace(run.history, performed=tuple(performed)))
+    finding = acts.live_color(made.case())[ACT]
+    assert (finding.verdict is Verdict.PASS) is good
+
+
+def test_a_switch_that_a_killed_deployer_did_not_record_is_inferred_from_what_is_live(
+    run: Run,
+) -> None:
+    item = run.history.performed[ACT]
+    at = (item.begun_ns + item.ended_ns) / 2 / SECOND
+    target = item.after.live
+    begun = journal.Entry(at, "r9", "deploy", journal.Event.STEP, "switch", target, "v3")
+    (switch,) = unrecorded((begun,), run.history.performed)
+    assert (switch.source, switch.target, switch.version) == (item.before.live, target, "v3")
+    assert switch.begun_ns == round(at * SECOND)
+    assert switch.done_ns == item.ended_ns
+    done = replace(begun, event=journal.Event.DONE)
+    assert unrecorded((begun, done), run.history.performed) == ()
+    stayed = replace(item, after=item.before)
+    assert unrecorded((begun,), (stayed,)) == ()
