@@ -5,25 +5,37 @@ They run in the environment that ./setup made, so that what is tested is what is
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "audit", "tests"]
 BIN = ".venv/bin"
+WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+SCHEMA = "vendor.github-workflows"
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff, and the rules of who may import whom."""
+    """Ruff, the rules of who may import whom, and what is wrong with the workflows."""
     session.run(f"{BIN}/ruff", "check", ".")
     session.run(f"{BIN}/ruff", "format", "--check", ".")
     session.run(f"{BIN}/lint-imports")
+    session.run(f"{BIN}/zizmor", "--offline", "--quiet", ".github")
+    session.run(f"{BIN}/check-jsonschema", "--builtin-schema", SCHEMA, *WORKFLOWS)
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy, strict."""
     session.run(f"{BIN}/mypy")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of what is locked; needs the network."""
+    session.run(f"{BIN}/python", ".ci/audit.py", "requirements.lock")
 
 
 @nox.session
