@@ -15,7 +15,7 @@ from cyan.chaos.faults.deployer import Nothing
 from cyan.chaos.shrink import shrink
 from cyan.proof import verify
 from cyan.proof.findings import Verdict
-from cyan.proof.run import Order, run
+from cyan.proof.run import Order, lasting, run
 from cyan.proof.scenario import Act, Traffic, control, deploy
 
 if TYPE_CHECKING:
@@ -158,8 +158,7 @@ def _with_faults(order: Order, settings: Settings, faults: Sequence[Drawn]) -> O
         told[str(number)] = kept
     kept = {"services": settings.stateless, "acts": told}
     (order.folder / judging.DRAWN).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    seconds = sum(act.timeout / 2 for act in acts) + 120
-    return replace(order, acts=tuple(acts), load=replace(order.load, limit=seconds))
+    return lasting(replace(order, acts=tuple(acts)))
 
 
 def _act(order: Order, number: int, each: Drawn, version: str) -> tuple[Act, dict[str, Any]]:
@@ -227,7 +226,7 @@ def controlled(ground: Ground, wish: Wish) -> Verdict:
     for each in catalogue.CONTROLS[1:]:
         act, _kept = _act(order, len(acts), Drawn(each.name), "")
         acts.append(act)
-    quiet = replace(order, acts=tuple(acts), checks=lambda _folder: ())
+    quiet = lasting(replace(order, acts=tuple(acts), checks=lambda _folder: ()))
     judgement = _run(ground, quiet)
     return judged(ground, judgement)
 

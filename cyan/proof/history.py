@@ -134,9 +134,15 @@ class Drain:
 
 @dataclass(frozen=True)
 class History:
-    """A run's acts, and what the host's journal says they did, all on this machine's clock."""
+    """A run's acts, and what the host's journal says they did, all on this machine's clock.
+
+    `planned` are the names of the acts that were to be performed, in order; `swarm_exit` is the
+    exit code that the load ended with, negative where a signal ended it.
+    """
 
     performed: tuple[Performed, ...]
+    planned: tuple[str, ...] = ()
+    swarm_exit: int = 0
     switches: tuple[Switch, ...] = ()
     drains: tuple[Drain, ...] = ()
     load_begun_ns: int = 0
@@ -262,6 +268,8 @@ def load(folder: Path) -> History:
     switches = (*switches, *unrecorded(entries, performed, clock.offset_ns))
     return History(
         performed=performed,
+        planned=tuple(kept["planned"]),
+        swarm_exit=kept["swarm_exit"],
         switches=tuple(sorted(switches, key=lambda switch: switch.done_ns)),
         drains=drains,
         load_begun_ns=kept["load_begun_ns"],

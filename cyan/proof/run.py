@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 POLL = 0.1
 RECOVERY = 2.0
+ENDING = 60.0
+"""Seconds within which an act that was told to end has ended, and the world was looked at."""
 
 
 class Surroundings(Protocol):
@@ -65,6 +67,17 @@ class Order:
     checks: Callable[[Path], tuple[Check, ...]] = lambda _folder: ()
 
 
+def lasting(order: Order) -> Order:
+    """The order with a load that outlives its acts, should each take all the time it may.
+
+    The load's own limit is there for a swarm that nobody ends; a run must never come to it.
+    """
+    acts = sum((1 + len(act.prepare)) * (act.timeout + ENDING) + order.gap for act in order.acts)
+    rest = order.requests / order.load.rate
+    limit = order.steady + acts + 2 * rest + ENDING
+    return replace(order, load=replace(order.load, limit=limit))
+
+
 def run(order: Order, around: Surroundings, display: Display) -> Judgement:
     """Perform the order's acts under load and judge what was seen.
 
@@ -98,11 +111,18 @@ def _under_load(order: Order, around: Surroundings, display: Display) -> History
         performed = (*opening, *_acts(order, stage, swarm, display, len(opening)))
         ended = time.time_ns()
         display.says("letting what is in flight end")
-        with suppress(ProofError):  # then its sign-off is missing, and the verdict unknown
+        with suppress(ProofError):  # then its exit code makes the verdict unknown
             swarm.finish()
     with suppress(HostError):  # then what can be collected says so
         clock = clock.until(around.clock())
-    return History(performed, load_begun_ns=begun, load_ended_ns=ended, clock=clock)
+    return History(
+        performed,
+        planned=tuple(act.name for act in order.acts),
+        swarm_exit=swarm.exit_code,
+        load_begun_ns=begun,
+        load_ended_ns=ended,
+        clock=clock,
+    )
 
 
 @contextmanager

@@ -129,6 +129,11 @@ class Swarm:
         """Whether its process runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int:
+        """What its process ended with, negative where a signal ended it; 0 while it runs."""
+        return 0 if self._process is None else self._process.poll() or 0
+
     def wait_ready(self, within: float = READY_WITHIN) -> None:
         """Wait until its self-test passed and the first requests were answered."""
         deadline = time.monotonic() + within

@@ -14,7 +14,7 @@ from cyan.errors import UsageError
 from cyan.proof import calibration, rehearsal, scenario
 from cyan.proof.between import Between, nobody
 from cyan.proof.findings import Verdict
-from cyan.proof.run import Order, run
+from cyan.proof.run import Order, lasting, run
 from cyan.proof.swarm import Load
 
 if TYPE_CHECKING:
@@ -138,15 +138,17 @@ def ordered(
         workers=wish.workers,
         crew=wish.crew,
     )
-    return Order(
-        folder=folder,
-        project=project,
-        acts=acts,
-        load=load,
-        steady=wanted.steady,
-        gap=wanted.gap,
-        requests=REQUESTS.get(wish.scenario, 0),
-        between=Between(wish.rtt) if wish.rtt else None,
+    return lasting(
+        Order(
+            folder=folder,
+            project=project,
+            acts=acts,
+            load=load,
+            steady=wanted.steady,
+            gap=wanted.gap,
+            requests=REQUESTS.get(wish.scenario, 0),
+            between=Between(wish.rtt) if wish.rtt else None,
+        )
     )
 
 

@@ -112,7 +112,14 @@ def story(seconds: float) -> History:
             switches.append(Switch(at - MS, at, before.live, after.live, after.version))
             drains.append(drain(before.live, at))
     end = BEGIN + int(seconds * SECOND)
-    return History(tuple(performed), tuple(switches), tuple(drains), BEGIN, end)
+    return History(
+        tuple(performed),
+        planned=tuple(act.name for act in acts()),
+        switches=tuple(switches),
+        drains=tuple(drains),
+        load_begun_ns=BEGIN,
+        load_ended_ns=end,
+    )
 
 
 def observation(color: str, version: str, number: int) -> Observation:

@@ -59,6 +59,28 @@ def test_a_worker_that_did_not_sign_off_is_unknown(clean: Run) -> None:
     assert (verdict, names) == (Verdict.UNKNOWN, ["signed off"])
 
 
+@pytest.mark.parametrize("done", [0, 3])
+def test_acts_that_were_never_performed_are_unknown(clean: Run, done: int) -> None:
+    told = replace(clean.history, performed=clean.history.performed[:done])
+    verdict, names = judged(replace(clean, history=told))
+    assert (verdict, names) == (Verdict.UNKNOWN, ["every act performed"])
+
+
+def test_an_act_during_which_the_load_ended_is_unknown(clean: Run) -> None:
+    last = clean.history.performed[-1]
+    ended = int(clean.requests["sent_ns"].max()) + MS
+    performed = (*clean.history.performed[:-1], replace(last, ended_ns=ended))
+    run = replace(clean, history=replace(clean.history, performed=performed))
+    verdict, names = judged(run)
+    assert (verdict, names) == (Verdict.UNKNOWN, ["every act performed"])
+
+
+@pytest.mark.parametrize("code", [1, 3, -9])
+def test_a_swarm_that_says_it_must_not_be_believed_is_not(clean: Run, code: int) -> None:
+    run = replace(clean, history=replace(clean.history, swarm_exit=code))
+    assert judged(run) == (Verdict.UNKNOWN, ["swarm ended"])
+
+
 def test_a_worker_that_left_nothing_at_all_is_unknown(clean: Run) -> None:
     assert judged(clean, workers=2) == (Verdict.UNKNOWN, ["signed off"])
 

@@ -20,8 +20,17 @@ from cyan.proof import rehearsal
 from cyan.proof.display import Silent, Terminal
 from cyan.proof.findings import Verdict
 from cyan.proof.history import Clock, Container, Observation
-from cyan.proof.run import Order, run
-from cyan.proof.scenario import Act, Traffic, broken, deploy, migrations, quick, rollback
+from cyan.proof.run import Order, lasting, run
+from cyan.proof.scenario import (
+    Act,
+    Traffic,
+    broken,
+    deploy,
+    full,
+    migrations,
+    quick,
+    rollback,
+)
 from cyan.proof.swarm import Load, Swarm
 
 PROJECT = Path(__file__).parents[2]
@@ -141,7 +150,22 @@ def test_a_swarm_that_dies_makes_the_verdict_unknown_and_not_the_run_crash(world
     judgement = run(order(world, extra=("--die-after", "150")), world, Silent())
     troubles = {f.check for f in judgement.findings if f.verdict is Verdict.UNKNOWN}
     assert judgement.verdict is Verdict.UNKNOWN
-    assert "signed off" in troubles
+    assert {"signed off", "swarm ended", "every act performed"} <= troubles
+    assert judgement.history.swarm_exit == 9
+
+
+def test_acts_that_the_load_did_not_live_to_see_make_the_verdict_unknown(world: World) -> None:
+    short = order(world)
+    judgement = run(replace(short, load=replace(short.load, limit=0.4)), world, Silent())
+    (finding,) = [f for f in judgement.findings if f.check == "every act performed"]
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "not rollback after cleanup, never healthy" in finding.text
+
+
+def test_the_load_outlives_acts_that_take_all_the_time_they_may(world: World) -> None:
+    made = lasting(replace(order(world, full()), steady=15, gap=5, requests=51_000))
+    longest = 15 + sum(act.timeout + 5 for act in full()) + 180 + 51_000 / 300
+    assert longest < made.load.limit < 2 * longest
 
 
 def test_a_swarm_that_dies_at_once_is_told_with_its_last_words(world: World) -> None:

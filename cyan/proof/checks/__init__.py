@@ -41,6 +41,8 @@ CHECKS: tuple[Check, ...] = (
     balance.rows_whole,
     balance.lost_by_witness,
     balance.signed_off,
+    balance.every_act_performed,
+    balance.swarm_ended,
     balance.abandoned,
     balance.schedule_kept,
     balance.nothing_empty,

@@ -73,6 +73,26 @@ def signed_off(case: Case) -> tuple[Finding, ...]:
     return (for_run("signed off", missing, text, n=case.bounds.workers),)
 
 
+def every_act_performed(case: Case) -> tuple[Finding, ...]:
+    """What was planned was done, each act under load until its command had ended."""
+    planned, performed = case.history.planned, case.history.performed
+    done = [item.act.name for item in performed]
+    missing = [name for number, name in enumerate(planned) if done[number : number + 1] != [name]]
+    last = int(case.requests["sent_ns"].max()) if len(case.requests) else 0
+    alone = [item.act.name for item in performed if item.loaded and item.ended_ns > last]
+    text = f"{len(done)} of {len(planned)} acts were performed"
+    text += f"; not {', '.join(missing)}" if missing else ""
+    text += f"; the load had ended before {', '.join(alone)} had" if alone else ""
+    count = len(missing) + len(alone) + max(0, len(done) - len(planned))
+    return (for_run("every act performed", count, text, n=len(planned)),)
+
+
+def swarm_ended(case: Case) -> tuple[Finding, ...]:
+    """The swarm ended in order: its exit code says that it may be believed."""
+    code = case.history.swarm_exit
+    return (for_run("swarm ended", int(code != 0), f"its exit code is {code}", n=1),)
+
+
 def abandoned(case: Case) -> tuple[Finding, ...]:
     """The swarm sent what it had scheduled."""
     scheduled = sum(signoff.scheduled for signoff in case.client.signoffs)
