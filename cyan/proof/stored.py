@@ -59,10 +59,16 @@ class StoredRun:
     def rotations(self) -> tuple[StoredAct, ...]:
         """The acts that switch under load and were judged; an unknown one proves nothing.
 
-        Nor does one in which a fault may drop requests.
+        Nor does any of a run that is unknown, nor one in which a fault may drop requests.
         """
-        judged = (a for a in self.acts if a.n and a.verdict in {"pass", "fail"})
+        judged = (a for a in self.judged if a.n)
         return tuple(a for a in judged if a.switches and not a.allowed)
+
+    @property
+    def judged(self) -> tuple[StoredAct, ...]:
+        """The acts that carry a verdict; none where the run's evidence does not carry one."""
+        known = {"pass", "fail"}
+        return tuple(a for a in self.acts if a.verdict in known and self.verdict in known)
 
     @property
     def kind(self) -> str:
@@ -76,8 +82,9 @@ class StoredRun:
 
     @property
     def deploy_seconds(self) -> float:
-        """The median time of the acts that deploy and switch."""
-        times = sorted(a.seconds for a in self.rotations if a.name.startswith("deploy"))
+        """The median time of the acts that are a deploy, under no fault, and switch."""
+        plain = (a for a in self.rotations if a.name.startswith("deploy ") or a.name in BESIDE)
+        times = sorted(a.seconds for a in plain)
         return times[len(times) // 2] if times else math.nan
 
 
@@ -116,11 +123,11 @@ class Survival:
 
 
 def survivals(runs: Iterable[StoredRun]) -> tuple[Survival, ...]:
-    """What became of each fault, by name; acts of an unknown verdict were not tried."""
+    """What became of each fault, by name; in acts or runs that are unknown none was tried."""
     acts: dict[str, list[StoredAct]] = {}
     for run in runs:
-        for act in run.acts if run.kind == "chaos" else ():
-            if act.verdict in {"pass", "fail"} and act.name not in BESIDE:
+        for act in run.judged if run.kind == "chaos" else ():
+            if act.name not in BESIDE:
                 acts.setdefault(act.name.split(" ", maxsplit=1)[0], []).append(act)
     return tuple(
         Survival(

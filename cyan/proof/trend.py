@@ -24,6 +24,10 @@ LINES = (
 """What is drawn over the runs, and the property of a run that holds it."""
 
 
+ROLES = {"verify": "accent", "chaos": "ink"}
+"""The color of each kind's line."""
+
+
 def write(reports: Path) -> Path:
     """Write the index of a folder of runs; its path."""
     runs, unreadable = stored.read(reports)
@@ -47,16 +51,29 @@ def write(reports: Path) -> Path:
 
 
 def figures(runs: Sequence[StoredRun]) -> dict[str, Any]:
-    """A line over the runs for each of LINES, as plotly takes them."""
-    times = [run.begun for run in runs]
-    names = [f"{run.name}: {run.verdict}" for run in runs]
-    return {"trend": [_line(title, times, names, _drawn(runs, name)) for title, name in LINES]}
+    """For each of LINES a line over the runs of each kind, as plotly takes them."""
+    kinds = [kind for kind in ROLES if any(run.kind == kind for run in runs)]
+    return {
+        "trend": [_figure(title, [_line(runs, k, name) for k in kinds]) for title, name in LINES]
+    }
 
 
-def _line(title: str, times: list[str], names: list[str], values: list[float | None]) -> Figure:
-    trace = {"role": "accent", "mode": "lines+markers", "x": times, "y": values, "text": names}
+def _figure(title: str, lines: list[Figure]) -> Figure:
     axes = {"yaxis": {"rangemode": "tozero"}, "xaxis": {}}
-    return {"data": [trace], "layout": {"title": {"text": title}, **axes, "hovermode": "closest"}}
+    return {"data": lines, "layout": {"title": {"text": title}, **axes, "hovermode": "closest"}}
+
+
+def _line(runs: Sequence[StoredRun], kind: str, name: str) -> Figure:
+    """One property over the runs of one kind; faults have a trend of their own."""
+    own = [run for run in runs if run.kind == kind]
+    return {
+        "name": kind,
+        "role": ROLES[kind],
+        "mode": "lines+markers",
+        "x": [run.begun for run in own],
+        "y": _drawn(own, name),
+        "text": [f"{run.name}: {run.verdict}" for run in own],
+    }
 
 
 def _drawn(runs: Sequence[StoredRun], name: str) -> list[float | None]:

@@ -37,6 +37,34 @@ def test_only_judged_switches_under_load_count_as_rotations() -> None:
     assert (found.counted, found.dropped) == (2, 0)
 
 
+def test_nothing_counts_of_a_run_that_is_unknown() -> None:
+    overrun = replace(RUN, verdict="unknown")
+    assert stored.rotations([RUN, overrun]).counted == 1
+    chaos = replace(
+        RUN, name="20261121-020000-chaos", acts=(replace(DEPLOY, name="ssh-cut (drain step)"),)
+    )
+    unknown = replace(chaos, verdict="unknown")
+    assert stored.survivals([chaos, unknown]) == (stored.Survival("ssh-cut", 1, 1, 0),)
+
+
+def test_the_time_of_a_deploy_is_that_of_plain_deploys() -> None:
+    acts = (
+        replace(DEPLOY, name="deployer-killed (drain step)", seconds=30.0),
+        replace(DEPLOY, name="the deploy after it", seconds=5.0),
+        replace(DEPLOY, name="rollback while warm", seconds=1.0),
+    )
+    assert replace(RUN, acts=acts).deploy_seconds == 5.0
+
+
+def test_each_kind_of_run_has_a_line_of_its_own() -> None:
+    chaos = replace(RUN, name="20261121-020000-chaos", drops=9)
+    drops, *_ = trend.figures([RUN, chaos, RUN])["trend"]
+    assert [(line["name"], line["y"]) for line in drops["data"]] == [
+        ("verify", [0, 0]), ("chaos", [9]),
+    ]  # fmt: skip
+    assert len(trend.figures([RUN])["trend"][0]["data"]) == 1
+
+
 def test_clean_rotations_bound_the_probability_at_about_three_by_their_number() -> None:
     found = stored.rotations([RUN] * 100)
     assert found.bound == pytest.approx(1 - 0.05 ** (1 / 100))
