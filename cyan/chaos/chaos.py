@@ -178,6 +178,7 @@ def _act(order: Order, number: int, each: Drawn, version: str) -> tuple[Act, dic
         version=version if expects.traffic is Traffic.SWITCH else "",
         program=program,
         allowed_drops=outage + order.load.sessions if outage else 0,
+        loses_lines=bool(outage),
     )
     return act, {"name": each.name, "round": each.round, "values": each.values, "file": name}
 

@@ -11,7 +11,7 @@ from cyan.chaos.catalogue import fault
 from cyan.chaos.draw import Drawn
 from cyan.chaos.faults.deployer import Nothing
 from cyan.proof.case import hex_ids
-from cyan.proof.checks import accounts, client, order, writes
+from cyan.proof.checks import allowance, client, order, writes
 from cyan.proof.findings import MOST_IDS, Finding, Verdict
 from cyan.proof.history import SECOND
 
@@ -103,7 +103,7 @@ def _attributed(case: Case, number: int, seen: Record) -> Finding:
     sent, ended = frame["sent_ns"].to_numpy(), frame["end_ns"].to_numpy()
     of_act = frame["act"].to_numpy() == number
     begin, end = seen.injected_ns - BEFORE_NS, seen.healed_ns + AFTER_NS
-    dropped = of_act & (case.failed | accounts.unexplained_mask(case))
+    dropped = of_act & allowance.dropped(case)
     outside = dropped & ((ended < begin) | (sent > end))
     grave = [each for check in GRAVE for each in check(case) if each.act == number and each.count]
     total, bound = int(dropped.sum()), item.act.allowed_drops

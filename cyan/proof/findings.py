@@ -58,6 +58,11 @@ class Kind(StrEnum):
 DROPS = frozenset(Kind) - {Kind.NONE, Kind.STREAM_CUT}
 """The kinds that make a request a dropped one."""
 
+EXCUSABLE = frozenset(
+    {Kind.REFUSED, Kind.RESET, Kind.TIMEOUT, Kind.STATUS, Kind.TRUNCATED, Kind.CUT}
+)
+"""What an act with `allowed_drops` may do to a request: the client was told that it failed."""
+
 STEADY = "steady"
 RUN = "run"
 """Names of what a finding may concern besides an act."""

@@ -25,6 +25,8 @@ class Act:
     `arguments` follow `cyan` on the command line (or `program`, for what is not cyan's doing),
     `version` is what must answer afterwards where the act switches, `prepare` is done before the
     act's window opens (it must succeed), and `fails` says that the command must exit as a failure.
+    `allowed_drops` requests may fail at the client in its window; `loses_lines`: it kills a
+    witness, whose last lines are gone with it, so that they may be unexplained, too.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Act:
     prepare: tuple[tuple[str, ...], ...] = ()
     program: tuple[str, ...] = ()
     allowed_drops: int = 0
+    loses_lines: bool = False
     timeout: float = 180
 
     @property

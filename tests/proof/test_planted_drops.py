@@ -235,6 +235,63 @@ def test_a_planted_drop_is_found_by_its_id_and_kind_and_nothing_else_is(
     assert found == [(kind, Verdict.FAIL, 1, 1, (number,))]
 
 
+def allowing(run: Run, drops: int, *, loses_lines: bool = False) -> Run:
+    """The run, in whose second act that many drops are allowed."""
+    performed = list(run.history.performed)
+    act = replace(performed[1].act, allowed_drops=drops, loses_lines=loses_lines)
+    performed[1] = replace(performed[1], act=act)
+    return replace(run, history=replace(run.history, performed=tuple(performed)))
+
+
+FAILED_AT_THE_CLIENT = (
+    refused,
+    reset,
+    reset_of_a_write,
+    timeout,
+    status,
+    truncated,
+    cut_by_a_drain,
+)
+
+
+@pytest.mark.parametrize(("plant", "kind"), PLANTS, ids=[plant.__name__ for plant, _ in PLANTS])
+def test_only_what_failed_at_the_client_is_excused_by_an_act_that_may_drop_requests(
+    clean: Run, plant: Plant, kind: Kind
+) -> None:
+    run, _ = plant(allowing(clean, 5))
+    found = [(f.kind, f.verdict) for f in troubles(run)]
+    assert found == ([] if plant in FAILED_AT_THE_CLIENT else [(kind, Verdict.FAIL)])
+
+
+@pytest.mark.parametrize("plant", [unseen_by_the_proxy, unseen_by_the_application])
+def test_an_act_that_kills_a_witness_excuses_what_that_one_did_not_write_down(
+    clean: Run, plant: Plant
+) -> None:
+    run, _ = plant(allowing(clean, 5, loses_lines=True))
+    assert troubles(run) == []
+
+
+def test_one_grave_drop_among_excused_ones_fails(clean: Run) -> None:
+    run, first = truncated(allowing(clean, 5))
+    rows = np.flatnonzero(run.case().requests["act"] == 1)
+    hidden = int(rows[rows > first][0])
+    found = troubles(run.planted(hidden, received_bytes=7))
+    assert [(f.kind, f.verdict, f.count) for f in found] == [(Kind.TRUNCATED, Verdict.FAIL, 2)]
+
+
+def test_drops_of_several_kinds_are_allowed_together_and_not_each(clean: Run) -> None:
+    run = allowing(clean, 2)
+    rows = np.flatnonzero(reads(run) & (run.case().requests["act"] == 1).to_numpy())
+    for row, failure in zip(rows, ("reset", "timeout", "refused"), strict=False):
+        assert troubles(run) == []
+        run = run.planted(int(row), failure=failure, status=0, color="", version="", first_ns=0)
+    (found,) = troubles(run)
+    assert (found.check, found.verdict, found.act, found.count) == (
+        "drops allowed", Verdict.FAIL, 1, 1,
+    )  # fmt: skip
+    assert len(found.ids) == 3
+
+
 def test_every_kind_of_drop_is_planted() -> None:
     planted = {kind for _, kind in PLANTS}
     assert planted == set(Kind) - {Kind.NONE, Kind.STREAM_CUT}

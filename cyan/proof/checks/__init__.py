@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from cyan.proof.case import Case
-from cyan.proof.checks import accounts, acts, balance, client, order, writes
+from cyan.proof.checks import accounts, acts, allowance, balance, client, order, writes
 from cyan.proof.findings import Finding, Verdict
 
 Check = Callable[[Case], tuple[Finding, ...]]
@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     writes.double_job,
     accounts.executed_twice,
     accounts.unexplained,
+    allowance.drops_allowed,
     client.streams_cut,
     writes.recovered,
     writes.foreign_writes,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cyan.proof.case import Case, Mask, about, hex_ids
-from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
+from cyan.proof.findings import EXCUSABLE, MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.statistics import upper_bound
+
+if TYPE_CHECKING:
+    from cyan.proof.scenario import Act
 
 
 def per_act(  # noqa: PLR0913 - what differs between checks
@@ -21,16 +26,19 @@ def per_act(  # noqa: PLR0913 - what differs between checks
     """One finding for the steady state and one for each act.
 
     `found` marks the requests that the check is about, `among` those that it looked at (all where
-    None). More of them than the act allows make the finding `bad`.
+    None). One that the act does not excuse, or more than it allows, make the finding `bad`.
     """
     acts = case.requests["act"].to_numpy()
     looked = np.ones(len(acts), bool) if among is None else among
+    good = case.ok
     findings = []
     for act in range(-1, len(case.history.performed)):
         within = acts == act
         n = int((within & looked).sum())
         ids = case.requests["id"].to_numpy()[within & found]
-        allowed = case.history.performed[act].act.allowed_drops if act >= 0 else 0
+        performed = case.history.performed[act].act if act >= 0 else None
+        excused = performed and not (within & found & _grave(kind, performed, good)).any()
+        allowed = performed.allowed_drops if performed and excused else 0
         findings.append(
             Finding(
                 check=str(kind),
@@ -46,6 +54,17 @@ def per_act(  # noqa: PLR0913 - what differs between checks
             )
         )
     return tuple(findings)
+
+
+def _grave(kind: Kind, act: Act, good: Mask) -> Mask:
+    """The requests on which a drop of this kind is excused by no act.
+
+    Only what failed at the client may be: not an answer that the client took for `good`, and never
+    what became of a write, a job, a session or the order of versions.
+    """
+    if kind is Kind.UNEXPLAINED:
+        return np.full(len(good), not act.loses_lines)
+    return good if kind in EXCUSABLE else np.ones(len(good), bool)
 
 
 def for_run(  # noqa: PLR0913 - what differs between checks

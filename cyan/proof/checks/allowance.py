@@ -1,0 +1,64 @@
+"""What acts that may drop requests dropped together, whatever the kind of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyan.proof.case import Case, Mask, hex_ids
+from cyan.proof.checks import accounts, client, order, writes
+from cyan.proof.findings import MOST_IDS, Finding, Verdict
+
+if TYPE_CHECKING:
+    from cyan.proof.history import Performed
+
+OF_DROPS = (
+    client.refused,
+    client.reset,
+    client.timeout,
+    client.status,
+    client.truncated,
+    order.stale,
+    order.backwards,
+    client.session_lost,
+    client.mixed_colors,
+    client.cut,
+    writes.lost_write,
+    writes.double_write,
+    writes.lost_job,
+    writes.double_job,
+    accounts.executed_twice,
+    accounts.unexplained,
+)
+"""The checks that find drops."""
+
+
+def drops_allowed(case: Case) -> tuple[Finding, ...]:
+    """No act dropped more distinct requests than it may; only of acts that may drop any."""
+    performed = case.history.performed
+    numbers = [number for number, item in enumerate(performed) if item.act.allowed_drops]
+    found = dropped(case) if numbers else np.zeros(0, bool)
+    return tuple(_allowed(case, number, performed[number], found) for number in numbers)
+
+
+def dropped(case: Case) -> Mask:
+    """The requests that were dropped, by any kind."""
+    ids = {int(text, 16) for check in OF_DROPS for finding in check(case) for text in finding.ids}
+    return np.isin(case.requests["id"].to_numpy(), np.array(sorted(ids), np.uint64))
+
+
+def _allowed(case: Case, number: int, item: Performed, found: Mask) -> Finding:
+    of_act = case.requests["act"].to_numpy() == number
+    ids = case.requests["id"].to_numpy()[of_act & found]
+    allowed = item.act.allowed_drops
+    return Finding(
+        "drops allowed",
+        Verdict.FAIL if len(ids) > allowed else Verdict.PASS,
+        f"{len(ids):,} requests were dropped, of {allowed:,} allowed",
+        act=number,
+        about=item.act.name,
+        count=max(0, len(ids) - allowed),
+        n=int(of_act.sum()),
+        ids=hex_ids(ids[:MOST_IDS]),
+    )
