@@ -10,6 +10,7 @@ import os
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, Self, cast
 
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from cyan.errors import HostError
 from cyan.world.host import Host, Output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from hypothesis.strategies import SearchStrategy
@@ -101,20 +103,31 @@ class Machine:
         """Whether nothing of what was given ran as a command."""
         return not (self.folder / "canary").exists()
 
-    def run(self, command: str, *, check: bool = True) -> Output:
+    def run(self, command: str, *, check: bool = True, given: bytes = b"") -> Output:
         """As Host.run; what cannot be a command at all fails as it would there."""
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=self.folder,
             env=self._environment,
+            input=given,
             capture_output=True,
             check=False,
         )
         output = Output(done.stdout.decode(), done.stderr.decode(), done.returncode)
         if check and done.returncode != 0:
-            message = f"{command!r} failed: {output.stderr}"
-            raise HostError(message)
+            raise self.failed(command, output)
         return output
+
+    def feed(
+        self, command: str, write: Callable[[BytesIO], object], *, check: bool = True
+    ) -> Output:
+        """As Host.feed."""
+        write(given := BytesIO())
+        return self.run(command, check=check, given=given.getvalue())
+
+    def failed(self, command: str, output: Output) -> HostError:
+        """As Host.failed."""
+        return HostError(f"{command!r} failed: {output.stderr}")
 
     def channel(self, command: str) -> Local:
         """As Host.channel."""

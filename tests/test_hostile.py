@@ -279,6 +279,12 @@ def test_a_word_of_compose_stays_one_word(name: str, word: str) -> None:
     assert stop == [*base, "stop", "--timeout", "1", word]
     up = shlex.split(compose.Project(name, PurePosixPath("/a")).up((word,)))
     assert (up[:6], up[-1]) == (base, word)
+    once = compose.Project(name, PurePosixPath("/a")).once("expand", word, shlex.quote(word))
+    words = shlex.split(once.command)
+    pinned = ["-f", "/a/compose.yml", "--env-file", "/a/.env", "-f", "/a/images.json", "run"]
+    assert words[-15:-8] == pinned
+    assert words[-4:] == [f"{name}-expand", word, word, "</dev/null"]
+    assert shlex.split(once.remove)[:4] == ["docker", "rm", "-f", f"{name}-expand"]
 
 
 # ---- what is refused -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from cyan.world.compose import quoted_path
 from cyan.world.secrets import NO_SECRETS, Secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cyan.rollout.lock import Lock
     from cyan.rollout.pins import Pin
@@ -59,9 +59,7 @@ def empty_secrets(project: compose.Project) -> str:
     return f"(umask 077 && : > {quoted_path(project.secrets)})"
 
 
-def store(
-    host: Host, lock: Lock, project: compose.Project, cargo: Cargo, pins: Iterable[Pin]
-) -> None:
+def store(lock: Lock, project: compose.Project, cargo: Cargo, pins: Iterable[Pin]) -> None:
     """Write, with mode 0600, the secrets that a release gets or had; then its `images.json`.
 
     In this order: where there is an `images.json`, nothing is missing.
@@ -76,7 +74,7 @@ def store(
     raw = cargo.secrets.text.encode()
     whole = f"[ $(wc -c < {target}.new) -eq {len(raw)} ]"  # a connection that broke ends it early
     take = f"umask 077 && cat > {target}.new && {whole} && mv -T {target}.new {target}"
-    host.feed(lock.guarded(f"({take}) && {record}"), lambda sink: sink.write(raw))
+    lock.feed(f"({take}) && {record}", lambda sink: sink.write(raw))
 
 
 def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:
@@ -88,3 +86,11 @@ def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:
         return NO_SECRETS
     values = compose.parse_env_file(found.stdout) if found.code == 0 else {}
     return Secrets(tuple(values.items()))
+
+
+def hiding(
+    host: Host, settings: Settings, release: str, given: Secrets = NO_SECRETS
+) -> Callable[[str], str]:
+    """What takes secrets out of a text: those that a release has on the host, and those `given`."""
+    stored = stored_secrets(host, settings, release)
+    return lambda text: stored.redacted(given.redacted(text))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cyan.errors import DeployError, HostError
 from cyan.rollout import cargo
 from cyan.rollout import pins as pinning
+from cyan.rollout.leash import Leash
 from cyan.rollout.pins import Pin, Service
 from cyan.world import compose, images
 from cyan.world.compose import quoted_path
@@ -41,7 +42,7 @@ def fetch(job: Job, step: Step) -> tuple[str, tuple[Pin, ...]]:
         config, found = job.run(read).stdout.split(f"\n{SEPARATOR}\n")
         services = pinning.services(config, project.name)
         says, pins = _fetched(job, project, services, _brought(cargo.parse_records(found)))
-    cargo.store(job.host, job.lock, project, job.plan.cargo, pins)
+    cargo.store(job.lock, project, job.plan.cargo, pins)
     return says, pins
 
 
@@ -100,7 +101,8 @@ def _id(job: Job, reference: str) -> str:
 
 def _pull(job: Job, references: Sequence[str]) -> None:
     settings = job.settings
-    pulled = images.pull(job.host, references, str(settings.directory), settings.images.login)
+    by, login = Leash(job.lock), settings.images.login
+    pulled = images.pull(by, references, str(settings.directory), login)
     if pulled.code == 0:
         return
     said = (pulled.stderr or pulled.stdout).strip()[-SHOWN:]
@@ -123,8 +125,8 @@ def _build(job: Job, project: compose.Project, services: Sequence[Service]) -> s
     assert source is not None  # noqa: S101 - settings.load has filled it in
     try:
         with job.bar(f"sending {source.name}/", None) as sent:
-            images.send_folder(job.host, source, context, sent)
-        job.run(project.build(context, tuple(each.name for each in services)))
+            images.send_folder(job.lock, source, context, sent)
+        Leash(job.lock).run(project.build(context, tuple(each.name for each in services)))
     finally:
         job.run(f"rm -rf -- {quoted_path(context)}")
     return f"built {', '.join(sorted({each.reference for each in services}))}"
@@ -163,7 +165,7 @@ def _sent(job: Job, image: images.LocalImage) -> str:
 
 def _streamed(job: Job, image: images.LocalImage, skip: frozenset[str]) -> int:
     with job.bar(f"sending {image.reference}", image.size) as read:
-        return images.send(job.host, image, skip, read)
+        return images.send(Leash(job.lock), image, skip, read)
 
 
 def _again(job: Job) -> tuple[str, tuple[Pin, ...]]:

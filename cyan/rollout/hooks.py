@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
 from cyan.names import Kind
+from cyan.rollout.cargo import hiding
 from cyan.world import here
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def _run(
         done = _done(job, hook, environment(job, step))
         if done.code == 0:
             continue
-        said = (done.stderr or done.stdout).strip()[-SHOWN:]
-        what = f"the hook {when} failed with exit code {done.code}: {hook.run}: {said}"
+        hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.cargo.secrets)
+        said = hide((done.stderr or done.stdout).strip())[-SHOWN:]
+        what = f"the hook {when} failed with exit code {done.code}: {hide(hook.run)}: {said}"
         if final:
             raise DeployError(what, where=job.host.name if hook.on == "host" else "this machine")
         warnings.append(what)

@@ -7,7 +7,8 @@ written into the lock file stays, so the next one can say whose work it takes ov
 
 What changes the world runs through `Lock.run`, under a second flock(2), and only if the lock file
 still names its owner. So a deployer that slept while another took its lock can do no harm when it
-wakes, and a command that outlives its deployer ends before the next one looks.
+wakes, and a command that outlives its deployer ends before the next one looks. What may take long
+is ended then: `cyan.rollout.leash`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from cyan.world.host import Host, Output
+    from cyan.world.host import Host, Output, Sink
 
 HEARTBEAT = 10  # seconds between two heartbeats
 ANSWER = 30  # seconds for an answer of the holder
@@ -64,12 +65,14 @@ done
 """
 
 
+HOLDERS_PID = r"""sed -n 's/.*"pid": \([0-9]*\).*/\1/p'"""
+
 TAKE_AWAY = r"""
 cd "$1" && [ -e lock ] || exit 0
 flock -n lock true && exit 0
-pid=$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' lock)
+pid=$(HOLDERS_PID lock)
 if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q cyan-lock; then cat lock; kill "$pid"; fi
-"""
+""".replace("HOLDERS_PID", HOLDERS_PID)
 """Ends the process that holds the lock, if it is one of ours, and prints what it had written."""
 
 
@@ -188,7 +191,14 @@ class Lock:
 
         Raises LockLostError where it is not, and what `Host.run` raises.
         """
-        output = self._host.run(self.guarded(command), check=False)
+        return self._ended(command, self._host.run(self.guarded(command), check=False), check=check)
+
+    def feed(self, command: str, write: Callable[[Sink], object], *, check: bool = True) -> Output:
+        """As `run`; `write` writes the command's standard input."""
+        done = self._host.feed(self.guarded(command), write, check=False)
+        return self._ended(command, done, check=check)
+
+    def _ended(self, command: str, output: Output, *, check: bool) -> Output:
         if output.code == LOST:
             raise self._lost("another took it")
         if check and output.code != 0:
@@ -201,6 +211,21 @@ class Lock:
         mine = f"grep -qF {self._owner.token} {lock} 2>/dev/null || exit {LOST}"
         inside = shlex.quote(f"{mine}; {command}")
         return f"flock {busy} bash -c {inside}"
+
+    @property
+    def held(self) -> str:
+        """The shell command that succeeds while our holder lives; for a guarded command's use."""
+        lock = shlex.quote(f"{self._directory}/lock")
+        return f'grep -qF {self._owner.token} "/proc/$({HOLDERS_PID} {lock})/cmdline"'
+
+    @property
+    def mark(self) -> str:
+        """The path on the host, quoted, of a file that is there while a leash is held."""
+        return shlex.quote(f"{self._directory}/leash.{self._owner.token}")
+
+    def let_go(self) -> None:
+        """Have what runs on a leash end now. Raises HostError."""
+        self._host.run(f"rm -f {self.mark}")
 
     def _say(self, line: str) -> None:
         with held_back(), self._turn:  # an answer left unread would be taken for the next one's

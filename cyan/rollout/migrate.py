@@ -9,24 +9,35 @@ from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError, UsageError
 from cyan.rollout import lint, migration_sql, migrations
+from cyan.rollout.leash import Leash
 from cyan.rollout.migrations import Applied, Kind, Migration, State
 from cyan.world.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cyan.rollout.lock import Lock
     from cyan.rollout.observation import Observation
     from cyan.settings import Settings
+    from cyan.world.compose import Once
     from cyan.world.host import Host, Output
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What a migration is done with."""
+    """What a migration is done with; without a lock it is for looking only."""
 
     host: Host
     settings: Settings
     world: Observation
+    lock: Lock | None = None
+
+    def run(self, script: str) -> Output:
+        """Run a script in the database; its sessions end with its deployer. Raises HostError."""
+        if self.lock is None:
+            return self.database.run(script, self.host)
+        end = self.database.command(migration_sql.ORPHANS)
+        return self.database.run(script, Leash(self.lock, end))
 
     @cached_property
     def database(self) -> Database:
@@ -38,7 +49,7 @@ class Bench:
                 f"the shared service {wanted.service} does not run",
                 "start it: inv lab.up for the lab, else fab -H USER@HOST provision",
             )
-        return Database(self.host, container.name, wanted, migration_sql.APPLICATION)
+        return Database(container.name, wanted, migration_sql.APPLICATION)
 
     def failed(self, what: str, todo: str) -> DeployError:
         """The error of a migration that did not happen."""
@@ -67,7 +78,7 @@ def state(at: Bench, *, alone: bool) -> State:
     """
     if at.settings.migrate.directory is None:
         return State((), {})  # commands only: the database may be anywhere
-    done = at.database.run(migration_sql.look(alone=alone))
+    done = at.run(migration_sql.look(alone=alone))
     if done.code != 0:
         raise at.failed(f"the database cannot be asked: {said(done)}", "see cyan.migrate.database")
     rows = (Applied(**row) for row in json.loads(done.stdout.strip().splitlines()[-1]))
@@ -92,7 +103,7 @@ def expand(at: Bench, release: str) -> tuple[str, ...]:
 
 def apply(at: Bench, migration: Migration, release: str) -> None:
     """Apply one file, in one transaction unless it cannot be. DeployError in PostgreSQL's words."""
-    done = at.database.run(migration_sql.apply(migration, release, at.settings.migrate))
+    done = at.run(migration_sql.apply(migration, release, at.settings.migrate))
     if done.code != 0:
         raise _failure(at, migration, done)
 
@@ -101,7 +112,7 @@ def backfill(at: Bench, migration: Migration, release: str, tell: Callable[[str]
     """Repeat one file until it finds no row; how many rows it changed."""
     rows = 0
     while True:
-        done = at.database.run(migration_sql.backfill(migration, release, at.settings.migrate))
+        done = at.run(migration_sql.backfill(migration, release, at.settings.migrate))
         if done.code != 0:
             raise _failure(at, migration, done)
         batches = [int(line) for line in done.stdout.split()]
@@ -116,12 +127,17 @@ def said(done: Output) -> str:
     return (done.stderr or done.stdout).strip()[-2000:]
 
 
-def run_command(at: Bench, command: str) -> None:
-    """Run a command of the user's on the host; DeployError with its last words."""
-    done = at.host.run(command, check=False)
+def run_command(at: Bench, once: Once, hide: Callable[[str], str]) -> None:
+    """Run a command of the user's, which ends with its deployer.
+
+    Raises DeployError with its last words, from which `hide` has taken the secrets.
+    """
+    assert at.lock is not None  # noqa: S101 - for the type checker: such a bench only looks
+    done = Leash(at.lock, once.remove).run(once.command, check=False)
     if done.code != 0:
+        said = hide(done.stdout + done.stderr)[-2000:]
         raise at.failed(
-            f"the command failed with exit code {done.code}: {(done.stdout + done.stderr)[-2000:]}",
+            f"the command failed with exit code {done.code}: {said}",
             "mend it; it is run again as a whole",
         )
 
@@ -140,10 +156,10 @@ def unchanged(at: Bench, found: State) -> State:
 def _failure(at: Bench, migration: Migration, done: Output) -> DeployError:
     words, todo = said(done), "mend it and try again; the files before it stay applied"
     if "lock timeout" in words:
-        holders = at.database.run(migration_sql.OPEN).stdout.strip() or "none is open any more"
+        holders = at.run(migration_sql.OPEN).stdout.strip() or "none is open any more"
         words += f"\nanother session holds the lock; the oldest open transactions:\n{holders}"
         todo = "try again when they have ended, or end them: select pg_terminate_backend(PID)"
-    if migration.index and at.database.run(migration_sql.invalid(migration.index)).stdout.strip():
+    if migration.index and at.run(migration_sql.invalid(migration.index)).stdout.strip():
         words += f"\nit left the index {migration.index} INVALID"
         todo = "mend the cause and try again: the invalid index is dropped first"
     return at.failed(f"{migration.name} was not applied: {words}", todo)

@@ -11,6 +11,7 @@ from cyan.errors import CyanError
 from cyan.journal import Event
 from cyan.rollout import migrate, migrations
 from cyan.rollout.book import entry_of
+from cyan.rollout.cargo import hiding
 from cyan.rollout.migrate import Bench
 from cyan.rollout.migrations import Kind, Migration, State
 from cyan.rollout.observation import look
@@ -77,9 +78,10 @@ def contract(
         for each in pending:
             migrate.apply(at, each, release(at.world))
             tell(f"{each.name} is applied")
-        command = _contract_command(settings, at.world)
-        if command:
-            migrate.run_command(at, command)
+        once = _contracting(settings, at.world)
+        if once:
+            hide = hiding(at.host, settings, release(at.world))
+            migrate.run_command(at, once, hide)
         return _named(settings, pending)
 
 
@@ -102,7 +104,7 @@ def locked(
     """The bench under the lock, with the journal's begin and end around the block."""
     with turn(settings, machine, what, tell, lock_wait) as mine:
         lock, world = mine.lock, mine.world
-        at = Bench(mine.host, settings, world)
+        at = Bench(mine.host, settings, world, lock)
         lock.record(entry_of(world, what, Event.BEGIN, world.live))
         try:
             yield at
@@ -136,11 +138,11 @@ def _in_order(at: Bench, found: State, migration: Migration) -> None:
         )
 
 
-def _contract_command(settings: Settings, world: Observation) -> str:
-    """The shell command that runs `migrate.contract` in the live release's image, or ""."""
+def _contracting(settings: Settings, world: Observation) -> compose.Once | None:
+    """How `migrate.contract` is run in the live release's image; None where there is none."""
     live = world.live
     if not settings.migrate.contract or live is None:
-        return ""
+        return None
     folder = PurePosixPath(settings.directory) / "releases" / world.release(live)
     project = compose.Project(settings.project(live), folder)
     return project.once("contract", settings.migrate.service, settings.migrate.contract)

@@ -296,9 +296,14 @@ def _expand(
     wanted = settings.migrate
     if request.what != "deploy" or not (wanted.directory or wanted.expand):
         return ()
-    once = (project.once("expand", wanted.service, wanted.expand),) if wanted.expand else ()
+    once = (expanding(project, settings).command,) if wanted.expand else ()
     says = f"the database has what {target.version} needs"
     return (Step(Kind.EXPAND, target.color, says, once),)
+
+
+def expanding(project: compose.Project, settings: Settings) -> compose.Once:
+    """How `migrate.expand` is run for the release of a project."""
+    return project.once("expand", settings.migrate.service, settings.migrate.expand)
 
 
 def _clear(world: Observation, color: Color) -> tuple[Step, ...]:

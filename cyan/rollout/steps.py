@@ -10,9 +10,11 @@ from cyan import interrupt
 from cyan.errors import DeployError
 from cyan.names import Kind
 from cyan.rollout import baking, draining, fetching, health, migrate, pruning, smoking
+from cyan.rollout.cargo import hiding
 from cyan.rollout.facts import gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.pins import told
+from cyan.rollout.plan import expanding
 from cyan.rollout.preflight import Level, checks, refusals
 from cyan.rollout.turn import Turn
 from cyan.terminal import no_bar
@@ -92,10 +94,11 @@ def prune(job: Job, _step: Step) -> Done:
 
 def expand(job: Job, step: Step) -> Done:
     """Apply the pending expand migrations, then run the user's command, in the new image."""
-    bench = migrate.Bench(job.host, job.settings, job.world)
+    bench = migrate.Bench(job.host, job.settings, job.world, job.lock)
     applied = migrate.expand(bench, job.plan.target.id)
-    for command in step.commands:
-        migrate.run_command(bench, command)
+    if step.commands:
+        once = expanding(fetching.project_of(job, step), job.settings)
+        migrate.run_command(bench, once, hiding(job.host, job.settings, job.plan.target.id))
     done = (*applied, *((job.settings.migrate.expand,) if step.commands else ()))
     return Done(", ".join(done) or "nothing is pending", {"applied": applied})
 

@@ -25,6 +25,14 @@ ESCAPED = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True)
+class Once:
+    """The shell commands that run something once in a container, and that end it."""
+
+    command: str
+    remove: str
+
+
+@dataclass(frozen=True)
 class Project:
     """One Compose project on the host: its name and the folder of its `compose.yml` and `.env`."""
 
@@ -61,7 +69,7 @@ class Project:
         The containers run exactly the images that the project is pinned to.
         """
         words = ("up", "-d", "--no-build", "--pull", "never", "--remove-orphans", *services)
-        return shlex.join([*self._base, "-f", str(self.images), *words])
+        return shlex.join([*self._pinned, *words])
 
     def build(self, context: PurePosixPath, services: tuple[str, ...]) -> str:
         """Build the images of `services`; `context` is the folder their build sections start at."""
@@ -73,16 +81,20 @@ class Project:
         words = ["docker", "compose", "--progress", "quiet", "-p", self.name]
         return [*words, "-f", str(self.file), "--env-file", str(self.env)]
 
-    def once(self, what: str, service: str, command: str) -> str:
+    @property
+    def _pinned(self) -> list[str]:
+        return [*self._base, "-f", str(self.images)]
+
+    def once(self, what: str, service: str, command: str) -> Once:
         """Run `command` in a container of its own, with a service's image and environment.
 
-        It has no name on the network that the proxy could know, and replaces one that a killed
-        deployer left running.
+        The image is the one that the project is pinned to. The container has no name on the network
+        that the proxy could know, and replaces one that a killed deployer left.
         """
         name = f"{self.name}-{what}"
         words = ("run", "--rm", "-T", "--no-deps", "--name", name, service, *shlex.split(command))
-        left = shlex.join(("docker", "rm", "-f", name))
-        return f"{left} >/dev/null 2>&1; {self.command(*words)} </dev/null"
+        remove = f"{shlex.join(('docker', 'rm', '-f', name))} >/dev/null 2>&1"
+        return Once(f"{remove}; {shlex.join([*self._pinned, *words])} </dev/null", remove)
 
 
 def down(name: str, grace: int, *, volumes: bool = False) -> str:

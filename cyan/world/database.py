@@ -5,12 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from cyan.errors import HostError
-from cyan.world.host import Output
-
 if TYPE_CHECKING:
     from cyan.settings import DatabaseSettings
-    from cyan.world.host import Host
+    from cyan.world.host import Output, Runner
 
 END = "-- cyan: end"
 WHOLE = (
@@ -22,33 +19,25 @@ WHOLE = (
 
 
 class Database:
-    """The database in `container`, as its own psql reaches it there."""
+    """The database in `container`, as its own psql reaches it there.
 
-    def __init__(self, host: Host, container: str, settings: DatabaseSettings, name: str) -> None:
-        self._host = host
+    `name` is what its sessions are called in pg_stat_activity.
+    """
+
+    def __init__(self, container: str, settings: DatabaseSettings, name: str) -> None:
         words = ("docker", "exec", "-i", container, "sh", "-c", WHOLE, END, name)
         options = ("-X", "-q", "-At", "-v", "ON_ERROR_STOP=1")
         where = ("-h", settings.socket, "-U", settings.user, "-d", settings.name)
         self._command = shlex.join((*words, *options, *where))
 
-    def run(self, script: str) -> Output:
-        """Run a script until its first error; what it printed. Raises HostError where cut off."""
-        with self._host.channel(self._command) as channel:
-            try:
-                channel.sendall(f"SET client_min_messages = warning;\n{script}\n{END}\n".encode())
-                channel.shutdown_write()
-                stdout = channel.makefile("rb").read().decode(errors="replace")
-                stderr = channel.makefile_stderr("rb").read().decode(errors="replace")
-                code = channel.recv_exit_status()
-            except OSError as error:
-                raise self._cut_off(str(error)) from None
-        if code < 0:
-            raise self._cut_off("no exit code came back")
-        return Output(stdout, stderr, code)
+    def run(self, script: str, by: Runner) -> Output:
+        """Have a script run until its first error; what it printed. Raises HostError."""
+        return by.feed(self._command, lambda sink: sink.write(_whole(script)), check=False)
 
-    def _cut_off(self, why: str) -> HostError:
-        return HostError(
-            f"the SSH connection broke while the database worked ({why})",
-            where=self._host.name,
-            todo="what was under way is undone or finished by the next one: inv migrate.status",
-        )
+    def command(self, script: str) -> str:
+        """The shell command that runs a script; whoever lists the processes can read it."""
+        return f"printf %s {shlex.quote(_whole(script).decode())} | {self._command}"
+
+
+def _whole(script: str) -> bytes:
+    return f"SET client_min_messages = warning;\n{script}\n{END}\n".encode()

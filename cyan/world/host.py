@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from fabric import Connection
 from invoke.exceptions import ThreadException
@@ -61,6 +61,16 @@ def _short(command: str) -> str:
 
 def _text(raw: bytes) -> str:
     return raw.decode(errors="replace")
+
+
+class Runner(Protocol):
+    """Who runs a command on the host: the host itself, or a lock by which only its owner may."""
+
+    def run(self, command: str, *, check: bool = True) -> Output:
+        """As `Host.run`."""
+
+    def feed(self, command: str, write: Callable[[Sink], object], *, check: bool = True) -> Output:
+        """As `Host.feed`."""
 
 
 class Sink:
@@ -179,7 +189,10 @@ class Host:
             raise self._broken(command, error) from None
         if code == -1:  # paramiko's word for a channel that ended without an exit code
             raise self._broken(command, "it ended without an exit code")
-        return self._checked(command, Output(_text(stdout), _text(stderr), code), check=check)
+        output = Output(_text(stdout), _text(stderr), code)
+        if check and output.code != 0:
+            raise self.failed(command, output)
+        return output
 
     def tunnel(self, port: int) -> Channel:
         """A TCP connection to 127.0.0.1:`port` of the host. Raises OSError where it is refused."""
@@ -256,15 +269,6 @@ class Host:
             where=f"{self.name}: {_short(command)}",
             todo="see what was under way: inv status",
         )
-
-    def _checked(self, command: str, output: Output, *, check: bool) -> Output:
-        if check and output.code != 0:
-            raise HostError(
-                f"a command on the host failed with exit code {output.code}: "
-                f"{(output.stderr or output.stdout).strip()[-2000:]}",
-                where=f"{self.name}: {_short(command)}",
-            )
-        return output
 
     def _unreachable(self, what: str, todo: str) -> HostError:
         return HostError(what, where=self.name, todo=todo)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from cyan.settings import LoginSettings
-    from cyan.world.host import Host, Output, Sink
+    from cyan.world.host import Host, Output, Runner, Sink
 
 CHUNK = 1 << 18  # bytes
 
@@ -93,15 +93,15 @@ def fault(text: str) -> tuple[str, str]:
     return "the pull failed", "try it by hand on the host: docker pull"
 
 
-def pull(host: Host, references: Sequence[str], folder: str, login: LoginSettings | None) -> Output:
+def pull(by: Runner, references: Sequence[str], folder: str, login: LoginSettings | None) -> Output:
     """Pull images one after the other, after a log-in where there is one; what docker printed.
 
     The password is fed through the connection. Raises UsageError where there is none to be had.
     """
     if login is None:
-        return host.run(_pulls("docker", references), check=False)
+        return by.run(_pulls("docker", references), check=False)
     command, password = login_command(references, folder, login), _password(login).encode()
-    return host.feed(command, lambda sink: sink.write(password), check=False)
+    return by.feed(command, lambda sink: sink.write(password), check=False)
 
 
 def login_command(references: Sequence[str], folder: str, login: LoginSettings) -> str:
@@ -115,7 +115,7 @@ def login_command(references: Sequence[str], folder: str, login: LoginSettings) 
     words = ("login", "--username", login.user, "--password-stdin", login.registry)
     script = (
         f"umask 077; rm -rf -- {own}*; login=$(mktemp -d {own}XXXXXX) || exit; "
-        "trap 'rm -rf -- \"$login\"' EXIT; "
+        "trap 'rm -rf -- \"$login\"' EXIT; trap 'exit 143' TERM; "
         f'said=$({docker} {shlex.join(words)} 2>&1) || {{ printf "%s" "$said" >&2; exit 1; }}; '
         f"{_pulls(docker, references)}"
     )
@@ -156,7 +156,7 @@ def shared(layers: Sequence[str], others: Iterable[Sequence[str]]) -> frozenset[
     return frozenset(layers[:common]) - frozenset(layers[common:])
 
 
-def send(host: Host, image: LocalImage, skip: frozenset[str], read: Callable[[int], None]) -> int:
+def send(by: Runner, image: LocalImage, skip: frozenset[str], read: Callable[[int], None]) -> int:
     """Stream an image of this machine into the host's engine, without the layers `skip`.
 
     `read` hears of the archive's bytes as they are read, some `image.size` in all. Returns how many
@@ -166,7 +166,7 @@ def send(host: Host, image: LocalImage, skip: frozenset[str], read: Callable[[in
         archive = cast("IO[bytes]", saving.stdout)
         sent: list[int] = []
         try:
-            host.feed(
+            by.feed(
                 "docker load --quiet",
                 lambda sink: _archived(_Heard(archive, read), skip, _Counted(sink, sent.append)),
             )
@@ -178,7 +178,7 @@ def send(host: Host, image: LocalImage, skip: frozenset[str], read: Callable[[in
 
 
 def send_folder(
-    host: Host, source: Path, target: PurePosixPath, sent: Callable[[int], None]
+    by: Runner, source: Path, target: PurePosixPath, sent: Callable[[int], None]
 ) -> None:
     """Send a build context to a new folder of mode 0700, but for what its .dockerignore names.
 
@@ -196,7 +196,7 @@ def send_folder(
     with TemporaryFile() as packed:
         tar(source, exclude=excluded, fileobj=packed, gzip=True)
         packed.seek(0)
-        host.feed(command, lambda sink: copyfileobj(packed, _Counted(sink, sent), CHUNK))
+        by.feed(command, lambda sink: copyfileobj(packed, _Counted(sink, sent), CHUNK))
 
 
 def _archived(archive: _Heard, skip: frozenset[str], sink: _Counted) -> None:

@@ -160,8 +160,9 @@ def test_a_deploy_that_is_killed_in_an_expand_is_finished_by_the_next_one(
             until(lambda: lab.sql(at_work) == "1", "the expand is under way")
             process.send_signal(signal.SIGKILL)
             process.wait()
+        until(lambda: lab.sql(at_work) == "0", "what its deployer left running is ended", 10)
         assert "was killed in expand" in lab.cyan("status").stdout
-        assert lab.sql(at_work) == "1"
+        assert own.remembered == []
         lab.sql(f"delete from {own.table}")  # so that the next one need not sleep
         own.cyan("deploy", "--version", "v3")
     assert own.remembered == [name]
@@ -240,12 +241,21 @@ def test_a_command_runs_in_the_new_image_and_its_failure_fails_the_deploy(lab: L
     lab.cyan("deploy", "--version", "v2", INVOKE_CYAN_MIGRATE_EXPAND=good)
     said = (lab.folder / ".lab/host/logs/expanded").read_text()
     assert said.split() == ["v2", "on", lab.answering()[0]]
-    bad = "sh -c 'echo no such table; exit 3'"
-    done = lab.cyan("deploy", "--version", "v3", check=False, INVOKE_CYAN_MIGRATE_EXPAND=bad)
-    assert done.returncode == 1
-    assert "exit code 3: no such table" in done.stderr
-    assert lab.answering()[1] == "v2"
-    assert set(lab.containers(color)) == {f"/{lab.app}-{color}-{name}-1" for name in SERVICES}
+    bad = "sh -c 'echo no such table, $TOKEN; exit 3'"
+    with lab.configured(secrets={"environment": ["TOKEN"]}):
+        deploy = ("deploy", "--version", "v3")
+        done = lab.cyan(*deploy, check=False, INVOKE_CYAN_MIGRATE_EXPAND=bad, TOKEN="planted-4713")
+        assert done.returncode == 1
+        assert "exit code 3: no such table, [secret TOKEN]" in flat(done.stderr)
+        assert lab.answering()[1] == "v2"
+        assert set(lab.containers(color)) == {f"/{lab.app}-{color}-{name}-1" for name in SERVICES}
+        lab.cyan("deploy", "--version", "v2", TOKEN="planted-4713")
+        lab.cyan("cleanup")
+        words = ("migrate.contract", "--version", "v2", "--yes")
+        contract = lab.cyan(*words, check=False, INVOKE_CYAN_MIGRATE_CONTRACT=bad)
+    assert "exit code 3: no such table, [secret TOKEN]" in flat(contract.stderr)
+    assert "planted-4713" not in done.stdout + done.stderr + contract.stdout + contract.stderr
+    assert "planted-4713" not in str(lab.journal())
 
 
 @pytest.mark.nightly

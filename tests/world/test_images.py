@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from cyan.settings import LoginSettings
 from cyan.world import images
+from tests.lab.harness import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +100,21 @@ def test_a_layer_that_the_engine_must_read_is_never_left_out(
         if not any(other[: position + 1] == layers[: position + 1] for other in others)
     ]
     assert not skip & set(unknown)
+
+
+def test_a_log_in_is_forgotten_also_where_its_pull_is_ended(tmp_path: Path) -> None:
+    docker = tmp_path / "bin/docker"
+    docker.parent.mkdir()
+    docker.write_text('#!/bin/sh\n[ "$3" = login ] || { touch "$2/pulls"; exec sleep 60; }\n')
+    docker.chmod(0o755)
+    login = LoginSettings(registry="r:5000", user="ann", password_environment="X")
+    command = images.login_command(["r:5000/app:v1"], str(tmp_path), login)
+    environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
+    words = ["sh", "-c", command]
+    with subprocess.Popen(words, env=environment, start_new_session=True) as process:
+        until(lambda: bool(list(tmp_path.glob("login.*/pulls"))), "it pulls")
+        os.killpg(process.pid, signal.SIGTERM)
+    until(lambda: not list(tmp_path.glob("login.*")), "it is forgotten", 5)
 
 
 def test_the_password_is_read_from_the_input_and_the_log_in_is_forgotten(tmp_path: Path) -> None:

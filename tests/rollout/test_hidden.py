@@ -1,0 +1,74 @@
+"""What a command of the user's prints when it fails is told without the release's secrets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cyan.errors import DeployError
+from cyan.names import Kind
+from cyan.rollout import hooks, migrate
+from cyan.rollout import plan as planning
+from cyan.rollout.cargo import Cargo, hiding
+from cyan.rollout.lock import Lock, Owner
+from cyan.rollout.plan import Request
+from cyan.rollout.steps import Job
+from cyan.settings import HookSettings
+from cyan.world.compose import Project
+from cyan.world.engine import Engine
+from cyan.world.secrets import Secrets
+from tests.rollout.worlds import V1_ON_BLUE, settings
+from tests.shell import Machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLANTED = "hunter22"
+FAILS = f"echo it is {PLANTED}{{}}; echo {PLANTED} >&2; exit 3".format
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A host with one release, whose secret is planted."""
+    made = Machine(tmp_path)
+    folder = tmp_path / "releases/r1"
+    folder.mkdir(parents=True)
+    (folder / "secrets.env").write_text(f"TOKEN='{PLANTED}'\n")
+    return made
+
+
+def test_a_failing_migration_command_does_not_tell_the_secrets_that_it_prints(
+    machine: Machine,
+) -> None:
+    (machine.folder / "docker").write_text(f"#!/bin/sh\n{FAILS('')}\n")
+    mine = settings().model_copy(update={"directory": machine.folder})
+    once = Project("demo-blue", PurePosixPath("/srv")).once("contract", "platform", "true")
+    with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
+        at = migrate.Bench(machine.host, mine, V1_ON_BLUE, lock)
+        with pytest.raises(DeployError) as caught:
+            migrate.run_command(at, once, hiding(machine.host, mine, "r1"))
+    assert "exit code 3: it is [secret TOKEN]\n[secret TOKEN]" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Kind.SMOKE, Kind.SWITCH])
+def test_a_failing_hook_does_not_tell_the_secrets_that_it_prints(
+    machine: Machine, kind: Kind
+) -> None:
+    hook = HookSettings(after=kind, run=FAILS("x" * hooks.SHOWN))
+    mine = settings(hooks=(hook,)).model_copy(update={"directory": machine.folder})
+    plan = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, mine, "")
+    cargo = Cargo(Secrets((("TOKEN", PLANTED),)))
+    plan = replace(plan, run=replace(plan.run, cargo=cargo))
+    with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
+        job = Job(machine.host, Engine(machine.host), lock, mine, V1_ON_BLUE, plan)
+        step = planning.Step(kind, plan.target.color, "")
+        try:
+            (told,) = hooks.after(job, step)
+        except DeployError as error:
+            told = error.what
+    assert "exit code 3" in told
+    assert "[secret TOKEN]" in told
+    assert PLANTED not in told
