@@ -14,8 +14,27 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 CADDYFILE = "/etc/caddy/Caddyfile"
-SITE_PORT = 8080
-"""Where the proxy's container finds its configuration, and listens for users."""
+"""Where the proxy's container finds its configuration."""
+
+OURS = (2019, 8001, 8002)
+"""Where it listens, inside its container, for others than users: the admin API and the doors."""
+
+CLIENTS = f"""
+function port(address) {{ sub(/.*:/, "", address); return address }}
+function inside(address) {{ return address ~ /^......7F:|^0*1000000:|FFFF0000......7F:/ }}
+$4 == "0A" && !inside($2) {{ listens[port($2)] = 1 }}
+$4 == "01" && !inside($3) {{ open[port($2)]++ }}
+END {{
+  for (each in open)
+    if (each in listens && each !~ /^({"|".join(f"{port:04X}" for port in OURS)})$/) n += open[each]
+  print n + 0
+}}
+"""
+"""For awk: how many connections from outside the container lead to a port that is for users.
+
+Of /proc/net/tcp and tcp6: local and remote address, in hexadecimal, the state 0A for a socket that
+listens and 01 for an established connection: https://docs.kernel.org/networking/proc_net_tcp.html.
+"""
 
 ADMIN = "http://localhost:2019"
 """Caddy's admin API listens inside the proxy's container only."""
@@ -126,9 +145,9 @@ class Caddyfile:
         )
 
     def _connected(self) -> str:
-        """Prints how many clients have a connection to the site: 01 is ESTABLISHED in proc(5)."""
-        seen = f"cat /proc/net/tcp /proc/net/tcp6 | grep -c '{SITE_PORT:04X} [0-9A-F:]* 01 '"
-        return f"{self._exec('sh', '-c', seen)} || true"
+        """Prints how many connections users have, whatever the port: plain HTTP or HTTPS."""
+        sockets = self._exec("cat", "/proc/net/tcp", "/proc/net/tcp6")
+        return f"{sockets} 2>/dev/null | awk {shlex.quote(CLIENTS)}"
 
     def _exec(self, *words: str) -> str:
         return shlex.join(("docker", "exec", self.container, *words))

@@ -8,8 +8,10 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +156,8 @@ def test_a_changed_caddyfile_is_loaded_by_lame_duck_and_a_broken_one_is_not(lab:
 
 def test_a_deployer_that_is_killed_while_the_lame_duck_is_up_leaves_no_marker(lab: Lab) -> None:
     lab.live("v1")
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", lab.port)) as idle:
+    port, lax = lab.settings.site.tls_port, ssl._create_unverified_context()
+    with contextlib.closing(http.client.HTTPSConnection("localhost", port, context=lax)) as idle:
         idle.request("GET", "/items")
         idle.getresponse().read()  # and stays connected, so that it is waited for
         process = subprocess.Popen(
@@ -163,6 +166,8 @@ def test_a_deployer_that_is_killed_while_the_lame_duck_is_up_leaves_no_marker(la
             env={**os.environ, "INVOKE_CYAN_RELOAD_LAMEDUCK": "4.0"},
         )
         until(lambda: "lameduck" in lab.markers(), "the lame duck is up")
+        time.sleep(1)
+        assert "lameduck" in lab.markers()  # one who came by HTTPS is waited for, too
         process.kill()
         process.wait()
         assert lab.cyan("deploy", "--version", "v2").returncode == 0  # waits for the host's command
