@@ -83,7 +83,8 @@ class Swarm:
         self._log = log
         self._tell = tell
         self._report = report
-        self._made = 0
+        self._users = 0  # of all time: a number is never given twice
+        self._sessions = 0  # of now
         self._replaced = 0
         self._id = secrets.randbits(23) << 40 | orders.worker << 32
         self._free: dict[str, deque[Any]] = {kind: deque() for kind in ("any", "me", "secure")}
@@ -162,7 +163,7 @@ class Swarm:
             if alone or fresh:
                 session.close()
             if alone:
-                self._made -= 1
+                self._sessions -= 1
             else:  # also where its connection is gone: its user is still logged in
                 self._free[kind].append(session)
 
@@ -219,15 +220,16 @@ class Swarm:
     def _taken(self, kind: str, *, alone: bool) -> Any:  # noqa: ANN401 - either sort of session
         if not alone and self._free[kind]:
             return self._free[kind].popleft()
-        if self._made >= self._orders.sessions * GENEROUS:
+        if self._sessions >= self._orders.sessions * GENEROUS:
             return None
         return self._session(kind)
 
     def _session(self, kind: str) -> Any:  # noqa: ANN401 - either sort of session
-        self._made += 1
+        self._users += 1
+        self._sessions += 1
         if kind == "secure":
-            return SecureSession(self._orders.secure, self._made, self._orders.authority)
-        return Session(self._orders.url, self._made)
+            return SecureSession(self._orders.secure, self._users, self._orders.authority)
+        return Session(self._orders.url, self._users)
 
     def _figures(self) -> dict[str, float]:
         count = self.counts

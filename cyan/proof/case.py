@@ -198,6 +198,14 @@ def is_in(column: pd.Series[Any], wanted: tuple[str, ...]) -> Mask:
     return np.isin(column.cat.codes.to_numpy(), codes)
 
 
+def users(case: Case) -> npt.NDArray[np.int64]:
+    """Who sent each request, over all workers: each of them numbers its own users."""
+    frame = case.requests
+    sent: npt.NDArray[np.int64] = frame["worker"].to_numpy(np.int64) << 32
+    sent |= frame["user"].to_numpy(np.int64)
+    return sent
+
+
 def hex_ids(ids: Any) -> tuple[str, ...]:  # noqa: ANN401 - numpy array
     """Ids as they were sent."""
     return tuple(f"{int(number):016x}" for number in ids)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TEXT = pa.dictionary(pa.int32(), pa.string())
 TYPES: dict[str, pa.DataType] = {
     "id": pa.uint64(),
+    "user": pa.int32(),
     "status": pa.int16(),
     "expected_bytes": pa.int64(),
     "received_bytes": pa.int64(),

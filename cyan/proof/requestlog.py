@@ -32,7 +32,8 @@ class Connection(StrEnum):
 
 INTENT_COLUMNS = ("id", "user", "journey", "method", "path", "due_ns", "sent_ns", "wall_ns")
 """One row per request that was about to be sent. `id` is an unsigned 64-bit integer, sent to the
-server as 16 hexadecimal digits in X-Request-ID."""
+server as 16 hexadecimal digits in X-Request-ID. `user` is a number that its worker gives to one
+user only, who has one connection at a time."""
 
 RESULT_COLUMNS = (
     "id",

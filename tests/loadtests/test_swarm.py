@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,10 @@ from cyan.proof.evidence import read_client
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure
 from cyan.proof.swarm import Load, Swarm
 from cyan.settings import HostSettings
+from loadtests.log import Log
+from loadtests.schedule import Due
+from loadtests.swarm import Orders
+from loadtests.swarm import Swarm as Crowd
 from tests.lab.harness import until
 from tests.loadtests.servers import closes_after, serving, stalls_once
 
@@ -65,6 +70,24 @@ def rows(folder: Path, kind: str, columns: tuple[str, ...]) -> list[dict[str, st
 def sent(folder: Path) -> int:
     path = folder / "progress.json"
     return int(json.loads(path.read_text())["sent"]) if path.exists() else 0
+
+
+def of_one(folder: Path, url: str, *journeys: str) -> list[dict[str, str]]:
+    """The intents of a swarm in this process, which makes these journeys one after another."""
+    with Log(folder, 0) as log:
+        alone = Crowd(Orders(url, folder, sessions=1), log, lambda *_: None)
+        for journey in journeys:
+            alone._arrival(Due(time.monotonic_ns(), journey))
+        assert alone.broken == []
+        assert alone.counts.scheduled + len(journeys) == alone.counts.sent
+    return rows(folder, "intents", INTENT_COLUMNS)
+
+
+def test_a_users_number_is_never_given_again(tmp_path: Path) -> None:
+    with serving(closes_after(NEVER)) as server:
+        intents = of_one(tmp_path, server.url, "fresh", "fresh", "fresh", "items")
+    users = [row["user"] for row in intents]
+    assert len(set(users)) == len(users)
 
 
 def test_every_request_has_an_intent_and_a_result_and_the_swarm_signs_off(tmp_path: Path) -> None:

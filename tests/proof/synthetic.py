@@ -161,7 +161,7 @@ def client(n: int, rate: float, told: History, random: np.random.Generator) -> p
     return pd.DataFrame(
         {
             "id": random.permutation(n).astype(np.uint64) + np.uint64(seed_base(random)),
-            "user": categories(user, [str(i) for i in range(60)]),
+            "user": user.astype(np.int32),
             "journey": categories(journey, list(JOURNEYS)),
             "method": categories(post, ["GET", "POST"]),
             "path": pd.Categorical(paths),

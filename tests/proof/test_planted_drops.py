@@ -13,7 +13,7 @@ from cyan.proof import checks
 from cyan.proof.case import STREAMS
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.history import SECOND, History
-from tests.proof.synthetic import MS, Run
+from tests.proof.synthetic import MS, Run, counted
 
 Plant = Callable[[Run], tuple[Run, int]]
 
@@ -114,7 +114,7 @@ def backwards(run: Run) -> tuple[Run, int]:
     others = (made.requests["user"] == user) & (abs(made.requests["sent_ns"] - at) < 2 * SECOND)
     for other in np.flatnonzero(others):
         if other not in (first, row):
-            made = made.planted(int(other), user="59" if user != "59" else "58", connection="new")
+            made = made.planted(int(other), user=59 if user != 59 else 58, connection="new")
     return made, row
 
 
@@ -316,7 +316,7 @@ def test_the_time_to_reconnect_is_counted_to_the_users_next_good_answer(clean: R
     mine = (run.requests["journey"] == "events") & (run.requests["user"] == user)
     for other in np.flatnonzero(mine):
         if other != row:
-            run = run.planted(int(other), user="59" if user != "59" else "58")
+            run = run.planted(int(other), user=59 if user != 59 else 58)
     at = ended + 700 * MS
     run = run.planted(back, user=user, sent_ns=at, due_ns=at, first_ns=at + 800 * MS)
     (line,) = [f for f in checks.run_all(run.case()) if f.kind is Kind.STREAM_CUT and f.count]
@@ -327,6 +327,28 @@ def test_a_stream_that_dies_without_a_drain_is_a_drop(clean: Run) -> None:
     row = row_of(clean, clean.requests["journey"] == "events")
     (found,) = troubles(clean.planted(row, failure="reset"))
     assert found.kind is Kind.RESET
+
+
+def test_equal_numbers_of_users_of_two_workers_are_two_connections(clean: Run) -> None:
+    run, row = backwards(clean)
+    assert troubles(run.planted(row, worker=1)) == []
+
+
+def test_a_load_that_two_workers_shared_is_judged_as_that_of_one(clean: Run) -> None:
+    run = clean
+    for plant in (backwards, double_write, session_lost, mixed_colors):
+        run, _ = plant(run)
+    user = run.requests["user"]
+    frame = run.requests.assign(worker=(user % 2).astype(np.int16), user=user // 2)
+    shared = replace(run, requests=frame, signoffs=counted(frame))
+    one, two = (
+        [f for f in checks.run_all(each.case()) if f.check != "signed off"]
+        for each in (run, shared)
+    )
+    assert two == one
+    assert {f.kind for f in two if f.verdict is Verdict.FAIL} == {
+        Kind.BACKWARDS, Kind.DOUBLE_WRITE, Kind.SESSION_LOST, Kind.MIXED,
+    }  # fmt: skip
 
 
 def test_a_write_that_is_there_without_acknowledgement_is_counted_as_recovered(clean: Run) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyan.proof.case import Case, Mask, hex_ids, is_in, mask
+from cyan.proof.case import Case, Mask, hex_ids, is_in, mask, users
 from cyan.proof.checks.tools import per_act
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.scenario import Traffic
@@ -89,7 +89,7 @@ def backwards_mask(case: Case) -> Mask:
 
 def _by_connection(case: Case, rows: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy arrays
     """The order that puts each connection's requests in a row; which neighbours share one."""
-    user = case.requests["user"].cat.codes.to_numpy()[rows]
+    user = users(case)[rows]
     sent = case.requests["sent_ns"].to_numpy()[rows]
     new = is_in(case.requests["connection"], ("new",))[rows]
     order = np.lexsort((sent, user))
