@@ -140,7 +140,7 @@ def resume(
     if left.reached(world):
         return Plan(run, (preflight(target), *_after_switch(run, settings)))
     if left.fresh:
-        request = replace(request, version=target.version)
+        request = replace(request, what=left.what, version=target.version)
         start = _start(request, world, settings, target, compose_text)
     else:
         start = _start_again(world, settings, target)

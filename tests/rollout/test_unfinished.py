@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from cyan.rollout import plan as planning
 from cyan.rollout import unfinished
 from cyan.rollout.plan import Request
 from cyan.rollout.release import Release
+from cyan.settings import MigrateSettings
 from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
 
-SETTINGS = settings()
+SETTINGS = settings(migrate=MigrateSettings(directory=Path("migrations")))
 RESUME = Request("resume", "", "ann")
 OLD = {"id": "r1", "version": "v1", "color": "blue"}
 
@@ -63,6 +65,19 @@ def test_a_deploy_that_is_resumed_before_its_switch_starts_the_same_release_agai
     assert (plan.target, plan.run.id) == (Release("r2", "v2", Color.GREEN), "r2")
     kinds = [step.kind for step in plan.steps]
     assert kinds.index(Kind.START) < kinds.index(Kind.HEALTHY) < kinds.index(Kind.SWITCH)
+
+
+def test_a_deploy_that_is_resumed_expands_the_database_before_it_starts_anything() -> None:
+    plan = planning.resume(found(BEFORE), RESUME, BEFORE, SETTINGS, None)
+    kinds = [step.kind for step in plan.steps]
+    assert kinds.index(Kind.EXPAND) < kinds.index(Kind.START)
+
+
+def test_a_rollback_that_is_resumed_expands_nothing_as_its_release_has_what_it_needs() -> None:
+    begin = replace(BEGUN, what="rollback")
+    world = replace(BEFORE, journal=(*V1_ON_BLUE.journal, begin))
+    plan = planning.resume(found(world), RESUME, world, SETTINGS, "")
+    assert Kind.EXPAND not in {step.kind for step in plan.steps}
 
 
 def test_a_deploy_that_is_resumed_after_its_switch_drains_and_bakes_against_its_own_old() -> None:
