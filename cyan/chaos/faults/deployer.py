@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, ClassVar
 
 from cyan.chaos.fault import GONE, KILLED, Expectation, Fault, Moment, NotInjectedError, switches
+from cyan.chaos.site import as_root
 from cyan.chaos.wire import Wire, detour
 from cyan.journal import Event
 from cyan.proof.scenario import Traffic
@@ -205,14 +206,15 @@ class DiskFull(Fault):
         folder = _releases(site)
         mounted = f"mount -t tmpfs -o size=16k cyan-chaos {folder}"
         full = f"! head -c 1M /dev/zero > {folder}/full 2>/dev/null"
-        done = site.host.run(f"mountpoint -q {folder} || {{ {mounted} && {full}; }}", check=False)
+        command = f"mountpoint -q {folder} || {{ {mounted} && {full}; }}"
+        done = site.host.run(as_root(command), check=False)
         if done.code:
             raise NotInjectedError(f"no tmpfs could be mounted: {done.stderr.strip()}")
 
     def heal(self, site: Site) -> None:
         """Take it away."""
         folder = _releases(site)
-        site.host.run(f"if mountpoint -q {folder}; then umount {folder}; fi")
+        site.host.run(as_root(f"if mountpoint -q {folder}; then umount {folder}; fi"))
 
     def healed(self, site: Site) -> str:
         """Whether the folder is its own again."""
