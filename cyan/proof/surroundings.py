@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from cyan.settings import HostSettings, Settings
 
-CHUNK = 1 << 18
+JOURNAL = "journal.jsonl"
+COMPLETE = "# that is all"
 LONGEST_LINE = 1 << 20
 JOBS_WITHIN = 15.0
 POLL = 0.3
@@ -99,15 +100,14 @@ class RealSurroundings:
     def collect(self, folder: Path) -> None:
         """Fetch what the proxy, the application, the database and the journal hold of this run.
 
-        A witness that cannot be fetched is left out, the reason goes to missing.txt, and the
+        A witness that cannot be fetched whole is left out, the reason goes to missing.txt, and the
         verdict is unknown.
         """
         for fetch in (self._fetch_ledger, self._fetch_logs):  # the ledger waits, so it is first
             try:
                 fetch(folder)
             except HostError as error:
-                with (folder / "missing.txt").open("a", encoding="utf-8") as reasons:
-                    reasons.write(f"{error.what}\n")
+                _note(folder, error)
 
     def about(self) -> dict[str, str]:
         """What runs on the host, by name; what does not say is left out."""
@@ -134,25 +134,40 @@ class RealSurroundings:
 
     def _fetch_logs(self, folder: Path) -> None:
         (folder / "application").mkdir(exist_ok=True)
-        for path, skip in unread(self._before, self._logs()):
+        there, broken = self._logs(), set[str]()
+        for path, skip in unread(self._before, there):
             target = _target(path)
-            if target:
+            witness = target.partition("/")[0]
+            if not target or witness in broken:
+                continue
+            try:
                 self._fetch(path, skip, folder / target)
-        (folder / "journal.jsonl").touch()
+            except HostError as error:
+                broken.add(witness)
+                _note(folder, error)
+        if any(each.path == JOURNAL for each in there):
+            (folder / JOURNAL).touch()  # where nothing was written to it
+        for witness in broken:  # half of what it says would be held against the others
+            _remove(folder / witness)
 
     def _fetch(self, path: str, skip: int, target: Path) -> None:
-        """Append what the log holds after `skip` bytes to `target`, compressed on the way."""
+        """Append what the log holds after `skip` bytes to `target`, compressed on the way.
+
+        Of a pipe the shell tells only how its last command ended, so the first says at the end
+        of what it wrote that it came to it. Raises HostError where it did not.
+        """
         source = shlex.quote(str(self._directory / path))
         inflate = zlib.decompressobj(wbits=31)
-        command = f"zcat -f {source} | tail -c +{skip + 1} | gzip -1"
-        with (
-            self._host.channel(command) as channel,
-            channel.makefile("rb") as stream,
-            target.open("ab") as out,
-        ):
-            while piece := stream.read(CHUNK):
-                out.write(inflate.decompress(piece))
-            out.write(inflate.flush())
+        whole = f"{{ zcat -f {source} && printf '\\n{COMPLETE}'; }}"
+        try:
+            with target.open("ab") as out:
+                for piece in self._host.pieces(f"{whole} | tail -c +{skip + 1} | gzip -1"):
+                    out.write(inflate.decompress(piece))
+                out.write(inflate.flush())
+        except zlib.error as error:
+            raise HostError(f"{path} was garbled on the way ({error})", where=source) from None
+        if not _completed(target):
+            raise HostError(f"{path} cannot be read to its end", where=source)
         _without_torn_line(target)
 
     def _fetch_ledger(self, folder: Path) -> None:
@@ -175,6 +190,30 @@ class RealSurroundings:
         raise HostError(f"there is no {name}", where=self._host.name)
 
 
+def _note(folder: Path, error: HostError) -> None:
+    """Keep why a witness is missing."""
+    with (folder / "missing.txt").open("a", encoding="utf-8") as reasons:
+        reasons.write(f"{error.what}\n")
+
+
+def _remove(witness: Path) -> None:
+    """Remove a log, or every file of a folder of logs."""
+    for path in witness.iterdir() if witness.is_dir() else [witness]:
+        path.unlink(missing_ok=True)
+
+
+def _completed(path: Path) -> bool:
+    """Whether the log came to its end; takes the line that says so away."""
+    mark = f"\n{COMPLETE}".encode()
+    with path.open("r+b") as log:
+        size = log.seek(0, 2)
+        log.seek(max(0, size - len(mark)))
+        if log.read() != mark:
+            return False
+        log.truncate(size - len(mark))
+    return True
+
+
 def _without_torn_line(path: Path) -> None:
     """Take away what follows the last newline: a line that was being written."""
     with path.open("r+b") as log:
@@ -187,7 +226,7 @@ def _without_torn_line(path: Path) -> None:
 def _target(path: str) -> str:
     """Where a log of the host goes in the run's folder; "" for one that is no witness."""
     name = PurePosixPath(path).name
-    if path == "journal.jsonl":
+    if path == JOURNAL:
         return path
     if name.startswith("access") and ".json" in name:  # also those that Caddy rolled
         return "proxy.jsonl"

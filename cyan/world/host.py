@@ -17,17 +17,19 @@ from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy,
 from cyan.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     import httpx
     from paramiko import Channel, Transport
+    from paramiko.file import BufferedFile
 
     from cyan.settings import HostSettings
 
 CONNECT_TIMEOUT = 10  # seconds
 SHOWN = 160  # characters of a command in a message
 KEEPALIVE = 15  # seconds between SSH keep-alives, so that something is sent to a dead peer
+PIECE = 1 << 18  # bytes of a command's output that are read at once
 SILENCE = 45  # seconds that what was sent may go unacknowledged before the connection is given up
 
 
@@ -71,6 +73,15 @@ class Runner(Protocol):
 
     def feed(self, command: str, write: Callable[[Sink], object], *, check: bool = True) -> Output:
         """As `Host.feed`."""
+
+
+def _reading(echo: Channel, answers: BufferedFile[str]) -> Clock:
+    """One question to the host's clock. Raises ValueError for an answer that is no time."""
+    sent = time.time()
+    echo.sendall(b"\n")
+    theirs = float(answers.readline())
+    half = (time.time() - sent) / 2
+    return Clock(theirs - (sent + half), half)
 
 
 class Sink:
@@ -173,6 +184,17 @@ class Host:
         session.exec_command(command)
         return session
 
+    def pieces(self, command: str) -> Iterator[bytes]:
+        """What a shell command prints, piece by piece. Raises HostError if it fails."""
+        try:
+            with self.channel(command) as channel, channel.makefile("rb") as stream:
+                while piece := stream.read(PIECE):
+                    yield piece
+                code = channel.recv_exit_status()
+        except (SSHException, OSError, EOFError) as error:
+            raise self._broken(command, error) from None
+        self._checked(command, Output("", "", code), check=True)
+
     def feed(self, command: str, write: Callable[[Sink], object], *, check: bool = True) -> Output:
         """Run a shell command, and let `write` write its standard input.
 
@@ -210,19 +232,24 @@ class Host:
         return client(self, port, timeout)
 
     def clock(self, *, readings: int = 5) -> Clock:
-        """Compare the clocks as NTP does: the reading with the shortest round trip counts."""
-        best = Clock(0.0, float("inf"))
-        echo = self.channel("while read -r _; do date +%s.%N; done")
-        with echo, echo.makefile("r") as answers:
-            for _ in range(readings):
-                sent = time.time()
-                echo.sendall(b"\n")
-                theirs = float(answers.readline())
-                received = time.time()
-                half = (received - sent) / 2
-                if half < best.uncertainty:
-                    best = Clock(theirs - (sent + half), half)
-        return best
+        """Compare the clocks as NTP does: the reading with the shortest round trip counts.
+
+        RFC 5905, section 8: offset = ((T2 - T1) + (T3 - T4)) / 2, where the host, which answers
+        at once, has T2 = T3; its error is at most half of the round trip T4 - T1, and of a row of
+        readings the one with the shortest is taken (section 10). Raises HostError.
+        """
+        try:
+            with (
+                self.channel("while read -r _; do date +%s.%N; done") as echo,
+                echo.makefile("r") as answers,
+            ):
+                found = [_reading(echo, answers) for _ in range(readings)]
+        except (SSHException, OSError, EOFError, ValueError) as error:
+            raise HostError(
+                f"the host's clock cannot be read ({error or type(error).__name__})",
+                where=self.name,
+            ) from None
+        return min(found, key=lambda clock: clock.uncertainty)
 
     def _open(self) -> None:
         client = self._connection.client
