@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ from cyan.proof.history import Clock
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, SignOff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+T = TypeVar("T")
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 TYPES: dict[str, pa.DataType] = {
@@ -38,7 +40,8 @@ class ClientLog:
     `requests`: one row per intent, ordered by time of sending, with the columns of both files plus
     `answered` (a result exists) and `worker`; due, sent, first and end are wall-clock int64 ns (0
     where there was none). `duplicates` counts ids that were written more than once, `orphans`
-    results without an intent, `torn` lines that could not be read.
+    results without an intent, `torn` lines that could not be read; `faults` names files that could
+    not be read at all.
     """
 
     requests: pd.DataFrame
@@ -47,6 +50,7 @@ class ClientLog:
     duplicates: int = 0
     orphans: int = 0
     torn: int = 0
+    faults: tuple[str, ...] = ()
     uncertainty_ns: int = 0  # of the clocks of workers on other machines
 
 
@@ -55,63 +59,85 @@ def read_client(folder: Path) -> ClientLog:
     workers = tuple(sorted(int(p.stem.split("-")[1]) for p in folder.glob("intents-*.tsv")))
     if not workers:
         raise ProofError("the swarm left no log", where=str(folder))
-    torn: list[str] = []
-    intents = _read_all(folder, "intents", workers, INTENT_COLUMNS, torn)
-    results = _read_all(folder, "results", workers, RESULT_COLUMNS, torn)
+    bad = Unreadable()
+    intents = _read_all(folder, "intents", workers, INTENT_COLUMNS, bad)
+    results = _read_all(folder, "results", workers, RESULT_COLUMNS, bad)
     requests, duplicates, orphans = _join(intents, results)
-    clocks = {worker: _clock(folder / f"clock-{worker}.json") for worker in workers}
+    clocks = {worker: _clock(folder / f"clock-{worker}.json", bad) for worker in workers}
     return ClientLog(
         requests=_on_wall_clock(requests, clocks),
-        signoffs=_signoffs(folder),
+        signoffs=_signoffs(folder, bad),
         workers=workers,
         duplicates=duplicates,
         orphans=orphans,
-        torn=len(torn),
+        torn=len(bad.lines),
+        faults=tuple(bad.files),
         uncertainty_ns=max(clock.uncertainty_ns for clock in clocks.values()),
     )
 
 
-def _clock(path: Path) -> Clock:
+@dataclass
+class Unreadable:
+    """What could not be read, in words: single lines, and whole files."""
+
+    lines: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+
+def _clock(path: Path, bad: Unreadable) -> Clock:
     """How a worker's clock stands to ours; it is ours where nothing else is kept."""
-    return Clock(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Clock()
+    return (_kept(path, Clock, bad) or Clock()) if path.exists() else Clock()
 
 
-def _signoffs(folder: Path) -> tuple[SignOff, ...]:
-    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("signoff-*.json")))
-    return tuple(SignOff(**json.loads(text)) for text in texts)
+def _signoffs(folder: Path, bad: Unreadable) -> tuple[SignOff, ...]:
+    found = (_kept(path, SignOff, bad) for path in sorted(folder.glob("signoff-*.json")))
+    return tuple(signoff for signoff in found if signoff)
+
+
+def _kept(path: Path, kind: Callable[..., T], bad: Unreadable) -> T | None:
+    """What a small JSON file holds; None where that is no `kind`."""
+    try:
+        return kind(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        bad.files.append(f"{path.name} cannot be read: {error}")
+        return None
 
 
 def _read_all(
-    folder: Path, stem: str, workers: Sequence[int], columns: Sequence[str], torn: list[str]
+    folder: Path, stem: str, workers: Sequence[int], columns: Sequence[str], bad: Unreadable
 ) -> pa.Table:
     """All workers' files of one sort as one table, with a column `worker`."""
     tables = []
     for worker in workers:
         path = folder / f"{stem}-{worker}.tsv"
-        table = _read(path, columns, torn)
+        table = _read(path, columns, bad)
         tables.append(
             table.append_column("worker", pa.array(np.full(len(table), worker, np.int16)))
         )
     return pa.concat_tables(tables).unify_dictionaries()
 
 
-def _read(path: Path, columns: Sequence[str], torn: list[str]) -> pa.Table:
+def _read(path: Path, columns: Sequence[str], bad: Unreadable) -> pa.Table:
     types = {name: _type(name) for name in columns}
     if not path.exists() or path.stat().st_size == 0:
         return pa.schema(types).empty_table()
 
     def skip(row: Any) -> str:  # noqa: ANN401 - pyarrow's InvalidRow is not exported
-        torn.append(f"{path.name}: {row.text}")
+        bad.lines.append(f"{path.name}: {row.text}")
         return "skip"
 
-    return pacsv.read_csv(
-        path,
-        read_options=pacsv.ReadOptions(column_names=list(columns), block_size=1 << 24),
-        parse_options=pacsv.ParseOptions(
-            delimiter="\t", quote_char=False, invalid_row_handler=skip
-        ),
-        convert_options=pacsv.ConvertOptions(column_types=types, strings_can_be_null=False),
-    )
+    try:
+        return pacsv.read_csv(
+            path,
+            read_options=pacsv.ReadOptions(column_names=list(columns), block_size=1 << 24),
+            parse_options=pacsv.ParseOptions(
+                delimiter="\t", quote_char=False, invalid_row_handler=skip
+            ),
+            convert_options=pacsv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        )
+    except pa.ArrowException as error:
+        bad.files.append(f"{path.name} cannot be read: {error}")
+        return pa.schema(types).empty_table()
 
 
 def _type(column: str) -> pa.DataType:

@@ -39,7 +39,7 @@ class Run:
     history: History
     signoffs: tuple[SignOff, ...]
     witnesses: Witnesses
-    client: dict[str, int] = field(default_factory=dict)
+    client: dict[str, Any] = field(default_factory=dict)
 
     def case(self, **bounds: Any) -> case.Case:
         workers = tuple(sorted(int(w) for w in self.requests["worker"].unique()))

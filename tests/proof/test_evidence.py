@@ -14,7 +14,8 @@ from hypothesis import strategies as some
 from cyan.errors import ProofError
 from cyan.proof import checks, evidence, history
 from cyan.proof.findings import Verdict
-from cyan.proof.reconcile import read_case
+from cyan.proof.reconcile import read_case, reconcile
+from cyan.proof.report import render
 from cyan.proof.witnesses import parse_hex, read_witnesses
 from tests.proof import synthetic
 from tests.proof.synthetic import Run
@@ -87,6 +88,31 @@ def test_results_without_intents_and_ids_written_twice_are_counted(folder: Path)
 def test_an_empty_results_file_leaves_only_intents(folder: Path) -> None:
     (folder / "client" / "results-0.tsv").write_text("")
     assert not evidence.read_client(folder / "client").requests["answered"].any()
+
+
+BROKEN = {
+    "client/results-0.tsv": lambda text: text.replace("\t201\t", "\tzwei\t", 1),
+    "client/intents-0.tsv": lambda text: "x" + text,
+    "client/signoff-0.json": lambda text: text[:-20],
+    "orders.csv": lambda text: text.replace("request_id", "id"),
+    "jobs.csv": lambda text: text.replace("state", "status"),
+    "job_runs.csv": lambda text: text + "twelve\n",
+    "proxy.jsonl": lambda text: text + '{"status": ',
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_cannot_be_read_makes_the_verdict_unknown_and_is_named(
+    folder: Path, name: str
+) -> None:
+    path = folder / name
+    path.write_text(BROKEN[name](path.read_text()))
+    case, judgement = reconcile(folder)
+    assert (folder / "verdict.json").exists()
+    texts = [f.text for f in judgement.findings if f.verdict is Verdict.UNKNOWN]
+    assert any(f"{path.name} cannot be read" in text for text in texts)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert render(case, judgement, folder / "report.html").stat().st_size > 0
 
 
 def test_no_log_at_all_cannot_be_judged(tmp_path: Path) -> None:

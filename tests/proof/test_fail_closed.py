@@ -97,6 +97,11 @@ def test_a_log_taken_away_is_unknown(clean: Run, name: str) -> None:
     assert judged(run) == (Verdict.UNKNOWN, ["logs present"])
 
 
+def test_a_log_that_could_not_be_fetched_whole_is_unknown(clean: Run) -> None:
+    told = replace(clean.witnesses, faults=("access.json cannot be read to its end",))
+    assert judged(replace(clean, witnesses=told)) == (Verdict.UNKNOWN, ["logs present"])
+
+
 def test_a_log_that_a_run_does_not_need_may_be_missing(clean: Run) -> None:
     run = replace(clean, witnesses=replace(clean.witnesses, proxy=None))
     assert judged(run, required=("journal",)) == (Verdict.PASS, [])

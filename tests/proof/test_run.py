@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cyan.errors import ProofError
+from cyan.errors import HostError, ProofError
 from cyan.proof import rehearsal
 from cyan.proof.display import Silent, Terminal
 from cyan.proof.findings import Verdict
@@ -128,6 +128,23 @@ def test_a_first_deploy_is_judged_although_no_load_saw_it(world: World) -> None:
     assert (first.loaded, second.loaded) == (False, True)
     assert judgement.measures[0].n == 0
     assert judgement.measures[0].verdict is Verdict.PASS
+
+
+def test_a_clock_that_cannot_be_read_at_the_end_costs_neither_acts_nor_verdict(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = iter([Clock()])
+
+    def clock(_world: World) -> Clock:
+        for found in clocks:
+            return found
+        raise HostError("the host's clock cannot be read")
+
+    monkeypatch.setattr(World, "clock", clock)
+    run(order(world, ()), world, Silent())
+    assert {"acts.json", "verdict.json"} <= {
+        p.name for p in (world.folder.parent / "run").iterdir()
+    }
 
 
 def test_a_preparation_that_fails_is_unknown_and_the_act_is_not_performed(world: World) -> None:

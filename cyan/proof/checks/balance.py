@@ -44,11 +44,12 @@ def _unbalanced(case: Case, signoff: SignOff) -> list[str]:
 def rows_whole(case: Case) -> tuple[Finding, ...]:
     """No id twice, no result without an intent, no line that cannot be read."""
     client = case.client
-    count = client.duplicates + client.orphans + client.torn
+    count = client.duplicates + client.orphans + client.torn + len(client.faults)
     text = (
         f"{client.duplicates} ids written twice, {client.orphans} results without an intent, "
         f"{client.torn} torn lines"
     )
+    text = "; ".join((text, *client.faults))
     return (for_run("rows whole", count, text, n=len(case.requests)),)
 
 
@@ -183,5 +184,7 @@ def logs_present(case: Case) -> tuple[Finding, ...]:
     }
     absent = [name for name in case.bounds.required if not present[name]]
     text = f"missing or empty: {', '.join(absent)}" if absent else "every witness left its log"
-    text = "; ".join((text, *case.witnesses.faults))
-    return (for_run("logs present", len(absent), text, n=len(case.bounds.required)),)
+    faults = case.witnesses.faults
+    count = len(absent) + len(faults)
+    text = "; ".join((text, *faults))
+    return (for_run("logs present", count, text, n=len(case.bounds.required)),)
