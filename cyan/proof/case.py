@@ -39,10 +39,14 @@ class Bounds:
     """What the evidence must live up to.
 
     `stale_ns`: how long after a switch the old color may still answer, before the clocks'
-    uncertainty. `required`: the witnesses without which the verdict is unknown.
+    uncertainty. `clock_ns`: the most that this uncertainty may be, since it hides what is stale.
+    `journey_n`: of a journey that sends as many on average in the time of an act, some must be
+    there. `required`: the witnesses without which the verdict is unknown.
     """
 
     stale_ns: int = 5_000_000
+    clock_ns: int = 100_000_000
+    journey_n: float = 20
     lag_p99_ms: float = 100
     abandoned: float = 0.001
     journeys: tuple[str, ...] = JOURNEYS

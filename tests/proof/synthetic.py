@@ -47,14 +47,24 @@ class Run:
         return case.build(log, self.witnesses, self.history, case.Bounds(**bounds))
 
     def planted(self, row: int, **values: Any) -> Run:
-        """The same run with `values` in one row of the client's log."""
+        """The same run with `values` in one row of the client's log, a status in the proxy's."""
         frame = self.requests.copy()
         for name, value in values.items():
             column = frame[name]
             if isinstance(column.dtype, pd.CategoricalDtype) and value not in column.cat.categories:
                 frame[name] = column.cat.add_categories([value])
             frame.loc[row, name] = value
-        return replace(self, requests=frame, signoffs=counted(frame))
+        run = replace(self, requests=frame, signoffs=counted(frame))
+        return run.answered_by_the_proxy(row, values["status"]) if "status" in values else run
+
+    def answered_by_the_proxy(self, row: int, status: int) -> Run:
+        """The same run in which the proxy logged another status of one request."""
+        proxy = self.witnesses.proxy
+        if proxy is None:
+            return self
+        line = proxy["id"] == self.requests["id"][row]
+        told = proxy.assign(status=proxy["status"].where(~line, status).astype(np.int16))
+        return replace(self, witnesses=replace(self.witnesses, proxy=told))
 
     def without(self, row: int, *names: str) -> Run:
         """The same run in which the named witness frames lack the lines of one request."""
@@ -170,7 +180,7 @@ def client(n: int, rate: float, told: History, random: np.random.Generator) -> p
             "worker": np.zeros(n, np.int16),
             "first_ns": sent + took * 9 // 10,
             "end_ns": sent + took,
-            "status": np.where(order, 201, 200).astype(np.int16),
+            "status": np.where(order, 201, np.where(journey == 9, 101, 200)).astype(np.int16),
             "expected_bytes": size,
             "received_bytes": size,
             "digest": np.ones(n, np.int8),

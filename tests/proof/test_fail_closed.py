@@ -94,7 +94,68 @@ def test_rows_that_are_not_whole_are_unknown(clean: Run, fault: str) -> None:
 def test_a_log_taken_away_is_unknown(clean: Run, name: str) -> None:
     gone: dict[str, Any] = {name: None}
     run = replace(clean, witnesses=replace(clean.witnesses, **gone))
-    assert judged(run) == (Verdict.UNKNOWN, ["logs present"])
+    jobs = ["lost job", "double job"] if name.startswith("job") else []
+    assert judged(run) == (Verdict.UNKNOWN, [*jobs, "logs present"])
+
+
+@pytest.mark.parametrize("received", [0, 300])
+def test_a_good_answer_whose_end_nobody_could_know_is_unknown(clean: Run, received: int) -> None:
+    row = int(np.flatnonzero(clean.requests["journey"] == "items")[0])
+    run = clean.planted(row, expected_bytes=-1, received_bytes=received, digest=-1)
+    assert judged(run) == (Verdict.UNKNOWN, ["answers measured"])
+
+
+@pytest.mark.parametrize(
+    ("journey", "promise"),
+    [("socket", {"digest": -1, "expected_bytes": -1}), ("events", {"expected_bytes": -1})],
+)
+def test_a_stream_needs_no_length_and_a_socket_no_digest_either(
+    clean: Run, journey: str, promise: dict[str, int]
+) -> None:
+    row = int(np.flatnonzero(clean.requests["journey"] == journey)[0])
+    assert judged(clean.planted(row, **promise)) == (Verdict.PASS, [])
+
+
+@pytest.mark.parametrize("of", ["host", "workers"])
+def test_clocks_that_may_be_far_apart_are_unknown(clean: Run, of: str) -> None:
+    clock = replace(clean.history.clock, uncertainty_ns=101 * MS)
+    run = replace(clean, history=replace(clean.history, clock=clock))
+    if of == "workers":
+        run = replace(clean, client={"uncertainty_ns": 101 * MS})
+    assert judged(run) == (Verdict.UNKNOWN, ["clock known"])
+    assert judged(run, clock_ns=102 * MS) == (Verdict.PASS, [])
+
+
+def fewer(run: Run, kept: Any) -> Run:
+    """The run with only some of its requests, which its worker knows."""
+    left = run.requests[kept].reset_index(drop=True)
+    n = len(left)
+    return replace(run, requests=left, signoffs=(SignOff(0, n, n, 0, n, 0, 0),))
+
+
+def test_a_steady_state_without_a_request_is_unknown(clean: Run) -> None:
+    run = fewer(clean, (clean.case().requests["act"] >= 0).to_numpy())
+    found = [f for f in checks.run_all(run.case()) if f.verdict is not Verdict.PASS]
+    assert {f.check for f in found} >= {"no class empty"}
+    assert "steady" in {f.about for f in found}
+
+
+@pytest.mark.parametrize("journey", ["order", "me", "ask"])
+def test_an_act_long_enough_for_a_journey_that_has_none_of_it_is_unknown(
+    clean: Run, journey: str
+) -> None:
+    acts = clean.case().requests["act"]
+    run = fewer(clean, ~((acts == 3) & (clean.requests["journey"] == journey)).to_numpy())
+    found = [f for f in checks.run_all(run.case()) if f.verdict is not Verdict.PASS]
+    assert [(f.check, f.act, f.text) for f in found] == [
+        ("no class empty", 3, f"no request of journey {journey}")
+    ]
+
+
+def test_an_act_too_short_for_a_rare_journey_needs_none_of_it(clean: Run) -> None:
+    acts = clean.case().requests["act"]
+    run = fewer(clean, ~((acts == 3) & (clean.requests["journey"] == "download")).to_numpy())
+    assert judged(run) == (Verdict.PASS, [])
 
 
 def test_a_log_that_could_not_be_fetched_whole_is_unknown(clean: Run) -> None:
@@ -130,9 +191,9 @@ def test_an_act_without_a_method_or_sort_of_connection_is_unknown(
     n = len(fewer)
     run = replace(clean, requests=fewer, signoffs=(SignOff(0, n, n, 0, n, 0, 0),))
     findings = [f for f in checks.run_all(run.case()) if f.verdict is Verdict.UNKNOWN]
-    assert [(f.check, f.act, f.text) for f in findings] == [
-        ("no class empty", 3, f"no request of {column} {value}")
-    ]
+    ((check, act, text),) = [(f.check, f.act, f.text) for f in findings]
+    assert (check, act) == ("no class empty", 3)
+    assert text.startswith(f"no request of {column} {value}")
 
 
 def test_a_generator_that_was_overrun_is_unknown(clean: Run) -> None:

@@ -179,6 +179,20 @@ def double_job(run: Run) -> tuple[Run, int]:
     return replace(run, witnesses=replace(run.witnesses, job_runs=twice)), row
 
 
+def two_jobs_for_one_order_each_done_once(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
+    jobs, runs = run.witnesses.jobs, run.witnesses.job_runs
+    assert jobs is not None
+    assert runs is not None
+    second = pd.DataFrame({"job": [len(jobs)], "id": [run.requests["id"][row]], "done": [True]})
+    more = replace(
+        run.witnesses,
+        jobs=pd.concat([jobs, second], ignore_index=True).astype(jobs.dtypes),
+        job_runs=pd.concat([runs, second[["job"]]], ignore_index=True),
+    )
+    return replace(run, witnesses=more), row
+
+
 def executed_twice(run: Run) -> tuple[Run, int]:
     row = row_of(run, reads(run))
     return run.doubled(row, "application"), row
@@ -192,6 +206,11 @@ def unseen_by_the_proxy(run: Run) -> tuple[Run, int]:
 def unseen_by_the_application(run: Run) -> tuple[Run, int]:
     row = row_of(run, reads(run))
     return run.without(row, "application"), row
+
+
+def answered_otherwise_by_the_proxy(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.answered_by_the_proxy(row, 502), row
 
 
 PLANTS: tuple[tuple[Plant, Kind], ...] = (
@@ -215,9 +234,11 @@ PLANTS: tuple[tuple[Plant, Kind], ...] = (
     (lost_job, Kind.LOST_JOB),
     (job_that_never_ran, Kind.LOST_JOB),
     (double_job, Kind.DOUBLE_JOB),
+    (two_jobs_for_one_order_each_done_once, Kind.DOUBLE_JOB),
     (executed_twice, Kind.TWICE),
     (unseen_by_the_proxy, Kind.UNEXPLAINED),
     (unseen_by_the_application, Kind.UNEXPLAINED),
+    (answered_otherwise_by_the_proxy, Kind.UNEXPLAINED),
 )
 
 

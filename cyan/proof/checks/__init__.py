@@ -48,6 +48,8 @@ CHECKS: tuple[Check, ...] = (
     balance.schedule_kept,
     balance.nothing_empty,
     balance.answers_named,
+    balance.answers_measured,
+    balance.clock_known,
     balance.logs_present,
 )
 

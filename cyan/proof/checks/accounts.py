@@ -15,12 +15,12 @@ NOBODY = (502, 503, 504)
 
 
 def unexplained(case: Case) -> tuple[Finding, ...]:
-    """One witness saw a request that another, which should have, did not."""
+    """One witness saw a request that another, which should have, did not, or saw it otherwise."""
     return per_act(
         case,
         Kind.UNEXPLAINED,
         unexplained_mask(case),
-        "were seen by one witness and not by another that should have",
+        "were seen by one witness, and not or otherwise by another that should have",
     )
 
 
@@ -64,7 +64,9 @@ def unexplained_mask(case: Case) -> Mask:
     undone = case.ok & app_here & ((started == 0) | ((finished == 0) & ~endless))
     past_the_proxy = proxy_here & app_here & (proxied == 0) & (started > 0)
     ended_only = app_here & (finished > started)
-    return mask(unseen | undone | past_the_proxy | ended_only)
+    told = frame["proxy_status"].to_numpy()
+    otherwise = case.ok & (proxied == 1) & (told != frame["status"].to_numpy())
+    return mask(unseen | undone | past_the_proxy | ended_only | otherwise)
 
 
 def cause(*, failed: bool, proxied: int, proxy_status: int, started: int, finished: int) -> str:

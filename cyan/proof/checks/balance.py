@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyan.proof.case import Case, Mask, about, hex_ids, is_in, mask
+from cyan.proof.checks.accounts import ENDLESS
 from cyan.proof.checks.tools import for_run
 from cyan.proof.checks.writes import ledger_present
 from cyan.proof.findings import MOST_IDS, RUN, Finding, Verdict
@@ -129,29 +130,41 @@ def _lag(case: Case, lag: np.ndarray, name: str, act: int) -> Finding:
 
 
 def nothing_empty(case: Case) -> tuple[Finding, ...]:
-    """Every journey in the run, every method and sort of connection in every act, has requests."""
+    """Every journey in the run, and in every phase every method and sort of connection, was sent.
+
+    A phase is an act under load or the steady state. It must also have every journey of which it
+    is long enough to expect some: of `journey_n` expected by chance none is there once in
+    e^journey_n phases.
+    """
     whole = np.ones(len(case.requests), bool)
     empty = _empty(case, "journey", case.bounds.journeys, whole)
-    findings = [for_run("no class empty", len(empty), _named(empty), n=len(case.requests))]
+    run = for_run("no class empty", len(empty), _named(empty), n=len(case.requests))
     acts = case.requests["act"].to_numpy()
-    for number, item in enumerate(case.history.performed):
-        if item.loaded:
-            findings.append(_classes(case, number, acts == number))
-    return tuple(findings)
+    loaded = [number for number, item in enumerate(case.history.performed) if item.loaded]
+    return (run, *(_classes(case, number, acts == number) for number in (-1, *loaded)))
 
 
 def _classes(case: Case, number: int, within: Mask) -> Finding:
     empty = _empty(case, "method", case.bounds.methods, within)
     empty += _empty(case, "connection", case.bounds.connections, within)
+    empty += _empty(case, "journey", _expected(case, within), within)
     return Finding(
         "no class empty",
-        Verdict.UNKNOWN if empty or not within.any() else Verdict.PASS,
+        Verdict.UNKNOWN if empty else Verdict.PASS,
         _named(empty),
         act=number,
         about=about(number, case.history),
         count=len(empty),
         n=int(within.sum()),
     )
+
+
+def _expected(case: Case, within: Mask) -> tuple[str, ...]:
+    """The journeys of which the requests `within` should hold some, by their share of the run."""
+    sizes = case.requests["journey"].value_counts()
+    share = float(within.sum()) / max(len(within), 1)
+    often = (name for name in case.bounds.journeys if name in sizes)
+    return tuple(name for name in often if sizes[name] * share >= case.bounds.journey_n)
 
 
 def _empty(case: Case, column: str, wanted: tuple[str, ...], within: Mask) -> list[str]:
@@ -170,6 +183,27 @@ def answers_named(case: Case) -> tuple[Finding, ...]:
     text = f"{len(ids):,} good answers name no color"
     n = int(case.ok.sum())
     return (for_run("answers named", len(ids), text, n=n, ids=hex_ids(ids[:MOST_IDS])),)
+
+
+def answers_measured(case: Case) -> tuple[Finding, ...]:
+    """Every good answer promised a length or a digest; else nobody can tell what was cut short.
+
+    A WebSocket's messages are looked at one by one instead.
+    """
+    frame = case.requests
+    promised = (frame["expected_bytes"].to_numpy() >= 0) | (frame["digest"].to_numpy() >= 0)
+    looked = case.ok & ~is_in(frame["journey"], ENDLESS)
+    ids = frame["id"].to_numpy()[looked & ~promised]
+    text = f"{len(ids):,} good answers promise neither a length nor a digest"
+    n, kept = int(looked.sum()), hex_ids(ids[:MOST_IDS])
+    return (for_run("answers measured", len(ids), text, n=n, ids=kept),)
+
+
+def clock_known(case: Case) -> tuple[Finding, ...]:
+    """The clocks are compared closely enough to tell a stale answer from one in time."""
+    found, bound = case.uncertainty_ns / MILLISECOND, case.bounds.clock_ns / MILLISECOND
+    text = f"the clocks agree within {found:.1f} ms, of {bound:g} ms allowed"
+    return (for_run("clock known", int(found > bound), text, n=1),)
 
 
 def logs_present(case: Case) -> tuple[Finding, ...]:

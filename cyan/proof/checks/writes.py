@@ -50,7 +50,7 @@ def lost_job(case: Case) -> tuple[Finding, ...]:
     """A written order whose job is missing, not done, or done without a trace."""
     jobs, runs = case.witnesses.jobs, case.witnesses.job_runs
     if jobs is None or runs is None:
-        return (_no_jobs(Kind.LOST_JOB),)
+        return (_no_jobs(case, Kind.LOST_JOB),)
     finished = jobs["id"][jobs["done"] & jobs["job"].isin(runs["job"])].to_numpy()
     worked = case.ranked.count(finished) > 0
     written = case.requests["written"].to_numpy() >= 1
@@ -60,18 +60,21 @@ def lost_job(case: Case) -> tuple[Finding, ...]:
 
 
 def double_job(case: Case) -> tuple[Finding, ...]:
-    """A job that was done twice."""
+    """A job that was done twice, or more jobs than orders under one request's id."""
     jobs, runs = case.witnesses.jobs, case.witnesses.job_runs
     if jobs is None or runs is None:
-        return (_no_jobs(Kind.DOUBLE_JOB),)
+        return (_no_jobs(case, Kind.DOUBLE_JOB),)
     repeated = runs["job"][runs["job"].duplicated()]
     found = np.isin(case.requests["id"].to_numpy(), jobs["id"][jobs["job"].isin(repeated)])
-    written = case.requests["written"].to_numpy() >= 1
-    return per_act(case, Kind.DOUBLE_JOB, found, "had their job done twice", among=written)
+    written = case.requests["written"].to_numpy()
+    found |= case.ranked.count(jobs["id"].to_numpy()) > np.maximum(written, 1)
+    sentence = "had their job done twice, or two jobs"
+    return per_act(case, Kind.DOUBLE_JOB, found, sentence, among=written >= 1)
 
 
-def _no_jobs(kind: Kind) -> Finding:
-    return for_run(str(kind), 0, "the ledger of jobs is missing", kind=kind)
+def _no_jobs(case: Case, kind: Kind) -> Finding:
+    verdict = Verdict.UNKNOWN if "ledger" in case.bounds.required else Verdict.PASS
+    return Finding(str(kind), verdict, "the ledger of jobs is missing", kind=kind)
 
 
 def foreign_writes(case: Case) -> tuple[Finding, ...]:
