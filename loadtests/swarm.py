@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 GENEROUS = 50  # sessions may be this many times what was asked for; then arrivals are abandoned
 FINISH = 40.0  # seconds that requests in flight may take to end
 FLUSH = 0.25  # seconds between two writes of the log
-ALONE = ("fresh", "events", "socket")  # journeys that open a connection of their own
+STREAMS = ("events", "socket")  # journeys that are begun again, once, where they fail
+ALONE = ("fresh", *STREAMS)  # journeys that open a connection of their own
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,10 @@ class Swarm:
         call = journeys.call_of(due.journey, session, self._orders.path)
         replaced = session.replaced
         try:
-            self._sent(due, call, session)
+            answer = self._sent(due, call, session)
+            if answer.failure and due.journey in STREAMS and not self.stopping:
+                self.counts.scheduled += 1  # as any client of a stream: it is back at once
+                self._sent(Due(time.monotonic_ns(), due.journey), call, session)
         finally:
             self._replaced += session.replaced - replaced
             if alone or fresh:
@@ -167,7 +171,7 @@ class Swarm:
             else:  # also where its connection is gone: its user is still logged in
                 self._free[kind].append(session)
 
-    def _sent(self, due: Due, call: Call, session: Session) -> None:
+    def _sent(self, due: Due, call: Call, session: Session) -> Answer:
         self._id += 1
         number, sent = self._id, time.monotonic_ns()
         self._log.intent(
@@ -194,6 +198,7 @@ class Swarm:
             answer.error = f"the witness itself failed: {error!r}"
         self._result(number, answer)
         self._tell(call, answer, due)
+        return answer
 
     def _result(self, number: int, answer: Answer) -> None:
         good = answer.failure is Failure.NONE

@@ -33,7 +33,8 @@ class Connection(StrEnum):
 INTENT_COLUMNS = ("id", "user", "journey", "method", "path", "due_ns", "sent_ns", "wall_ns")
 """One row per request that was about to be sent. `id` is an unsigned 64-bit integer, sent to the
 server as 16 hexadecimal digits in X-Request-ID. `user` is a number that its worker gives to one
-user only, who has one connection at a time."""
+user only, who has one connection at a time. A stream or WebSocket has a user of its own; a second
+request of that user is the stream opened again, at once, because it had failed."""
 
 RESULT_COLUMNS = (
     "id",

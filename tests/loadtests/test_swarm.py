@@ -90,6 +90,18 @@ def test_a_users_number_is_never_given_again(tmp_path: Path) -> None:
     assert len(set(users)) == len(users)
 
 
+@pytest.mark.parametrize("journey", ["events", "socket"])
+def test_a_stream_that_fails_is_opened_again_once_by_its_user(tmp_path: Path, journey: str) -> None:
+    with serving(closes_after(0)) as server:
+        first, second = of_one(tmp_path, server.url, journey)
+    results = rows(tmp_path, "results", RESULT_COLUMNS)
+    assert [row["failure"] for row in results] == [Failure.RESET, Failure.RESET]
+    assert server.delivered == [f"{int(row['id']):016x}" for row in (first, second)]
+    assert second["user"] == first["user"]
+    assert second["journey"] == journey
+    assert int(results[0]["end_ns"]) <= int(second["due_ns"]) <= int(second["sent_ns"])
+
+
 def test_every_request_has_an_intent_and_a_result_and_the_swarm_signs_off(tmp_path: Path) -> None:
     folder = tmp_path / "client"
     with serving(closes_after(NEVER)) as server, swarm(server.url, folder) as process:

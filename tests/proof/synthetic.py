@@ -166,8 +166,9 @@ def client(n: int, rate: float, told: History, random: np.random.Generator) -> p
     paths = np.where((journey == 10) & post, "/orders", np.array(list(PATHS.values()))[journey])
     order = post & (paths == "/orders")
     size = random.integers(200, 4000, n)
-    user = random.integers(0, 60, n)
-    new = (journey == 10) | (random.random(n) < 0.02)
+    streams = np.isin(journey, (8, 9))  # each has a user, and so a connection, of its own
+    user = np.where(streams, 60 + np.arange(n), random.integers(0, 60, n))
+    new = (journey == 10) | streams | (random.random(n) < 0.02)
     return pd.DataFrame(
         {
             "id": random.permutation(n).astype(np.uint64) + np.uint64(seed_base(random)),

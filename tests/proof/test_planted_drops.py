@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -134,14 +135,23 @@ def cut_by_a_drain(run: Run) -> tuple[Run, int]:
 
 def _cut(run: Run, chosen: pd.Series[bool]) -> tuple[Run, int]:
     row = int(np.flatnonzero(chosen)[0])
-    drained = run.history.drains[1]
-    at = drained.done_ns
-    made = run.planted(
-        row, failure="reset", status=0, sent_ns=at - MS, due_ns=at - MS, end_ns=at + 50 * MS
+    return _letting_go(_dying(run, row), cut=1), row
+
+
+def _dying(run: Run, row: int, after: int = 50 * MS, **look: str) -> Run:
+    """The run in which a request of the drained color dies `after` ns from that drain's end."""
+    at = run.history.drains[1].done_ns
+    look = {"color": "green", "version": "v2", **look}
+    return run.planted(
+        row, failure="reset", status=0, sent_ns=at - MS, due_ns=at - MS, end_ns=at + after, **look
     )
+
+
+def _letting_go(run: Run, **drain: Any) -> Run:
+    """The run whose second drain was otherwise."""
     drains = list(run.history.drains)
-    drains[1] = replace(drained, cut=1)
-    return replace(made, history=replace(run.history, drains=tuple(drains))), row
+    drains[1] = replace(drains[1], **drain)
+    return replace(run, history=replace(run.history, drains=tuple(drains)))
 
 
 def lost_write(run: Run) -> tuple[Run, int]:
@@ -329,19 +339,57 @@ def test_a_stream_cut_by_a_drain_is_told_on_its_own_line_and_is_no_drop(
     assert (line.about, line.count) == ("deploy v3", 1)
 
 
-def test_the_time_to_reconnect_is_counted_to_the_users_next_good_answer(clean: Run) -> None:
-    run, row = _cut(clean, clean.requests["journey"] == "events")
-    user = run.requests["user"][row]
-    back = int(np.flatnonzero(run.requests["journey"] == "events")[-1])
-    ended = int(run.requests["end_ns"][row])
-    mine = (run.requests["journey"] == "events") & (run.requests["user"] == user)
-    for other in np.flatnonzero(mine):
-        if other != row:
-            run = run.planted(int(other), user=59 if user != 59 else 58)
-    at = ended + 700 * MS
-    run = run.planted(back, user=user, sent_ns=at, due_ns=at, first_ns=at + 800 * MS)
+def reopened(run: Run, wait: int, **values: Any) -> str:
+    """What is said of a stream that was cut and asked for again `wait` ns later."""
+    run, row = _cut(run, run.requests["journey"] == "events")
+    again = int(np.flatnonzero(run.requests["journey"] == "events")[-1])
+    at = int(run.requests["end_ns"][row]) + wait
+    first, end = at + 800 * MS, at + 900 * MS
+    values = {"user": run.requests["user"][row], "first_ns": first, "end_ns": end, **values}
+    run = run.planted(again, sent_ns=at, due_ns=at, **values)
     (line,) = [f for f in checks.run_all(run.case()) if f.kind is Kind.STREAM_CUT and f.count]
-    assert "back after 1.5 s" in line.text
+    return line.text
+
+
+def test_the_time_to_reconnect_is_counted_to_the_answer_of_the_stream_opened_again(
+    clean: Run,
+) -> None:
+    assert "back after 1.50 s" in reopened(clean, 700 * MS)
+
+
+@pytest.mark.parametrize(
+    ("wait", "values"),
+    [(-20 * MS, {}), (MS, {"failure": "refused", "first_ns": 0}), (MS, {"user": 9999})],
+    ids=["sent before it was cut", "refused", "of somebody else"],
+)
+def test_what_is_no_stream_opened_again_is_no_time_to_reconnect(
+    clean: Run, wait: int, values: dict[str, Any]
+) -> None:
+    assert "none of them was opened again" in reopened(clean, wait, **values)
+
+
+def test_streams_of_the_new_color_that_die_while_a_drain_cuts_one_are_drops(clean: Run) -> None:
+    sockets = np.flatnonzero(clean.requests["journey"] == "socket")[:10].tolist()
+    run = _letting_go(clean, cut=1)
+    for row in sockets:
+        run = _dying(run, row, color="blue", version="v3")
+    (found,) = troubles(run)
+    assert (found.kind, found.count) == (Kind.RESET, 10)
+
+
+@pytest.mark.parametrize("color", ["green", ""])
+def test_a_drain_is_no_excuse_for_more_than_it_cut(clean: Run, color: str) -> None:
+    early, late = np.flatnonzero(clean.requests["journey"] == "events")[:2].tolist()
+    run = _dying(_dying(clean, early, 60 * MS, color=color), late, 40 * MS, color=color)
+    (found,) = troubles(_letting_go(run, cut=1))
+    assert (found.kind, found.ids) == (Kind.RESET, (f"{int(run.requests['id'][early]):016x}",))
+    assert troubles(_letting_go(run, cut=2)) == []
+
+
+def test_a_reload_cuts_streams_of_both_colors(clean: Run) -> None:
+    row = int(np.flatnonzero(clean.requests["journey"] == "socket")[0])
+    run = _dying(clean, row, color="blue", version="v3")
+    assert troubles(_letting_go(run, cut=1, step="reload")) == []
 
 
 def test_a_stream_that_dies_without_a_drain_is_a_drop(clean: Run) -> None:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyan.proof.case import STREAMS, Case, Mask, is_in, mask
+from cyan.proof.case import STREAMS, Case, Mask, is_in, mask, users
 from cyan.proof.checks.tools import per_act
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.history import SECOND
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cyan.proof.history import Drain
 
 CUT_WITHIN_NS = 15 * SECOND
 """A drain that gave up sends SIGTERM at once; what it cuts ends within this."""
@@ -99,15 +101,28 @@ def mixed_mask(case: Case) -> Mask:
 
 
 def cut_mask(case: Case) -> Mask:
-    """Failed requests that were in flight when a drain gave up on some."""
+    """Failed requests that were in flight to what a drain let go, when it gave up on some.
+
+    No more of them than it gave up on, and those that ended soonest after it: what else fails then
+    is a drop.
+    """
     sent = case.requests["sent_ns"].to_numpy()
     ended = case.requests["end_ns"].to_numpy()
     found = np.zeros(len(sent), bool)
     for drain in case.history.drains:
         if drain.cut:
             soon = (ended >= drain.done_ns) & (ended <= drain.done_ns + CUT_WITHIN_NS)
-            found |= (sent < drain.done_ns) & soon
-    return found & case.failed
+            lost = (sent < drain.done_ns) & soon & case.failed & _let_go(case, drain) & ~found
+            rows = np.flatnonzero(lost)
+            found[rows[np.argsort(ended[rows], kind="stable")][: drain.cut]] = True
+    return found
+
+
+def _let_go(case: Case, drain: Drain) -> Mask:
+    """Requests that the drained color answered, or nobody; a reload lets both colors go."""
+    if drain.step == "reload":
+        return np.ones(len(case.requests), bool)
+    return is_in(case.requests["color"], (drain.color, ""))
 
 
 def _plain(case: Case, failure: str) -> Mask:
@@ -121,20 +136,22 @@ def _reconnected(case: Case, found: Mask) -> str:
     waits = reconnect_times(case, found)
     back = waits.dropna() / SECOND
     if back.empty:
-        return "; none of them came back before the load ended"
-    missing = (
-        f", {len(waits) - len(back)} not before the load ended" if len(back) < len(waits) else ""
-    )
-    return f"; back after {back.median():.1f} s, at most {back.max():.1f} s{missing}"
+        return "; none of them was opened again at the first attempt"
+    missing = f", {len(waits) - len(back)} not at the first attempt" if waits.hasnans else ""
+    return f"; back after {back.median():.2f} s, at most {back.max():.2f} s{missing}"
 
 
 def reconnect_times(case: Case, found: Mask) -> pd.Series[float]:
-    """For each of `found`, ns from its end to the first byte of that user's next good answer."""
-    columns = ["user", "journey", "sent_ns", "first_ns", "end_ns"]
+    """For each of `found`, ns from its end to the first byte of the stream opened again.
+
+    That is the next request of the same user, where it was sent after the end and answered well;
+    NaN where there is none.
+    """
     streams = is_in(case.requests["journey"], STREAMS)
-    frame = case.requests.loc[streams, columns].assign(good=case.ok[streams], cut=found[streams])
-    frame = frame.sort_values(["user", "journey", "sent_ns"])
-    frame["back_ns"] = frame["first_ns"].where(frame["good"]).astype("Float64")
-    groups = frame.groupby(["user", "journey"], observed=True)["back_ns"]
-    waits = groups.bfill() - frame["end_ns"]
+    frame = case.requests.loc[streams, ["sent_ns", "first_ns", "end_ns"]]
+    frame = frame.assign(user=users(case)[streams], good=case.ok[streams], cut=found[streams])
+    frame = frame.sort_values(["user", "sent_ns"])
+    again = frame.groupby("user")[["sent_ns", "first_ns", "good"]].shift(-1)
+    back = (again["good"] == True) & (again["sent_ns"] >= frame["end_ns"])  # noqa: E712 - or NaN
+    waits = (again["first_ns"] - frame["end_ns"]).where(back)
     return waits[frame["cut"]].astype(float)
