@@ -330,6 +330,7 @@ def verify_zero_downtime(
         http2=http2,
         processes=processes,
         crew=_crew(wanted, workers),
+        calibrate=calibrate,
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)

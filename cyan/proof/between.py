@@ -34,6 +34,7 @@ class Between:
 def relayed(url: str, between: Between) -> Iterator[str]:
     """The URL by which the site is reached through a relay, while the block runs.
 
+    Over TLS the site must be a name of this machine, such as localhost: it is kept.
     Raises ProofError where the relay does not start.
     """
     site = urlsplit(url)
@@ -53,7 +54,8 @@ def relayed(url: str, between: Between) -> Iterator[str]:
         if not port:
             raise ProofError("the relay before the site did not start", where=" ".join(command))
         try:
-            yield f"{site.scheme}://127.0.0.1:{port}"
+            name = site.hostname if site.scheme == "https" else "127.0.0.1"  # as its certificate
+            yield f"{site.scheme}://{name}:{port}"
         finally:
             process.stdin.close()
             _end(process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -127,12 +127,15 @@ def _under_load(order: Order, around: Surroundings, display: Display) -> History
 
 @contextmanager
 def _load(order: Order) -> Iterator[Load]:
-    """The order's load, through its relay where it has one."""
-    if order.between is None:
-        yield order.load
-        return
-    with relayed(order.load.url, order.between) as url:
-        yield replace(order.load, url=url)
+    """The order's load, through its relay where it has one; TLS has its own, which never plants."""
+    load, between = order.load, order.between
+    with ExitStack() as relays:
+        if between:
+            load = replace(load, url=relays.enter_context(relayed(load.url, between)))
+        if between and load.secure:
+            only = replace(between, planted=None)
+            load = replace(load, secure=relays.enter_context(relayed(load.secure, only)))
+        yield load
 
 
 def _opening(order: Order, stage: Stage, display: Display) -> tuple[Performed, ...]:

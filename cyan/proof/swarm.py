@@ -31,7 +31,8 @@ TERMINATE_WITHIN = 5.0
 class Load:
     """What the swarm is asked to do. `limit` ends it by itself, in seconds; `extra` are flags.
 
-    `workers` processes share the rate: of this machine, or of the crew's.
+    `workers` processes share the rate: of this machine, or of the crew's. `secure` is the site's
+    address over TLS for the HTTP/2 journey, `authority` the certificate (PEM) to trust there.
     """
 
     url: str
@@ -43,12 +44,14 @@ class Load:
     extra: tuple[str, ...] = ()
     workers: int = 1
     crew: Crew | None = None
+    secure: str = ""
+    authority: str = ""
     program: tuple[str, ...] = (sys.executable, "-m", "locust", "-f")
 
     def command(self, folder: Path) -> tuple[str, ...]:
         """The command line that writes its logs to `folder`."""
         words = (*self.program, str(self.locustfile), "--headless", "--only-summary")
-        flags = {
+        flags: dict[str, object] = {
             "--host": self.url,
             "--log-dir": folder,
             "--rate": self.rate,
@@ -56,6 +59,8 @@ class Load:
             "--seed": self.seed,
             "--run-limit": self.limit,
         }
+        if self.secure:
+            flags |= {"--secure": self.secure, "--authority": self.authority}
         given = (str(word) for pair in flags.items() for word in pair)
         return (*words, *given, *self._together(), *self.extra)
 

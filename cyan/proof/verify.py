@@ -39,13 +39,27 @@ REFUSED = 600
 FLAGS = ("quick", "migrations", "reload")
 """Scenarios that a flag of their own asks for."""
 
+APART = (
+    ("--rtt", "--workers", "the relay that adds the round trip is on this machine"),
+    ("--http2", "--workers", "the lab's HTTPS is for localhost, and the workers are elsewhere"),
+    ("--processes", "--workers", "each machine has one worker"),
+    ("--calibrate", "--workers", "the relay that plants is on this machine"),
+    ("--calibrate", "--processes", "one process counts the requests to the planted one"),
+    ("--calibrate", "--http2", "the relay cannot plant inside TLS"),
+    *(("--calibrate", f"--{name}", "a calibration has acts of its own") for name in FLAGS),
+)
+"""Flags that one run cannot have together, and why."""
+
 STYLE = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 PACKAGES = ("cyan", "locust", "geventhttpclient", "gevent", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asked for; None leaves it to the settings."""
+    """What the command line asked for; None leaves it to the settings.
+
+    Raises UsageError where one of the flags would silently do nothing beside another.
+    """
 
     scenario: str = "full"
     rate: float | None = None
@@ -56,6 +70,20 @@ class Wish:
     http2: bool = False
     processes: int = 1
     crew: Crew | None = None
+    calibrate: bool = False
+
+    def __post_init__(self) -> None:
+        given = {
+            "--rtt": self.rtt,
+            "--http2": self.http2,
+            "--processes": self.processes > 1,
+            "--workers": self.crew,
+            "--calibrate": self.calibrate,
+            f"--{self.scenario}": self.scenario in FLAGS,
+        }
+        for one, other, why in APART:
+            if given.get(one) and given.get(other):
+                raise UsageError(f"{one} does nothing with {other}: {why}", todo="leave one out")
 
     @property
     def workers(self) -> int:
@@ -164,8 +192,7 @@ def secured(order: Order, settings: Settings, wish: Wish, around: RealSurroundin
     if not wish.http2:
         return order
     address = f"https://localhost:{settings.site.tls_port}"
-    extra = (*order.load.extra, "--secure", address, "--authority", around.authority())
-    return replace(order, load=replace(order.load, extra=extra))
+    return replace(order, load=replace(order.load, secure=address, authority=around.authority()))
 
 
 def new_folder(project: Path, kind: str) -> Path:
@@ -179,7 +206,7 @@ def measured(order: Order, wish: Wish, about_host: dict[str, str], **more: objec
     load = order.load
     again = ["inv", "verify-zero-downtime"]
     again += [f"--{wish.scenario}"] if wish.scenario in FLAGS else []
-    again += ["--calibrate"] if "refused" in more else []
+    again += ["--calibrate"] if wish.calibrate else []
     again += [f"--rate={load.rate:g}", f"--users={load.sessions}", f"--seed={load.seed}"]
     again += [f"--processes={wish.processes}"] if wish.processes > 1 else []
     names = ",".join(machine.name for machine in wish.crew.machines) if wish.crew else ""

@@ -1,0 +1,83 @@
+"""Flags that would do nothing beside others are refused; a round trip is added to TLS as well."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from cyan.errors import UsageError
+from cyan.proof.between import Between
+from cyan.proof.crew import Crew
+from cyan.proof.run import Order, _load
+from cyan.proof.swarm import Load
+from cyan.proof.verify import Wish
+
+CREW = Crew((), "", "")
+RTT = 0.2
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ({"rtt": 0.04, "crew": CREW}, ("--rtt", "--workers")),
+        ({"http2": True, "crew": CREW}, ("--http2", "--workers")),
+        ({"processes": 2, "crew": CREW}, ("--processes", "--workers")),
+        ({"calibrate": True, "crew": CREW}, ("--calibrate", "--workers")),
+        ({"calibrate": True, "processes": 2}, ("--calibrate", "--processes")),
+        ({"calibrate": True, "http2": True}, ("--calibrate", "--http2")),
+        ({"calibrate": True, "scenario": "quick"}, ("--calibrate", "--quick")),
+    ],
+)
+def test_flags_of_which_one_would_do_nothing_are_refused(
+    flags: dict[str, Any], names: tuple[str, str]
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        Wish(**flags)
+    assert all(name in refused.value.what for name in names)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"rtt": 0.04, "http2": True, "processes": 2, "fresh_connections": True},
+        {"rtt": 0.04, "calibrate": True, "fresh_connections": True},
+        {"crew": CREW, "fresh_connections": True, "scenario": "quick"},
+    ],
+)
+def test_flags_that_go_together_are_taken(flags: dict[str, Any]) -> None:
+    assert Wish(**flags)
+
+
+@pytest.mark.parametrize("planting", [False, True])
+def test_a_round_trip_is_added_before_tls_too(tmp_path: Path, planting: bool) -> None:
+    between = Between(RTT, tmp_path / "planted" if planting else None)
+    with closing(socket.create_server(("127.0.0.1", 0))) as site:
+        address = f"https://localhost:{site.getsockname()[1]}"
+        load = Load("http://127.0.0.1:9", Path(), secure=address)
+        with _load(Order(tmp_path, tmp_path, (), load, between=between)) as relayed:
+            assert urlsplit(relayed.secure).hostname == "localhost"  # as in the certificate
+            assert relayed.secure != address
+            assert relayed.url != load.url
+            port = urlsplit(relayed.secure).port or 0
+            began = time.monotonic()
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as near:
+                near.sendall(b"\x16\x03\x01")  # no request in plain text, and carried as it is
+                far, _ = site.accept()
+                with far:
+                    assert far.recv(3) == b"\x16\x03\x01"
+            assert time.monotonic() - began >= RTT / 2
+
+
+def test_the_load_names_the_address_over_tls_and_whom_to_trust() -> None:
+    words = Load("http://site", Path(), secure="https://localhost:1", authority="PEM").command(
+        Path("logs")
+    )
+    assert words[words.index("--secure") + 1] == "https://localhost:1"
+    assert words[words.index("--authority") + 1] == "PEM"
