@@ -7,11 +7,11 @@ import json
 import shlex
 import tarfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from cyan.errors import HostError
-from cyan.proof.history import SECOND
+from cyan.proof.history import SECOND, Clock
 from cyan.world.host import Host, quoted
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Crew:
     locustfile: str
     _hosts: list[Host] = field(default_factory=list, init=False)
     _channels: list[Channel] = field(default_factory=list, init=False)
+    _clocks: list[Clock] = field(default_factory=list, init=False)  # as they were at the start
     _folder: str = field(default="", init=False)
 
     def start(self, port: int) -> None:
@@ -43,6 +44,7 @@ class Crew:
         self._folder = f"/tmp/cyan-swarm-{time.time_ns()}"  # noqa: S108 - on the other machine
         for number, machine in enumerate(self.machines):
             host = Host(machine)
+            self._clocks.append(_clock(host))
             self._hosts.append(host)
             self._channels.append(host.channel(self._command(host, number, port)))
 
@@ -53,12 +55,13 @@ class Crew:
         """
         for number, host in enumerate(self._hosts):
             try:
-                self._fetch(host, self._of(number), folder)
+                self._fetch(number, host, folder)
             except (HostError, OSError, tarfile.TarError) as error:
                 with (folder / "swarm.log").open("a", encoding="utf-8") as log:
                     log.write(f"worker {number} on {host.name}: {error}\n")
             host.close()
         self._hosts.clear()
+        self._clocks.clear()
 
     def _of(self, number: int) -> str:
         """A worker's folder on its machine."""
@@ -79,8 +82,8 @@ class Crew:
             f"CYAN_LOG_DIR={folder}/log exec {quoted(words)} >{folder}/swarm.log 2>&1"
         )
 
-    def _fetch(self, host: Host, remote: str, folder: Path) -> None:
-        clock = host.clock()
+    def _fetch(self, number: int, host: Host, folder: Path) -> None:
+        remote, clock = self._of(number), self._clocks[number].until(_clock(host))
         command = f"tar -C {shlex.quote(remote)}/log -c ."
         with host.channel(command) as channel, channel.makefile("rb") as stream:
             archive = stream.read()
@@ -91,14 +94,16 @@ class Crew:
                 if content is None or not name.startswith(KEPT) or "/" in name:
                     continue
                 (folder / name).write_bytes(content.read())
-                self._keep_clock(folder, name, clock.offset, clock.uncertainty)
+                self._keep_clock(folder, name, clock)
         host.run(f"rm -rf -- {shlex.quote(remote)}")
 
-    def _keep_clock(self, folder: Path, name: str, offset: float, uncertainty: float) -> None:
+    def _keep_clock(self, folder: Path, name: str, clock: Clock) -> None:
         """Beside the rows of a worker, its clock minus ours: what takes them to our time."""
         worker = name.partition("-")[2].partition(".")[0]
-        kept = {
-            "offset_ns": round(offset * SECOND),
-            "uncertainty_ns": round(uncertainty * SECOND),
-        }
-        (folder / f"clock-{worker}.json").write_text(json.dumps(kept), encoding="utf-8")
+        (folder / f"clock-{worker}.json").write_text(json.dumps(asdict(clock)), encoding="utf-8")
+
+
+def _clock(host: Host) -> Clock:
+    """How a machine's clock stands to ours now."""
+    read = host.clock()
+    return Clock(round(read.offset * SECOND), round(read.uncertainty * SECOND))
