@@ -14,6 +14,7 @@ from cyan.proof import checks
 from cyan.proof.case import STREAMS
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.history import SECOND, History
+from cyan.proof.requestlog import SignOff
 from tests.proof.synthetic import MS, Run, counted
 
 Plant = Callable[[Run], tuple[Run, int]]
@@ -418,6 +419,15 @@ def test_a_load_that_two_workers_shared_is_judged_as_that_of_one(clean: Run) -> 
     assert {f.kind for f in two if f.verdict is Verdict.FAIL} == {
         Kind.BACKWARDS, Kind.DOUBLE_WRITE, Kind.SESSION_LOST, Kind.MIXED,
     }  # fmt: skip
+
+
+def test_idle_connections_that_were_replaced_are_counted_and_not_judged(clean: Run) -> None:
+    (one,) = clean.signoffs
+    two = (replace(one, replaced_idle=7), SignOff(1, 0, 0, 0, 0, 0, 5))
+    findings = checks.run_all(replace(clean, signoffs=two).case())
+    (told,) = [f for f in findings if f.check == "idle replaced"]
+    assert (told.verdict, told.count, told.n) == (Verdict.PASS, 12, len(clean.requests))
+    assert told.text.startswith("12 idle connections")
 
 
 def test_a_write_that_is_there_without_acknowledgement_is_counted_as_recovered(clean: Run) -> None:

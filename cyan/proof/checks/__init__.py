@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     accounts.unexplained,
     allowance.drops_allowed,
     client.streams_cut,
+    client.replaced_idle,
     writes.recovered,
     writes.foreign_writes,
     accounts.foreign,

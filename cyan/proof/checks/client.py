@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyan.proof.case import STREAMS, Case, Mask, is_in, mask, users
-from cyan.proof.checks.tools import per_act
+from cyan.proof.checks.tools import for_run, per_act
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.history import SECOND
 
@@ -86,6 +86,17 @@ def streams_cut(case: Case) -> tuple[Finding, ...]:
     found = cut_mask(case) & streams
     sentence = "were cut by a drain or a reload" + _reconnected(case, found)
     return per_act(case, Kind.STREAM_CUT, found, sentence, among=streams, bad=Verdict.PASS)
+
+
+def replaced_idle(case: Case) -> tuple[Finding, ...]:
+    """Idle connections that the server had closed before the next request; counted, not judged.
+
+    Many of them are a proxy that closes what its clients keep open.
+    """
+    signoffs = case.client.signoffs
+    count, n = sum(s.replaced_idle for s in signoffs), sum(s.sent for s in signoffs)
+    sentence = f"{count:,} idle connections were closed by the server and replaced before sending"
+    return (for_run("idle replaced", count, sentence, bad=Verdict.PASS, n=n),)
 
 
 def session_mask(case: Case) -> Mask:
