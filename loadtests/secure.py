@@ -26,11 +26,15 @@ ESTABLISHED = 1  # the first byte of TCP_INFO, where a peer has not closed
 
 
 class SecureSession:
-    """One user's HTTP/2 connection, kept between calls; as `loadtests.client.Session`."""
+    """One user's HTTP/2 connection, kept between calls; as `loadtests.client.Session`.
 
-    def __init__(self, url: str, user: int, authority: str) -> None:
+    Without TLS it speaks HTTP/1.1, or HTTP/2 at once where `http1` is not to be spoken.
+    """
+
+    def __init__(self, url: str, user: int, authority: str, *, http1: bool = True) -> None:
         self._url = url
         self._authority = authority
+        self._http1 = http1
         self.user = user
         self.state: dict[str, str] = {}
         self.replaced = 0
@@ -50,6 +54,7 @@ class SecureSession:
         trusted = ssl.create_default_context(cadata=self._authority) if self._authority else True
         return httpx.Client(
             base_url=self._url,
+            http1=self._http1,
             http2=True,
             verify=trusted,
             trust_env=False,

@@ -1,7 +1,8 @@
 """Before it judges anybody, the witness proves on itself that it sends each request once.
 
 A local server reads a request and closes the connection without an answer. A client that repeats
-anything would be seen delivering twice for one call, or calling a failure a success.
+anything would be seen delivering twice for one call, or calling a failure a success. Over HTTP/2 it
+refuses the stream, or goes away from it: httpcore would ask for it again.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 from gevent.server import StreamServer
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import RequestReceived, StreamEnded
 
 from cyan.proof.requestlog import Connection, Failure
 from loadtests.client import Call, Session
 from loadtests.secure import SecureSession
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gevent.socket import socket as Socket  # noqa: N812 - it is the class
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -66,6 +73,42 @@ class Closing:
         return True
 
 
+class Streams(Closing):
+    """A server of HTTP/2 without TLS: it answers as many streams, then ends one by `ending`."""
+
+    def __init__(self, answers: int, ending: Callable[[H2Connection, int], None]) -> None:
+        super().__init__(answers)
+        self._ending = ending
+
+    def _serve(self, connection: Socket, _address: object) -> None:
+        protocol = H2Connection(H2Configuration(client_side=False))
+        protocol.initiate_connection()
+        connection.sendall(protocol.data_to_send())
+        while data := connection.recv(65_536):
+            for event in protocol.receive_data(data):
+                if isinstance(event, RequestReceived):
+                    self.deliveries += 1
+                elif isinstance(event, StreamEnded) and event.stream_id is not None:
+                    self._answer(protocol, event.stream_id)
+            connection.sendall(protocol.data_to_send())
+        connection.close()
+
+    def _answer(self, protocol: H2Connection, stream: int) -> None:
+        if self.deliveries > self._answers:
+            self._ending(protocol, stream)
+        else:
+            protocol.send_headers(stream, [(":status", "200"), ("content-length", "2")])
+            protocol.send_data(stream, b"ok", end_stream=True)
+
+
+def _refusing(protocol: H2Connection, stream: int) -> None:
+    protocol.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+
+
+def _going_away(protocol: H2Connection, stream: int) -> None:
+    protocol.close_connection(last_stream_id=stream - 2)
+
+
 def faults() -> list[str]:
     """What the witness got wrong about itself; empty where it may be believed."""
     cases = [
@@ -74,7 +117,11 @@ def faults() -> list[str]:
         for method in ("GET", "POST")
         for answers, connection in ((0, Connection.NEW), (1, Connection.REUSED))
     ]
-    return [*(fault for case in cases for fault in _case(*case)), *_refused()]
+    found = [fault for case in cases for fault in _case(Closing(case[2]), *case)]
+    for ending in (_refusing, _going_away):
+        for method in ("GET", "POST"):
+            found += _case(Streams(1, ending), _http2, method, 1, Connection.REUSED)
+    return [*found, *_refused()]
 
 
 def _plain(url: str, user: int) -> SecureSession:
@@ -82,9 +129,19 @@ def _plain(url: str, user: int) -> SecureSession:
     return SecureSession(url, user, "")
 
 
-def _case(sort: Any, method: str, answers: int, connection: Connection) -> list[str]:  # noqa: ANN401
-    name = f"{method} on a {connection} connection"
-    with Closing(answers) as server:
+def _http2(url: str, user: int) -> SecureSession:
+    return SecureSession(url, user, "", http1=False)
+
+
+def _case(
+    server: Closing,
+    sort: Any,  # noqa: ANN401 - what makes a session
+    method: str,
+    answers: int,
+    connection: Connection,
+) -> list[str]:
+    name = f"{method} on a {connection} connection{' over HTTP/2' if sort is _http2 else ''}"
+    with server:
         session = sort(server.url, 0)
         call = Call("selftest", method, "/", body=b"{}" if method == "POST" else b"")
         for number in range(answers):
