@@ -51,7 +51,9 @@ class SecureSession:
         self._client = self._made()
 
     def _made(self) -> httpx.Client:
-        trusted = ssl.create_default_context(cadata=self._authority) if self._authority else True
+        trusted: ssl.SSLContext | bool = self._url.startswith("https:")  # else nothing to read
+        if self._authority:
+            trusted = ssl.create_default_context(cadata=self._authority)
         return httpx.Client(
             base_url=self._url,
             http1=self._http1,
