@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyan.names import Color
 from cyan.rollout import unfinished
+from cyan.rollout.health import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +42,8 @@ def _live(world: Observation, settings: Settings) -> Iterator[str]:
     if world.live is None:
         return
     containers = world.of(world.live)
-    services = {item.service for item in containers if item.up}
-    for name in settings.stateless:
-        if name not in services:
-            yield f"live {world.live} lacks a healthy {name}: inv rollback, or deploy again"
+    for name in lacking(containers, settings.stateless):
+        yield f"live {world.live} lacks a healthy {name}: inv rollback, or deploy again"
     if len({item.release for item in containers}) > 1:
         yield f"live {world.live} holds containers of more than one release: deploy again"
 

@@ -41,21 +41,36 @@ class Answer:
     error: str = ""
 
 
-def judge_containers(containers: Sequence[Container], services: Sequence[str]) -> Look:
-    """Judge what the engine says: a container that ended will not become healthy by waiting."""
+def judge_containers(
+    containers: Sequence[Container], services: Sequence[str], before: Sequence[Container] = ()
+) -> Look:
+    """Judge what the engine says: a container that ended will not become healthy by waiting.
+
+    `before` are those that the run found there, as they were: what they had survived by then is
+    not held against them.
+    """
+    known = {item.id: item for item in before}
     for item in containers:
-        if item.oom_killed:
+        was = known.get(item.id)
+        if item.oom_killed and not (was and was.oom_killed):
             return Look(State.BROKEN, f"{item.service} was killed for memory")
-        if item.restarts:
+        if item.restarts > (was.restarts if was else 0):
             return Look(State.BROKEN, f"{item.service} ended and was restarted by the engine")
         if item.state in ("exited", "dead"):
             return Look(State.BROKEN, f"{item.service} exited with code {item.exit_code}")
-    by_service = {item.service: item for item in containers}
-    waiting = tuple(name for name in services if name not in by_service or not by_service[name].up)
+    waiting = lacking(containers, services)
     if not waiting:
         return Look(State.PASSING)
-    states = (f"{name} is {_state(by_service.get(name))}" for name in waiting)
+    down = {item.service: item for item in containers if not item.up}
+    states = (f"{name} is {_state(down.get(name))}" for name in waiting)
     return Look(State.WAITING, ", ".join(states), waiting)
+
+
+def lacking(containers: Sequence[Container], services: Sequence[str]) -> tuple[str, ...]:
+    """The services of which there is no container, or one that is not up: each replica counts."""
+    there = {item.service for item in containers}
+    down = {item.service for item in containers if not item.up}
+    return tuple(name for name in services if name in down or name not in there)
 
 
 def judge_answer(answer: Answer, target: Release, public: str = "") -> Look:
@@ -74,9 +89,12 @@ def judge_answer(answer: Answer, target: Release, public: str = "") -> Look:
 
 
 def hopeless(look: Look, spent: float, settings: HealthSettings) -> bool:
-    """Whether to give up after `spent` seconds: broken, or a service is past its own timeout."""
+    """Whether to give up after `spent` seconds: broken, or a service is past its own timeout.
+
+    What passes has until the longest of the timeouts to do so often enough.
+    """
     if look.state is State.PASSING:
-        return spent >= settings.timeout
+        return spent >= max((settings.timeout, *settings.services.values()))
     limits = [settings.services.get(name, settings.timeout) for name in look.waiting]
     return look.state is State.BROKEN or spent >= min(limits, default=settings.timeout)
 

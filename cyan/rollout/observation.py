@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cyan import journal as book
 from cyan.errors import HostError
 from cyan.names import Color
+from cyan.rollout.health import lacking
 from cyan.rollout.lock import Owner, owner_of
 from cyan.world import proxy
 
@@ -68,9 +69,8 @@ class Observation:
         return next((item.release for item in self.of(color)), "") if color else ""
 
     def up(self, color: Color, services: tuple[str, ...]) -> bool:
-        """Whether every one of `services` runs and is healthy in `color`."""
-        good = {item.service for item in self.of(color) if item.up}
-        return set(services) <= good
+        """Whether every container of `services` runs and is healthy in `color`, and is there."""
+        return not lacking(self.of(color), services)
 
     @property
     def switches(self) -> tuple[book.Entry, ...]:
@@ -138,7 +138,7 @@ def _read(host: Host, settings: Settings) -> tuple[str, float]:
 
 def _command(settings: Settings) -> str:
     quoted = shlex.quote(str(settings.directory))
-    held = "! flock -n lock true 2>/dev/null && cat lock"
+    held = "! flock -n -s lock true 2>/dev/null && cat lock"
     separate = f"echo {SEPARATOR}"
     return "; ".join(
         (

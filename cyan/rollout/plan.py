@@ -58,6 +58,11 @@ class Run:
     forced: tuple[str, ...] = ()
     cargo: Cargo = EMPTY
 
+    @property
+    def starts_all(self) -> bool:
+        """Whether it, or an earlier try of it, starts every container of its target."""
+        return self.id == self.target.id
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -37,6 +37,13 @@ def test_a_live_service_that_died_is_named() -> None:
     assert any("live blue lacks a healthy rag" in line for line in found)
 
 
+def test_a_live_service_of_which_one_replica_died_is_named() -> None:
+    dead = container("rag", Color.BLUE, id="blue-rag-2", state="exited", release="r1")
+    for containers in ((dead, *V1_ON_BLUE.containers), (*V1_ON_BLUE.containers, dead)):
+        found = drift(replace(V1_ON_BLUE, containers=containers), SETTINGS)
+        assert any("live blue lacks a healthy rag" in line for line in found)
+
+
 def test_what_a_failed_deploy_left_in_the_standby_is_named() -> None:
     left = container("platform", Color.GREEN, state="exited")
     found = drift(replace(V1_ON_BLUE, containers=(*V1_ON_BLUE.containers, left)), SETTINGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cyan.names import Color
@@ -52,6 +54,28 @@ def test_a_container_that_ended_is_broken_at_once(changes: dict[str, object], re
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"restarts": 2}, "rag ended and was restarted"), ({"oom_killed": True}, "killed for memory")],
+)
+def test_what_a_warm_container_had_survived_before_the_run_is_not_held_against_it(
+    changes: dict[str, object], reason: str
+) -> None:
+    before = (container("rag", Color.GREEN, restarts=1),)
+    assert judge_containers(before, ("rag",), before) == PASSING
+    found = judge_containers((replace(before[0], **changes),), ("rag",), before)  # type: ignore[arg-type]
+    assert found.state is State.BROKEN
+    assert reason in found.reason
+
+
+def test_each_replica_of_a_service_must_be_up() -> None:
+    one = container("rag", Color.GREEN, id="rag-1", health="starting")
+    two = container("rag", Color.GREEN, id="rag-2")
+    for replicas in ((one, two), (two, one)):
+        found = judge_containers(replicas, ("rag",))
+        assert (found.state, found.reason) == (State.WAITING, "rag is starting")
+
+
 def test_the_door_must_answer_as_the_target() -> None:
     assert judge_answer(Answer(200, "green", "v2"), TARGET) == PASSING
 
@@ -91,6 +115,13 @@ def test_a_service_has_its_own_time_to_become_healthy() -> None:
     assert not hopeless(Look(State.WAITING, "", ("rag",)), 400, patient)
     assert hopeless(Look(State.WAITING, "", ("rag", "platform")), 400, patient)
     assert hopeless(Look(State.WAITING, "", ("crawler",)), 21, patient)
+
+
+def test_a_color_whose_slowest_service_was_in_time_has_the_time_to_pass_again() -> None:
+    patient = HealthSettings(timeout=300, services={"rag": 600})
+    assert not hopeless(PASSING, 400, patient)
+    assert hopeless(PASSING, 600, patient)
+    assert hopeless(PASSING, 300, HealthSettings(timeout=300))
 
 
 def test_what_is_broken_is_given_up_at_once() -> None:

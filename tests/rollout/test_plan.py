@@ -112,6 +112,11 @@ def test_a_warm_rollback_starts_nothing_and_fetches_nothing() -> None:
     assert kinds(plan).index(Kind.HEALTHY) < kinds(plan).index(Kind.SWITCH)
 
 
+def test_a_deploy_starts_all_of_its_target_and_a_warm_rollback_does_not() -> None:
+    assert planning.deploy(DEPLOY, V1_ON_BLUE, SETTINGS, "").run.starts_all
+    assert not planning.rollback(ROLLBACK, V2_ON_GREEN, SETTINGS, "").run.starts_all
+
+
 def test_a_rollback_deploys_the_previous_version_when_its_color_was_removed() -> None:
     cold = replace(V2_ON_GREEN, containers=(*EMPTY.containers, *color(Color.GREEN, "v2", "r2")))
     plan = planning.rollback(ROLLBACK, cold, SETTINGS, "")
