@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import SearchStrategy
 
-RECORDER = r"""#!/bin/sh
-{ printf '%s\0' "$@"; printf '\n--\n'; } >>"$RECORD"
+RECORDER = r"""{ printf '%s\0' "$@"; printf '\n--\n'; } >>"$RECORD"
 case "$1" in ps) echo c1 ;; esac
 """
 END = "\0\n--\n"
@@ -81,9 +80,19 @@ class Machine:
     _channels: list[Local] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        program = self.folder / "docker"
-        program.write_text(RECORDER)
-        program.chmod(0o755)
+        self.program("docker", RECORDER)
+
+    def program(self, name: str, script: str) -> None:
+        """Put a program of that name in the place of the machine's own."""
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is connected."""
 
     @property
     def host(self) -> Host:

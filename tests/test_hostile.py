@@ -219,8 +219,7 @@ def test_a_lock_is_taken_from_its_owner_whatever_the_directory_is_called(
     mine = Owner("ann", "laptop", 1.0, "deploy v1")
     with Lock(machine.host, str(settings.directory), mine):
         taken = take_away(machine.host, str(settings.directory))
-    assert taken is not None
-    assert taken.described == mine.described
+    assert taken == mine.described
 
 
 @on_a_host

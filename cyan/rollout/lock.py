@@ -42,24 +42,25 @@ POLL = 1.0  # seconds between two tries for a lock that is waited for
 HOLDER = r"""
 export LC_ALL=C
 cd "$1" 2>/dev/null || { echo "absent"; exit 1; }
+refuse() { # how, and who holds it
+  printf '%s %s %s\n' "$1" "$(($(date +%s) - $(stat -c %Y lock)))" "$(tr -d '\n' <lock)"; exit 75
+}
+mend() { # a line that a full disk or a crash has torn
+  if [ -s journal.jsonl ] && [ -n "$(tail -c1 journal.jsonl)" ]; then echo >>journal.jsonl; fi
+}
 exec 9>>lock
-if ! flock -n 9; then
-  printf 'held %s %s\n' "$(($(date +%s) - $(stat -c %Y lock)))" "$(tr -d '\n' <lock)"; exit 75
-fi
-if ! flock -w 20 busy true; then
-  printf 'held %s %s\n' "$(($(date +%s) - $(stat -c %Y lock)))" "$(tr -d '\n' <lock)"; exit 75
-fi
+flock -w 1 9 || refuse held # a moment, for who only looks
+flock -w 20 busy true || refuse busy
 was=$(tr -d '\n' <lock)
-printf '%s\n' "$2" | sed "s/\"pid\": 0/\"pid\": $$/" >lock
+if ! printf '%s\n' "$2" | sed "s/\"pid\": 0/\"pid\": $$/" >lock; then echo "full"; exit 1; fi
 printf 'mine %s\n' "$was" # only now: who holds it must be in there, for inv unlock
-if [ -s journal.jsonl ] && [ -n "$(tail -c1 journal.jsonl)" ]; then echo >>journal.jsonl; fi
 while IFS= read -r -t "$3" line; do
   case $line in
     beat) touch lock && echo ok ;;
     bye) : >lock && echo ok && exit 0 ;;
     *) line=${line/\"at\":0.0/\"at\":$EPOCHREALTIME}
-       if printf '%s\n' "$line" >>journal.jsonl && sync -d journal.jsonl; then echo ok
-       else echo "cannot write $1/journal.jsonl: is the disk full?"; fi ;;
+       if mend && printf '%s\n' "$line" >>journal.jsonl && sync -d journal.jsonl; then echo ok
+       else echo unwritten; fi ;;
   esac
 done
 """
@@ -69,15 +70,42 @@ HOLDERS_PID = r"""sed -n 's/.*"pid": \([0-9]*\).*/\1/p'"""
 
 TAKE_AWAY = r"""
 cd "$1" && [ -e lock ] || exit 0
-flock -n lock true && exit 0
-pid=$(HOLDERS_PID lock)
-if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q cyan-lock; then cat lock; kill "$pid"; fi
+was=$(tr -d '\n' <lock) ended=
+fence() { # from now on no command of the old owner's begins
+  flock -w 1 lock sh -c ': >lock'; ended=yes
+}
+if ! flock -n -s lock true; then
+  pid=$(printf %s "$was" | HOLDERS_PID)
+  if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q cyan-lock; then kill "$pid"; fence; fi
+fi
+commands() { # the process groups of what Lock.run began here: the children of its flock
+  for each in /proc/[0-9]*; do
+    if tr '\0' ' ' 2>/dev/null <"$each/cmdline" | grep -qF "flock -o $1/busy setsid "; then
+      grep -lx "PPid:.${each#/proc/}" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3
+    fi
+  done
+}
+if ! flock -w 3 busy true; then
+  for signal in TERM KILL; do
+    for group in $(commands "$1"); do kill -s $signal -- "-$group" && fence; done
+    flock -w 5 busy true && break
+  done
+fi
+if [ "$ended" ]; then printf 'ended %s\n' "$was"; fi
 """.replace("HOLDERS_PID", HOLDERS_PID)
-"""Ends the process that holds the lock, if it is one of ours, and prints what it had written."""
+"""Ends the process that holds the lock, and the command that it waits for, if they are ours.
+
+Prints what the holder had written. A command gets three seconds to end by itself, and five after
+SIGTERM.
+"""
 
 
 class LockLostError(HostError):
     """The lock is no longer ours, so nothing more may be done, not even undone."""
+
+
+class JournalError(HostError):
+    """The journal could not be written; the lock is ours all the same."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +183,15 @@ class Lock:
         self._channel = self._host.channel(shlex.join(words))
         self._channel.settimeout(ANSWER)
         self._answers = self._channel.makefile("r")
-        verdict, _, content = str(self._answers.readline()).strip().partition(" ")
+        try:
+            verdict, _, content = str(self._answers.readline()).strip().partition(" ")
+        except OSError as error:
+            self._channel.close()
+            raise HostError(
+                f"the host did not say whether the lock is free ({error or 'no answer'})",
+                where=self._host.name,
+                todo="nothing was touched; try again",
+            ) from None
         if verdict != "mine":
             self._channel.close()
             raise self._refusal(verdict, content)
@@ -176,9 +212,10 @@ class Lock:
             self._channel.close()
 
     def record(self, entry: journal.Entry) -> None:
-        """Append to the journal, on the disk before this returns. HostError where it cannot be.
+        """Append to the journal, on the disk before this returns.
 
-        An entry whose `at` is 0 gets the host's time.
+        An entry whose `at` is 0 gets the host's time. Raises JournalError where it cannot be
+        written, LockLostError where the lock is no longer ours.
         """
         self._say(journal.dump(entry))
 
@@ -210,7 +247,8 @@ class Lock:
         lock, busy = (shlex.quote(f"{self._directory}/{name}") for name in ("lock", "busy"))
         mine = f"grep -qF {self._owner.token} {lock} 2>/dev/null || exit {LOST}"
         inside = shlex.quote(f"{mine}; {command}")
-        return f"flock {busy} bash -c {inside}"
+        # -o: what the command leaves running does not hold it; setsid: it can be ended as a whole
+        return f"flock -o {busy} setsid -w bash -c {inside}"
 
     @property
     def held(self) -> str:
@@ -234,6 +272,12 @@ class Lock:
                 answer = str(self._answers.readline()).strip()
             except OSError as error:
                 answer = str(error)
+        if answer == "unwritten":
+            raise JournalError(
+                f"{self._directory}/journal.jsonl cannot be written",
+                where=self._host.name,
+                todo="is the disk full? df -h says; inv doctor checks it",
+            )
         if answer != "ok":
             raise self._lost(answer or "its holder on the host ended")
 
@@ -252,15 +296,29 @@ class Lock:
                 return
 
     def _refusal(self, verdict: str, content: str) -> CyanError:
+        age, _, text = content.partition(" ")
+        owner = owner_of(text)
+        if verdict == "busy":
+            by = f"the deployer {owner.described}" if owner else "an earlier deployer"
+            return LockedError(
+                f"a command of {by}, which has ended, still runs",
+                where=self._host.name,
+                todo="nothing was touched; --lock-wait 10m waits for it to end, and "
+                "inv unlock --force ends it",
+            )
         if verdict == "held":
-            age, _, text = content.partition(" ")
-            owner = owner_of(text)
             by = owner.described if owner else "someone who has just begun"
             return LockedError(
                 f"the application is locked by {by}, last heard of {age} s ago",
                 where=self._host.name,
                 todo="nothing was touched; --lock-wait 10m waits for it to end, and "
                 "inv unlock --force takes the lock from an owner who hangs",
+            )
+        if verdict == "full":
+            return HostError(
+                f"{self._directory}/lock cannot be written",
+                where=self._host.name,
+                todo="nothing was touched; is the disk full? df -h says",
             )
         return HostError(
             f"the host has no application directory {self._directory}",
@@ -269,10 +327,14 @@ class Lock:
         )
 
 
-def take_away(host: Host, directory: str) -> Owner | None:
-    """End the holder of the lock, whoever it is; None where nobody held it.
+def take_away(host: Host, directory: str) -> str:
+    """End the holder of the lock and the command under way, whoever's; who that was, or "".
 
     Its deployer finds out at its next step and does nothing more. Raises HostError.
     """
     words = ["bash", "-c", TAKE_AWAY, "cyan-unlock", directory]
-    return owner_of(host.run(shlex.join(words)).stdout)
+    verdict, _, content = host.run(shlex.join(words)).stdout.partition(" ")
+    if not verdict:
+        return ""
+    owner = owner_of(content)
+    return owner.described if owner else "a deployer that has ended"

@@ -101,12 +101,12 @@ def unlock(settings: Settings, machine: HostSettings, report: Reporter) -> str:
     """
     with Host(machine) as host:
         was = take_away(host, str(settings.directory))
-        if was is None:
+        if not was:
             return ""
     with turn(settings, machine, "unlock --force", report.note, AFTER) as mine:
-        text = f"the lock was taken from {was.described}"
+        text = f"the lock was taken from {was}"
         mine.lock.record(entry_of(mine.world, "unlock", Event.NOTE, mine.world.live, text=text))
-    return was.described
+    return was
 
 
 def _begin(lock: Lock, world: Observation, what: str, color: Color | None) -> None:

@@ -179,9 +179,13 @@ class Host:
         )
 
     def channel(self, command: str) -> Channel:
-        """A running command whose standard input and output are the channel's."""
-        session = self.transport.open_session(timeout=CONNECT_TIMEOUT)
-        session.exec_command(command)
+        """A running command whose standard input and output are the channel's. Raises HostError."""
+        transport = self.transport
+        try:
+            session = transport.open_session(timeout=CONNECT_TIMEOUT)
+            session.exec_command(command)
+        except (SSHException, OSError, EOFError) as error:
+            raise self._broken(command, error) from None
         return session
 
     def pieces(self, command: str) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def forgets_the_lock() -> None:
-    lock.HOLDER = lock.HOLDER.replace("! flock -n 9", "false")
+    lock.HOLDER = lock.HOLDER.replace("flock -w 1 9 ||", "true ||")
 
 
 def never_frees_the_lock() -> None:
@@ -48,7 +48,7 @@ def skips_the_drain() -> None:
 
 
 def leaves_what_it_started() -> None:
-    undo._remove = lambda job, color: None  # noqa: ARG005 - in place of one with these
+    undo._remove = lambda job: None  # noqa: ARG005 - in place of one with these
 
 
 def restarts_the_live_color() -> None:
