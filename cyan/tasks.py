@@ -71,8 +71,9 @@ def deploy(
     what = "resume" if resume else "deploy"
     version = "" if resume else valid_version(_given(version, "--version", "v1"))
     request = _request(what, version, forced, wait, env or ())
-    carried = request.carrying(collect(wanted.secrets))
-    _rotate(wanted, carried, host, plan=plan)
+    if not resume:  # which may need none: what was fetched is on the host
+        request = request.carrying(collect(wanted.secrets))
+    _rotate(wanted, request, host, plan=plan)
 
 
 @command(

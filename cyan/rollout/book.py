@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.journal import Entry, Event
+from cyan.rollout import unfinished
 from cyan.rollout.release import release_id
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ class Book:
         """Append a line, stamped with the host's time."""
         self._lock.record(self._entry(event, step.kind if step else "", step, detail))
 
-    def found(self, entry: Entry) -> None:
-        """Append what this run found out of an earlier one."""
-        self._lock.record(entry)
+    def catch_up(self, world: Observation) -> None:
+        """Write the line that a deployer who was killed just after a rename could not."""
+        if missing := unfinished.caught_up(world):
+            self._lock.record(missing)
 
     def switches_back(self, old: Release) -> None:
         """Record that the traffic is about to go back to the old release."""

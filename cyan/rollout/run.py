@@ -21,6 +21,7 @@ from cyan.rollout.steps import ACTIONS, Done, Job
 from cyan.rollout.turn import turn
 from cyan.rollout.undo import Undone, abandon, undo
 from cyan.world.compose import quoted_path
+from cyan.world.secrets import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cyan.rollout.pins import Pin
     from cyan.rollout.plan import Plan, Request, Step
     from cyan.rollout.release import Release
-    from cyan.rollout.turn import Reporter, Turn
+    from cyan.rollout.turn import Reporter
     from cyan.settings import HostSettings, Settings
     from cyan.world.host import Host
 
@@ -58,7 +59,7 @@ def rotate(
     with turn(settings, machine, request.title, report.note, request.lock_wait) as mine:
         plan = prepare(mine.host, settings, mine.world, request)
         book = Book(mine.lock, plan)
-        _take_over(mine, book, report)
+        book.catch_up(mine.world)
         job = Job(**vars(mine), plan=plan, bar=report.bar, reports=reports)
         _execute(job, book, report)
         return Outcome(plan, time.monotonic() - began)
@@ -72,7 +73,7 @@ def abort(
         left = unfinished.resumable(unfinished.find(mine.world.journal), mine.world)
         plan = planning.undoing(left)
         book = Book(mine.lock, plan)
-        _take_over(mine, book, report)
+        book.catch_up(mine.world)
         with ignored(lambda: report.note("it is being undone already; this takes a moment")):
             undone = abandon(Job(**vars(mine), plan=plan), left, book)
             book.write(Event.END, ok=False, error="it was aborted", serving=undone.serving)
@@ -114,13 +115,15 @@ def _again(host: Host, settings: Settings, back: Release, request: Request) -> t
 def _resumed(host: Host, settings: Settings, world: Observation, request: Request) -> Plan:
     """The plan that goes on with the run that was left unfinished. Raises CyanError.
 
-    What it had fetched stays as it is; what it had not comes from where it came from then.
+    What it had fetched stays as it is; what it had not comes from where it came from then, and
+    only then are the sources of its secrets asked.
     """
     left = unfinished.resumable(unfinished.find(world.journal), world)
     assert left.target is not None  # noqa: S101 - for the type checker: resumable said so
     kept = _kept(host, settings, left.target.id)
-    if kept is not None and kept.pins is not None:
-        request = replace(request, environment=kept.environment)
+    fetched = kept is not None and kept.pins is not None
+    if fetched or not left.fresh or left.reached(world):
+        request = replace(request, environment=kept.environment if kept else ())
         return planning.resume(left, request, world, settings, None)
     if left.what == "rollback":
         back = planning.rollback_target(world)
@@ -133,20 +136,8 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
             todo=f"deploy it again, with its --env {' '.join(left.environment)}",
         )
     kept = kept or Kept(settings.compose.stateless.read_text(), (), None)
-    request = replace(request, environment=kept.environment)
+    request = replace(request, environment=kept.environment).carrying(collect(settings.secrets))
     return planning.resume(left, request, world, settings, kept.text)
-
-
-def _take_over(mine: Turn, book: Book, report: Reporter) -> None:
-    """Say whose work is taken over, and write what its journal lacks."""
-    if mine.lock.taken_over:
-        whose = mine.lock.taken_over.described
-        text = f"took over the lock of {whose}, which ended in the middle"
-        report.note(text)
-        book.write(Event.NOTE, text=text)
-    missing = unfinished.caught_up(mine.world)
-    if missing:
-        book.found(missing)
 
 
 def _execute(job: Job, book: Book, report: Reporter) -> None:
@@ -184,8 +175,8 @@ def _undone(
     try:
         book.write(Event.FAILED, step, error=what, serving=undone.serving)
         book.write(Event.END, ok=False, error=what)
-    except HostError:
-        report.note("the journal could not be written: the connection is gone")
+    except HostError as gone:
+        report.note(f"the journal does not tell how this ended: {gone.what}")
     told = DeployError(
         f"{job.plan.run.what} of {job.plan.target.version} failed at {step.kind}: {what}",
         where=getattr(error, "where", "") or job.host.name,

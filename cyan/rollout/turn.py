@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from cyan.journal import Event
+from cyan.rollout.book import entry_of
 from cyan.rollout.lock import Lock, Owner
 from cyan.rollout.observation import look
 from cyan.world.engine import Engine
@@ -64,12 +66,24 @@ class Turn:
 def turn(
     settings: Settings, machine: HostSettings, doing: str, tell: Tell, wait: float
 ) -> Iterator[Turn]:
-    """Take the lock, waiting for it `wait` seconds, of which `tell` hears. Raises CyanError."""
+    """Take the lock, waiting for it `wait` seconds, of which `tell` hears. Raises CyanError.
+
+    `tell` and the journal hear whose work is taken over, too.
+    """
     host = Host(machine)
     engine = Engine(host)
-    mine = owner(doing)
-    with host, Lock(host, str(settings.directory), mine, wait=wait, tell=tell) as lock:
-        yield Turn(host, engine, lock, settings, look(host, engine, settings))
+    with host, Lock(host, str(settings.directory), owner(doing), wait=wait, tell=tell) as lock:
+        mine = Turn(host, engine, lock, settings, look(host, engine, settings))
+        if lock.taken_over:
+            _taken_over(mine, doing, lock.taken_over, tell)
+        yield mine
+
+
+def _taken_over(mine: Turn, doing: str, whose: Owner, tell: Tell) -> None:
+    text = f"took over the lock of {whose.described}, which ended in the middle"
+    tell(text)
+    what, live = doing.partition(" ")[0], mine.world.live
+    mine.lock.record(entry_of(mine.world, what, Event.NOTE, live, text=text))
 
 
 def owner(doing: str) -> Owner:

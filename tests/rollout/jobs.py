@@ -1,0 +1,63 @@
+"""A job on this machine in the place of a host: real files and commands, containers as told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from cyan.rollout.lock import Lock, Owner
+from cyan.rollout.steps import Job
+from cyan.settings import DrainSettings
+from tests.rollout.worlds import settings
+from tests.shell import Machine
+
+if TYPE_CHECKING:
+    from cyan.names import Color
+    from cyan.rollout.observation import Observation
+    from cyan.rollout.plan import Plan
+    from cyan.world.engine import Container, Engine
+
+
+@dataclass
+class Told:
+    """An engine that says what it is told to."""
+
+    found: tuple[Container, ...]
+
+    def containers(self, _app: str, color: Color | None = None) -> tuple[Container, ...]:
+        return tuple(item for item in self.found if color in (None, item.color))
+
+    def logs(self, _container: str, _tail: int) -> str:
+        return "the last words\n"
+
+    def described(self, _container: str) -> str:
+        return "{}"
+
+    def events(self, _app: str, _since: float, _until: float) -> str:
+        return ""
+
+
+def job(folder: Path, world: Observation, plan: Plan, **changes: Any) -> Job:
+    """A job in `folder`, whose markers are the world's. The caller enters its lock."""
+    (folder / "app/traffic").mkdir(parents=True)
+    (folder / "machine").mkdir()
+    for name in world.markers:
+        (folder / "app/traffic" / name).touch()
+    machine = Machine(folder / "machine")
+    quick = {"drain": DrainSettings(timeout=0.05, settle=0), **changes}
+    made = settings(**quick).model_copy(update={"directory": folder / "app"})
+    lock = Lock(machine.host, str(made.directory), Owner("ann", "laptop", 1.0, plan.run.what))
+    engine = cast("Engine", Told(world.containers))
+    return Job(machine.host, engine, lock, made, world, plan)
+
+
+def docker_calls(of: Job) -> list[str]:
+    """What docker was told to do, but for looking."""
+    calls = cast("Machine", of.host).calls
+    return [" ".join(call) for call in calls if call[0] == "compose"]
+
+
+def markers(of: Job) -> set[str]:
+    """The markers that exist."""
+    return {path.name for path in Path(of.settings.directory, "traffic").iterdir()}

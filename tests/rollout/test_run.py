@@ -1,0 +1,74 @@
+"""What is asked before a run that was left unfinished goes on, and whose lock a turn takes over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cyan.errors import UsageError
+from cyan.journal import parse
+from cyan.names import Kind
+from cyan.rollout import plan as planning
+from cyan.rollout import run
+from cyan.rollout import turn as turning
+from cyan.rollout.pins import dump
+from cyan.settings import SecretsSettings
+from tests.rollout.jobs import job
+from tests.rollout.test_unfinished import AFTER, BEFORE, RESUME, found
+from tests.rollout.worlds import V1_ON_BLUE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cyan.rollout.observation import Observation
+    from cyan.rollout.plan import Plan
+
+OUT_OF_REACH = SecretsSettings(command="echo the vault is locked >&2; exit 1")
+
+
+def resumed(folder: Path, world: Observation, *kept: str) -> Plan:
+    """The plan of a resume, with the named files of the release on the host."""
+    mine = job(folder, world, planning.undoing(found(world)), secrets=OUT_OF_REACH)
+    release = folder / "app/releases/r2"
+    release.mkdir(parents=True)
+    for name in kept:
+        (release / name).write_text(dump(()) if name == "images.json" else "A='b'\n")
+    return run.prepare(mine.host, mine.settings, world, RESUME)
+
+
+@pytest.mark.parametrize(
+    ("world", "kept"),
+    [(BEFORE, ("compose.yml", ".env", "images.json", "secrets.env")), (AFTER, ())],
+)
+def test_a_run_that_had_fetched_is_resumed_without_the_sources_of_its_secrets(
+    tmp_path: Path, world: Observation, kept: tuple[str, ...]
+) -> None:
+    plan = resumed(tmp_path, world, *kept)
+    assert Kind.FETCH not in {step.kind for step in plan.steps}
+
+
+def test_a_run_that_had_not_fetched_asks_for_its_secrets(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cyan\.secrets\.command"):
+        resumed(tmp_path, BEFORE, "compose.yml", ".env")
+
+
+@pytest.mark.parametrize("doing", ["deploy v2", "cleanup", "reset", "migrate.expand"])
+def test_whose_lock_is_taken_over_is_told_and_journalled_whatever_is_done_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: str
+) -> None:
+    mine = job(tmp_path, V1_ON_BLUE, planning.undoing(found(BEFORE)))
+    monkeypatch.setattr(turning, "Host", lambda _machine: mine.host)
+    monkeypatch.setattr(turning, "Engine", lambda _host: mine.engine)
+    monkeypatch.setattr(turning, "look", lambda *_words: V1_ON_BLUE)
+    dead = '{"who": "bob", "machine": "desk", "since": 1.0, "doing": "deploy v1"}'
+    (tmp_path / "app/lock").write_text(dead)
+    told: list[str] = []
+    for _ in range(2):  # the second finds a lock that was given back in order
+        with turning.turn(mine.settings, mine.settings.hosts[0], doing, told.append, 0):
+            pass
+    (entry,) = parse((tmp_path / "app/journal.jsonl").read_text())
+    assert entry.detail["text"] == told[0]
+    assert told == [entry.detail["text"]]
+    assert "took over the lock of bob@desk doing 'deploy v1'" in told[0]
+    assert entry.what == doing.partition(" ")[0]
