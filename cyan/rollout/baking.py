@@ -8,7 +8,7 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyan import interrupt
 from cyan.errors import DeployError
@@ -28,6 +28,7 @@ FEW = 20  # requests: of fewer nothing is concluded
 ERRORS = 3  # answers of 5xx: fewer may be chance
 SECOND = 1.0  # between two looks at the proxy's log
 TAIL = 16 * 2**20  # bytes of the proxy's log that are looked at, its newest
+UNAVAILABLE = 503
 UPGRADED = 101  # a WebSocket's: its duration is the user's
 
 
@@ -74,7 +75,7 @@ def split(lines: Iterable[str], switched: float, seconds: float) -> tuple[Sample
         except (ValueError, KeyError, TypeError):  # torn by the cut, or no request's line
             continue
         started = ended - duration
-        if status == UPGRADED or started < switched - seconds:
+        if status == UPGRADED or started < switched - seconds or _of_maintenance(told):
             continue
         (after if started >= switched else before).append((status, duration))
     return _sample(before), _sample(after)
@@ -92,17 +93,25 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
         seen = look()
         failed = 0 if seen.state is State.PASSING else failed + 1
         if seen.state is State.BROKEN or failed >= BAD:
-            raise _bad(job, step, seen.reason)
+            raise went_bad(job, seen.reason)
         over = time.monotonic() - began >= settings.seconds
         if over or time.monotonic() - read >= SECOND:
             read = time.monotonic()
             before, after = split(*_log(job, step), settings.seconds)
-            says = f"{after}" if after.n else "the proxy logged no request"
+            says = f"{after}" if after.n else "the proxy logged no request to judge"
             if wrong := fault(before, after, settings):
-                raise _bad(job, step, wrong)
+                raise went_bad(job, wrong)
         if over and not failed:
             return f"{settings.seconds:g} s without a fault; {says}"
         time.sleep(min(job.settings.health.interval, settings.seconds / 4))
+
+
+def went_bad(job: Job, why: str) -> DeployError:
+    """The error of a target that is live and no good."""
+    return DeployError(
+        f"{job.plan.target} went bad after the switch: {why}",
+        where=f"{job.host.name}, {job.plan.target.color}",
+    )
 
 
 def _log(job: Job, step: Step) -> tuple[list[str], float]:
@@ -113,14 +122,13 @@ def _log(job: Job, step: Step) -> tuple[list[str], float]:
     return text.splitlines(), float(switched)
 
 
+def _of_maintenance(told: dict[str, Any]) -> bool:
+    """Whether the proxy answered so by itself, on purpose: every answer of a color names it."""
+    headers = told.get("resp_headers") or {}
+    return told["status"] == UNAVAILABLE and "Retry-After" in headers and "X-Color" not in headers
+
+
 def _sample(found: list[tuple[int, float]]) -> Sample:
     durations = sorted(duration for _, duration in found)
     worst = durations[math.ceil(len(durations) * 0.95) - 1] if durations else 0.0
     return Sample(len(found), sum(status >= 500 for status, _ in found), worst)  # noqa: PLR2004
-
-
-def _bad(job: Job, step: Step, why: str) -> DeployError:
-    return DeployError(
-        f"{job.plan.target} went bad after the switch: {why}",
-        where=f"{job.host.name}, {step.color}",
-    )

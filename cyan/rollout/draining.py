@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 READING = 0.05  # seconds between two readings
+WATCHING = 1.0  # seconds between two looks at what else matters
 ZEROS = 2  # readings of zero in a row that end a drain
 UNKNOWN = -1
 
@@ -48,13 +49,20 @@ class Drained:
         return f"{self.left} requests are still in flight to {self.color} {after}"
 
 
-def drain(host: Host, settings: Settings, world: Observation, color: Color) -> Drained:
+def drain(
+    host: Host,
+    settings: Settings,
+    world: Observation,
+    color: Color,
+    watch: Callable[[], None] = lambda: None,
+) -> Drained:
     """Wait for two zero readings in a row, or for the drain timeout.
 
     A request that had just looked at the marker is not counted yet, hence the settling before the
-    first reading. Where the admin API does not answer, the whole timeout is waited.
+    first reading. Where the admin API does not answer, the whole timeout is waited. `watch` is
+    called about once a second; what it raises ends the drain.
     """
-    began = time.monotonic()
+    began = watched = time.monotonic()
     readings: list[tuple[float, int]] = []
     zeros = 0
     with _counter(host, settings, world) as count:
@@ -67,6 +75,9 @@ def drain(host: Host, settings: Settings, world: Observation, color: Color) -> D
             waited = time.monotonic() - began
             if zeros >= ZEROS or waited >= settings.drain.timeout:
                 return Drained(color, tuple(readings), 0 if zeros >= ZEROS else left, waited)
+            if time.monotonic() - watched >= WATCHING:
+                watch()
+                watched = time.monotonic()
             time.sleep(READING)
 
 

@@ -77,7 +77,7 @@ def preflight(job: Job, _step: Step) -> Done:
 
 def clear(job: Job, step: Step) -> Done:
     """Let the requests that are still in flight to the standby end before it is replaced."""
-    return drain(job, step)
+    return _drained(draining.drain(job.host, job.settings, job.world, step.color))
 
 
 def fetch(job: Job, step: Step) -> Done:
@@ -159,9 +159,17 @@ def verify(job: Job, _step: Step) -> Done:
 
 
 def drain(job: Job, step: Step) -> Done:
-    """Wait until the proxy counts nothing in flight to a color."""
-    drained = draining.drain(job.host, job.settings, job.world, step.color)
-    return Done(drained.says, {"in_flight": drained.readings, "left": drained.left})
+    """Wait until the proxy counts nothing in flight to the old color.
+
+    Raises DeployError where the target breaks meanwhile: the old color is still whole.
+    """
+
+    def watch() -> None:
+        seen = _judged(job, job.plan.target.color)
+        if seen.state is State.BROKEN:
+            raise baking.went_bad(job, seen.reason)
+
+    return _drained(draining.drain(job.host, job.settings, job.world, step.color, watch))
 
 
 def bake(job: Job, step: Step) -> Done:
@@ -194,11 +202,20 @@ ACTIONS: dict[Kind, Callable[[Job, Step], Done]] = {
 }
 
 
+def _drained(drained: draining.Drained) -> Done:
+    return Done(drained.says, {"in_flight": drained.readings, "left": drained.left})
+
+
 def _look(job: Job, color: Color, door: httpx.Client) -> Look:
-    look = health.judge_containers(job.containers(color), job.settings.stateless)
+    look = _judged(job, color)
     if look.state is not State.PASSING:
         return look
     return health.judge_answer(_ready(job, door), job.plan.target, job.settings.public.service)
+
+
+def _judged(job: Job, color: Color) -> Look:
+    before = () if job.plan.run.starts_all else job.world.of(color)
+    return health.judge_containers(job.containers(color), job.settings.stateless, before)
 
 
 def _ready(job: Job, client: httpx.Client) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ from cyan.errors import DeployError
 from cyan.names import Kind
 from cyan.rollout import draining, failure
 from cyan.rollout.failure import Evidence
+from cyan.rollout.lock import JournalError
 from cyan.world import compose, proxy
 
 if TYPE_CHECKING:
-    from cyan.names import Color
     from cyan.rollout.book import Book
+    from cyan.rollout.draining import Drained
     from cyan.rollout.plan import Step
     from cyan.rollout.steps import Job
     from cyan.rollout.unfinished import Unfinished
@@ -34,13 +36,13 @@ class Undone:
 def undo(job: Job, failed: Step, book: Book) -> Undone:
     """Undo a run whose step `failed`. Raises HostError where the host cannot be reached.
 
-    Before the switch, what was started is removed. After it, a target that does not answer or
-    goes bad is switched away from while the old color is up; a fault in the steps after those
-    leaves the switch as it is.
+    Before the switch, what was started is removed, also by an earlier try of the run. After it, a
+    target that does not answer or goes bad is switched away from while the old color is up; a
+    fault in the steps after those leaves the switch as it is.
     """
     if not _switched(job):
         return _before_switch(job, failed)
-    if failed.kind in (Kind.SWITCH, Kind.VERIFY, Kind.BAKE) and _old_is_up(job):
+    if failed.kind in (Kind.SWITCH, Kind.VERIFY, Kind.DRAIN, Kind.BAKE) and _old_is_up(job):
         left, evidence = _switch_back(job, book)
         return Undone(
             serving=f"{job.plan.old} again: the traffic was switched back"
@@ -70,9 +72,9 @@ def abandon(job: Job, left: Unfinished, book: Book) -> Undone:
             )
         _switch_back(job, book)
         return Undone(serving=f"{job.plan.old} again: the traffic was switched back")
-    if left.left(job.world):
-        draining.drain(job.host, job.settings, job.world, job.plan.target.color)
-        _remove(job, job.plan.target.color)
+    if left.fresh and left.left(job.world):
+        _drain(job)
+        _remove(job)
     return Undone(serving=f"{job.world.serving}, untouched")
 
 
@@ -84,10 +86,13 @@ def _switched(job: Job) -> bool:
 
 def _before_switch(job: Job, failed: Step) -> Undone:
     serving = f"{job.world.serving}, untouched" if job.world.live else job.world.serving
-    if ORDER.index(failed.kind) < ORDER.index(Kind.START) or not job.plan.run.fresh:
+    begun = ORDER.index(failed.kind) >= ORDER.index(Kind.START)
+    if not job.plan.run.fresh or not (begun or _is_there(job)):
         return Undone(serving=serving)
     evidence = failure.gather(job)
-    _remove(job, job.plan.target.color)
+    if not begun:
+        _drain(job)
+    _remove(job)
     return Undone(
         serving=serving,
         todo=f"mend {job.plan.target.version} and deploy it again; what was started is removed",
@@ -102,13 +107,16 @@ def _switch_back(job: Job, book: Book) -> tuple[int, Evidence]:
     """
     old, target = job.plan.old, job.plan.target
     assert old is not None  # noqa: S101 - for the type checker: _old_is_up said so
-    book.switches_back(old)
     back = proxy.switch_command(str(job.settings.directory), target.color, old.color)
-    book.switched_back(old, float(job.run(back).stdout))
-    left = draining.drain(job.host, job.settings, job.world, target.color).left
+    with suppress(JournalError):  # users first: the next run catches up what a full disk left out
+        book.switches_back(old)
+    renamed_at = float(job.run(back).stdout)
+    with suppress(JournalError):
+        book.switched_back(old, renamed_at)
+    left = _drain(job).left
     evidence = failure.gather(job)
     if job.plan.run.fresh:
-        _remove(job, target.color)
+        _remove(job)
     return left, evidence
 
 
@@ -120,5 +128,15 @@ def _old_is_up(job: Job) -> bool:
     return job.settings.public.service in up
 
 
-def _remove(job: Job, color: Color) -> None:
-    job.run(compose.down(job.settings.project(color), GRACE))
+def _is_there(job: Job) -> bool:
+    """Whether the target has containers: of an earlier try of this run, which was killed."""
+    target = job.plan.target
+    return any(item.release == target.id for item in job.containers(target.color))
+
+
+def _drain(job: Job) -> Drained:
+    return draining.drain(job.host, job.settings, job.world, job.plan.target.color)
+
+
+def _remove(job: Job) -> None:
+    job.run(compose.down(job.settings.project(job.plan.target.color), GRACE))

@@ -14,8 +14,10 @@ SETTINGS = BakeSettings()
 WELL = Sample(600, 0, 0.01)
 
 
-def line(ended: float, duration: float = 0.01, status: int = 200) -> str:
-    return json.dumps({"ts": ended, "duration": duration, "status": status})
+def line(ended: float, duration: float = 0.01, status: int = 200, **headers: str) -> str:
+    given = {name.replace("_", "-"): [value] for name, value in headers.items()}
+    told = {"ts": ended, "duration": duration, "status": status, "resp_headers": given}
+    return json.dumps(told)
 
 
 def test_a_request_belongs_to_the_time_in_which_it_started() -> None:
@@ -28,6 +30,14 @@ def test_what_is_older_than_the_time_looked_at_does_not_count_nor_do_torn_lines(
     lines = [line(SWITCH - 9), '{"ts": 12', "", line(SWITCH - 1), line(SWITCH - 1, status=101)]
     before, after = split(lines, SWITCH, 5)
     assert (before.n, after.n) == (1, 0)
+
+
+def test_the_503s_of_a_maintenance_are_not_held_against_the_new_color() -> None:
+    lines = [line(SWITCH + 1 + n / 10, status=503, Retry_After="60") for n in range(40)]
+    before, after = split(lines, SWITCH, 5)
+    assert fault(before, after, SETTINGS) == ""
+    own = [line(SWITCH + n, status=503, Retry_After="9", X_Color="blue") for n in range(1, 40)]
+    assert "it errs" in fault(*split(own, SWITCH, 5), SETTINGS)
 
 
 def test_the_sample_counts_5xx_and_has_the_duration_that_95_percent_keep() -> None:

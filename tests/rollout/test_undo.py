@@ -1,0 +1,126 @@
+"""What a failure and an abort undo, on real files; the containers are only told of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cyan.errors import DeployError
+from cyan.journal import Event, parse
+from cyan.names import Color, Kind
+from cyan.rollout import plan as planning
+from cyan.rollout.book import Book
+from cyan.rollout.plan import Plan, Request
+from cyan.rollout.steps import drain
+from cyan.rollout.undo import abandon, undo
+from cyan.rollout.unfinished import find
+from tests.rollout.jobs import docker_calls, job, markers
+from tests.rollout.test_unfinished import BEFORE, BEGUN, found
+from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cyan.rollout.plan import Step
+
+ROLLBACK = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, settings(), "")
+DEPLOY = replace(
+    planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, settings(), ""),
+    run=planning.undoing(found(BEFORE)).run,
+)
+SWITCHED = replace(BEFORE, markers=frozenset({"green"}))
+REMOVES_GREEN = "compose --progress quiet -p demo-green down --remove-orphans --timeout 10"
+
+
+def step(plan: Plan, kind: Kind) -> Step:
+    return next(step for step in plan.steps if step.kind is kind)
+
+
+def test_aborting_a_warm_rollback_leaves_the_warm_color_as_it_is(tmp_path: Path) -> None:
+    begin = replace(BEGUN, run="back", what="rollback", color="blue", version="v1", release="r1")
+    begin = replace(begin, detail={"old": {"id": "r2", "version": "v2", "color": "green"}})
+    world = replace(V2_ON_GREEN, journal=(*V2_ON_GREEN.journal, begin))
+    left = find(world.journal)
+    assert left is not None
+    assert left.left(world)
+    mine = job(tmp_path, world, planning.undoing(left))
+    with mine.lock:
+        undone = abandon(mine, left, Book(mine.lock, mine.plan))
+    assert undone.serving == "green v2, untouched"
+    assert docker_calls(mine) == []
+
+
+def test_aborting_a_deploy_removes_what_it_started(tmp_path: Path) -> None:
+    mine = job(tmp_path, BEFORE, planning.undoing(found(BEFORE)))
+    with mine.lock:
+        abandon(mine, found(BEFORE), Book(mine.lock, mine.plan))
+    assert docker_calls(mine) == [REMOVES_GREEN]
+
+
+@pytest.mark.parametrize("kind", [Kind.PREFLIGHT, Kind.FETCH, Kind.START])
+def test_what_an_earlier_try_of_a_run_had_started_is_removed_when_the_next_one_fails(
+    tmp_path: Path, kind: Kind
+) -> None:
+    mine = job(tmp_path, BEFORE, DEPLOY)
+    with mine.lock:
+        undone = undo(mine, step(DEPLOY, kind), Book(mine.lock, DEPLOY))
+    assert docker_calls(mine) == [REMOVES_GREEN]
+    assert "is removed" in undone.todo
+
+
+def test_a_deploy_that_fails_before_it_starts_anything_leaves_the_warm_color(
+    tmp_path: Path,
+) -> None:
+    warm = (*V1_ON_BLUE.containers, *color(Color.GREEN, "v0", "r0"))
+    mine = job(tmp_path, replace(V1_ON_BLUE, containers=warm), DEPLOY)
+    with mine.lock:
+        undone = undo(mine, step(DEPLOY, Kind.FETCH), Book(mine.lock, DEPLOY))
+    assert docker_calls(mine) == []
+    assert (undone.todo, undone.evidence.text) == ("", "")
+
+
+@pytest.mark.parametrize("kind", [Kind.SWITCH, Kind.VERIFY, Kind.DRAIN, Kind.BAKE])
+def test_after_the_switch_the_traffic_goes_back_while_the_old_color_is_up(
+    tmp_path: Path, kind: Kind
+) -> None:
+    mine = job(tmp_path, SWITCHED, DEPLOY)
+    with mine.lock:
+        undone = undo(mine, step(DEPLOY, kind), Book(mine.lock, DEPLOY))
+    assert markers(mine) == {"blue"}
+    assert "v1 (blue) again" in undone.serving
+    text = (tmp_path / "app/journal.jsonl").read_text()
+    assert [(entry.event, entry.step) for entry in parse(text)] == [
+        (Event.STEP, "switch-back"),
+        (Event.DONE, "switch-back"),
+    ]
+
+
+def test_a_full_disk_does_not_keep_the_traffic_from_going_back(tmp_path: Path) -> None:
+    mine = job(tmp_path, SWITCHED, DEPLOY)
+    (tmp_path / "app/journal.jsonl").symlink_to("/dev/full")
+    with mine.lock:
+        undo(mine, step(DEPLOY, Kind.BAKE), Book(mine.lock, DEPLOY))
+    assert markers(mine) == {"blue"}
+    assert docker_calls(mine) == [REMOVES_GREEN]
+
+
+def test_a_target_that_breaks_while_the_old_color_drains_is_not_waited_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cyan.rollout.draining.WATCHING", 0.0)
+    dead = (*V1_ON_BLUE.containers, *color(Color.GREEN, "v2", "r2", state="exited"))
+    mine = job(tmp_path, replace(SWITCHED, containers=dead), DEPLOY)
+    with pytest.raises(DeployError, match=r"v2 \(green\) went bad after the switch: platform exit"):
+        drain(mine, step(DEPLOY, Kind.DRAIN))
+
+
+def test_a_warm_target_that_was_restarted_long_ago_does_not_end_a_drain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cyan.rollout.draining.WATCHING", 0.0)
+    restarted = color(Color.BLUE, "v1", "r1", restarts=3)
+    world = replace(V2_ON_GREEN, containers=(*V2_ON_GREEN.of(Color.GREEN), *restarted))
+    mine = job(tmp_path, world, ROLLBACK)
+    drain(mine, step(ROLLBACK, Kind.DRAIN))
