@@ -6,7 +6,7 @@ import time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cyan.world import compose
+from cyan.world import compose, proxy
 from cyan.world.compose import quoted_path
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 FOLDER = "shared"
+OTHER = "another-caddyfile"
 
 
 def provision(host: Host, settings: Settings) -> str:
-    """Make the directory, write the proxy's and the database's files, start what does not run.
+    """Make the directory, write the shared services' files, start what does not run.
 
-    Safe to repeat: what runs unchanged is left alone. Returns what was done, in words. Raises
+    Safe to repeat: what runs unchanged is left alone. So is the Caddyfile of a proxy that runs: the
+    file would say one thing and the proxy do another. Returns what was done, in words. Raises
     HostError.
     """
     began = time.monotonic()
@@ -40,24 +42,32 @@ def provision(host: Host, settings: Settings) -> str:
     )
     project = compose.Project(settings.app, folder)
     files = (
-        (str(folder / "proxy" / "Caddyfile"), settings.caddyfile.read_text()),
         (str(project.file), settings.compose.stateful.read_text()),
         (str(project.env), env),
     )
+    text = settings.caddyfile.read_text()
+    caddyfile = str(folder / "proxy" / "Caddyfile")
+    runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
+    same = proxy.Caddyfile(str(root), "").same(text)
     broken = project.command("ps", "-aq", "--status", "restarting", "--status", "exited")
-    host.run(
+    done = host.run(
         " && ".join(
             (
                 f"mkdir -p {quoted_path(root, 'traffic')} {quoted_path(root, 'releases')}",
                 f"mkdir -p -m 1777 {quoted_path(root, 'logs')}",
                 compose.write_files(files),
+                f"{{ {runs} || {{ {compose.write_files([(caddyfile, text)])}; }}; }}",
                 # one that crashes again and again would wait minutes before its next start
                 f"{broken} | xargs -r docker rm -f",
                 project.command("up", "-d", "--wait", "--no-build", "--pull", "missing"),
+                f"{{ {same} || echo {OTHER}; }}",
             )
         )
     )
-    return f"the shared services run ({time.monotonic() - began:.1f} s)"
+    says = f"the shared services run ({time.monotonic() - began:.1f} s)"
+    if OTHER in done.stdout.split():
+        says += "; the proxy runs another Caddyfile than this project's: inv proxy.reload loads it"
+    return says
 
 
 def install_engine(host: Host, settings: Settings, setup: Path) -> str:
