@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
+from cyan.errors import CyanError
+from cyan.rollout import lint, migrate, supply
+from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.facts import gather
+from cyan.rollout.migrations import Kind
 from cyan.rollout.observation import look
 from cyan.rollout.preflight import Check, Level, checks
+from cyan.world import here
 from cyan.world.engine import Engine
 from cyan.world.host import Host
+from cyan.world.secrets import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
+    from cyan.rollout.observation import Observation
     from cyan.settings import HostSettings, Settings
 
+SYNTAX = 5.0  # seconds that a shell may take to read a hook
 STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.REFUSE: "red"}
 
 
@@ -29,8 +38,65 @@ def examine(settings: Settings, machine: HostSettings) -> tuple[Check, ...]:
     with Host(machine) as host:
         engine = Engine(host)
         world = look(host, engine, settings)
-        found = checks(world, gather(host, engine, settings, world), settings)
-        return (*found, *(Check("drift", Level.WARN, line) for line in drift(world, settings)))
+        facts = gather(host, engine, settings, world)
+        return (
+            *checks(world, facts, settings, _supply(host, engine, settings, world)),
+            *_migrations(migrate.Bench(host, settings, world)),
+            *_secrets(settings),
+            *_hooks(host, settings),
+            *(Check("drift", Level.WARN, line) for line in drift(world, settings)),
+        )
+
+
+def _supply(
+    host: Host, engine: Engine, settings: Settings, world: Observation
+) -> supply.Supply | None:
+    """What the live version would be made of, were it deployed again; None where none is live."""
+    version = world.version(world.live)
+    if not version:
+        return None
+    request = planning.Request("deploy", version, "doctor")
+    text = settings.compose.stateless.read_text()
+    return supply.gather(host, engine, settings, planning.deploy(request, world, settings, text))
+
+
+def _migrations(at: migrate.Bench) -> Iterator[Check]:
+    """Whether the next deploy would take the pending expand files."""
+    try:
+        pending = migrate.state(at, alone=False).pending(Kind.EXPAND)
+        unsafe = lint.findings(pending)
+    except CyanError as error:
+        yield Check("migrations", Level.REFUSE, error.what, error.todo)
+        return
+    for each in unsafe:
+        yield Check("migrations", Level.REFUSE, str(each), "inv migrate.check")
+    if not unsafe and at.settings.migrate.directory:
+        says = f"{len(pending)} expand files are pending, and safe beside the live release"
+        yield Check("migrations", Level.OK, says)
+
+
+def _secrets(settings: Settings) -> Iterator[Check]:
+    try:
+        names = collect(settings.secrets).names
+    except CyanError as error:
+        yield Check("secrets", Level.REFUSE, error.what, error.todo)
+        return
+    if names:
+        yield Check("secrets", Level.OK, f"{len(names)} can be read: {', '.join(names)}")
+
+
+def _hooks(host: Host, settings: Settings) -> Iterator[Check]:
+    """Whether a shell can read them; what they do is theirs."""
+    for hook in settings.hooks:
+        command = shlex.join(("sh", "-n", "-c", hook.run))
+        read = (
+            here.run(command, {}, SYNTAX) if hook.on == "here" else host.run(command, check=False)
+        )
+        if read.code != 0:
+            said = read.stderr.strip()
+            yield Check("hooks", Level.REFUSE, f"no shell can read {hook.run!r}: {said}", "mend it")
+        else:
+            yield Check("hooks", Level.OK, f"{hook.run!r} is a shell's words")
 
 
 def show(console: Console, name: str, found: Sequence[Check]) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
+from cyan.rollout.supply import Had
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cyan.rollout.facts import Facts
     from cyan.rollout.observation import Observation
+    from cyan.rollout.supply import Supply
     from cyan.settings import Settings
 
 MIB = 2**20
@@ -21,6 +23,7 @@ ROOM = 1.25  # of what the live color uses: less than this is tight
 SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
 BOOKS = 16 * MIB  # bytes that the journal and the logs need
 CLOCKS = 2.0  # seconds that the clocks may differ
+RESOURCES = ("memory", "disk", "directory")
 OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
 
 
@@ -42,19 +45,30 @@ class Check:
     todo: str = ""
 
 
-def checks(world: Observation, facts: Facts, settings: Settings) -> tuple[Check, ...]:
-    """Every check, in the order in which they are told."""
+def checks(
+    world: Observation,
+    facts: Facts,
+    settings: Settings,
+    supply: Supply | None = None,
+    *,
+    starts: bool = True,
+) -> tuple[Check, ...]:
+    """Every check, in the order in which they are told.
+
+    `supply` is what a release would be made of, None where nothing is fetched. Where nothing
+    `starts`, as in a rollback to a warm color, memory and disk forbid nothing.
+    """
     return (
         *(_service(name, world) for name in settings.stateful),
         *(_reachable(name, answers) for name, answers in facts.reachable),
-        _memory(facts),
-        _disk(facts),
+        *(each if starts else _soft(each) for each in (_memory(facts), _disk(facts))),
         _directory(facts, settings),
         *(_version(name, getattr(facts, name)) for name in OLDEST),
         _ports(facts, settings),
         _traffic(facts, settings),
         _caddyfile(facts),
         _clock(facts),
+        *((_compose(supply), *_images(supply)) if supply else ()),
     )
 
 
@@ -65,11 +79,35 @@ def refusals(found: Iterable[Check], forced: Sequence[str]) -> tuple[Check, ...]
 
 def valid_names(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """The names of checks to override. Raises UsageError for a name that no check has."""
-    known = (*settings.stateful, "memory", "disk", "directory", *OLDEST, "ports", "traffic")
+    known = (*settings.stateful, *RESOURCES, *OLDEST, "ports", "traffic", "compose-file", "images")
     for name in names:
         if name not in known:
             raise UsageError(f"no check is called {name!r}", todo=f"one of: {', '.join(known)}")
     return tuple(names)
+
+
+def _soft(check: Check) -> Check:
+    return replace(check, level=Level.WARN) if check.level is Level.REFUSE else check
+
+
+def _compose(supply: Supply) -> Check:
+    if supply.fault:
+        says = f"the Compose file is not valid: {supply.fault}"
+        return Check("compose-file", Level.REFUSE, says, "see cyan.compose.stateless")
+    return Check("compose-file", Level.OK, "the Compose file is valid")
+
+
+def _images(supply: Supply) -> Iterator[Check]:
+    """One check for all that is well, and one for each image that is not."""
+    well = [each for each in supply.images if each.had in (Had.THERE, Had.COMES)]
+    if well:
+        told = (f"{each.reference} {each.had} {each.says}".strip() for each in well)
+        yield Check("images", Level.OK, ", ".join(told))
+    for each in supply.images:
+        if each not in well:
+            level = Level.REFUSE if each.had is Had.NEVER else Level.WARN
+            says = f"{each.reference} {each.had}: {each.says}".strip()
+            yield Check("images", level, says, each.todo)
 
 
 def _service(name: str, world: Observation) -> Check:

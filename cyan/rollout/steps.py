@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cyan import interrupt
 from cyan.errors import DeployError
 from cyan.names import Kind
-from cyan.rollout import baking, draining, fetching, health, migrate, pruning, smoking
+from cyan.rollout import baking, draining, fetching, health, migrate, pruning, smoking, supply
 from cyan.rollout.cargo import hiding
 from cyan.rollout.facts import gather
 from cyan.rollout.health import Answer, Look, State, Streak
@@ -60,7 +61,11 @@ class Done:
 
 def preflight(job: Job, _step: Step) -> Done:
     """Refuse what cannot go well, before anything is touched."""
-    found = checks(job.world, gather(job.host, job.engine, job.settings, job.world), job.settings)
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(supply.gather, job.host, job.engine, job.settings, job.plan)
+        facts = gather(job.host, job.engine, job.settings, job.world)
+    starts = any(step.kind is Kind.START for step in job.plan.steps)
+    found = checks(job.world, facts, job.settings, fetched.result(), starts=starts)
     refused = refusals(found, job.plan.run.forced)
     if refused:
         raise DeployError(

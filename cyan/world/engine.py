@@ -105,6 +105,22 @@ class Engine:
             return None
         return Image(raw["Id"], tuple(raw.get("RepoDigests") or ()))
 
+    def refused(self, reference: str, credentials: Mapping[str, str]) -> str:
+        """Why the engine could not pull an image, in its registry's words; "" where it could.
+
+        `credentials` as the API's AuthConfig, empty for nobody's: never this machine's own.
+        """
+        from docker.errors import APIError  # noqa: PLC0415 - slow to import
+
+        try:
+            self._api.inspect_distribution(reference, dict(credentials))  # type: ignore[no-untyped-call]
+        except APIError as error:
+            said = str(error.explanation or error)
+            return f"{said} (status: {error.status_code})" if credentials else said
+        except OSError as error:
+            return f"the engine did not say: {error}"
+        return ""
+
     def image_ids(self) -> frozenset[str]:
         """The ids of all images that the engine holds."""
         with self._explained("list images"):

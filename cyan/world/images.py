@@ -7,6 +7,7 @@ import os
 import shlex
 import tarfile
 from dataclasses import dataclass
+from functools import cache
 from gzip import GzipFile
 from shutil import copyfileobj
 from subprocess import DEVNULL, PIPE, Popen, run
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from cyan.world.host import Host, Output, Runner, Sink
 
 CHUNK = 1 << 18  # bytes
+
+REFUSED = "the registry refused the log-in"
+DENIED = "access is denied (a registry says so of a repository that does not exist, too)"
+ABSENT = "the registry has no such tag"
+SURE = (REFUSED, DENIED, ABSENT)
+"""What does not pass by itself."""
 
 FAULTS = (
     (("toomanyrequests", "rate limit"), "the registry's rate limit is reached", "log in, or wait"),
@@ -45,7 +52,7 @@ FAULTS = (
     ),
     (
         ("status: 401", "incorrect username or password"),
-        "the registry refused the log-in",
+        REFUSED,
         "are cyan.images.login's user and password right?",
     ),
     (
@@ -57,12 +64,12 @@ FAULTS = (
             "authorization failed",
             "403 forbidden",
         ),
-        "access is denied (a registry says so of a repository that does not exist, too)",
+        DENIED,
         "is its name spelt right, and may the host pull it? cyan.images.login names who it is",
     ),
     (
         ("manifest unknown", "name unknown", "not found"),
-        "the registry has no such tag",
+        ABSENT,
         "is the version spelt right, and was it pushed?",
     ),
     (
@@ -100,7 +107,7 @@ def pull(by: Runner, references: Sequence[str], folder: str, login: LoginSetting
     """
     if login is None:
         return by.run(_pulls("docker", references), check=False)
-    command, password = login_command(references, folder, login), _password(login).encode()
+    command, password = login_command(references, folder, login), password_of(login).encode()
     return by.feed(command, lambda sink: sink.write(password), check=False)
 
 
@@ -120,6 +127,19 @@ def login_command(references: Sequence[str], folder: str, login: LoginSettings) 
         f"{_pulls(docker, references)}"
     )
     return f"sh -c {shlex.quote(script)}"
+
+
+def is_for(login: LoginSettings, reference: str) -> bool:
+    """Whether a log-in is for the registry that an image's name begins with."""
+    first, slash, _ = reference.partition("/")
+    registry = first if slash and (set(first) & set(".:") or first == "localhost") else "docker.io"
+    return login.registry.split("/")[0].removeprefix("index.") == registry
+
+
+def credentials(login: LoginSettings) -> dict[str, str]:
+    """A log-in as the engine's API takes it. UsageError where there is no password."""
+    password = password_of(login)
+    return {"username": login.user, "password": password, "serveraddress": login.registry}
 
 
 def local(reference: str) -> LocalImage | None:
@@ -256,7 +276,9 @@ def _common(layers: Sequence[str], other: Sequence[str]) -> int:
     return next((at for at, (mine, its) in pairs if mine != its), min(len(layers), len(other)))
 
 
-def _password(login: LoginSettings) -> str:
+@cache
+def password_of(login: LoginSettings) -> str:
+    """The registry's password, which is asked for once. UsageError where there is none."""
     if login.password_command:
         return output_of(login.password_command, "cyan.images.login.password_command").strip("\r\n")
     try:

@@ -121,6 +121,8 @@ def test_images_are_pulled_after_a_log_in_that_leaves_no_trace(lab: Lab, store: 
         done = lab.cyan("deploy", "--version", "p1", REGISTRY_PASSWORD=PASSWORD)
     with lab.configured(compose=wanted["compose"]):
         denied = lab.cyan("deploy", "--version", "p9", check=False)
+    for refused in (wrong, absent, denied):
+        assert "failed at preflight" in refused.stderr
     assert "refused the log-in" in wrong.stderr
     assert "the registry has no such tag" in absent.stderr
     assert "access is denied" in denied.stderr

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.harness import PATIENCE, Lab, until
+from tests.lab.harness import PATIENCE, Lab, settings_section, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -242,7 +242,9 @@ def test_a_command_runs_in_the_new_image_and_its_failure_fails_the_deploy(lab: L
     said = (lab.folder / ".lab/host/logs/expanded").read_text()
     assert said.split() == ["v2", "on", lab.answering()[0]]
     bad = "sh -c 'echo no such table, $TOKEN; exit 3'"
-    with lab.configured(secrets={"environment": ["TOKEN"]}):
+    migrate = settings_section(lab.folder)["migrate"]
+    del migrate["directory"]
+    with lab.configured(secrets={"environment": ["TOKEN"]}, migrate=migrate):
         deploy = ("deploy", "--version", "v3")
         done = lab.cyan(*deploy, check=False, INVOKE_CYAN_MIGRATE_EXPAND=bad, TOKEN="planted-4713")
         assert done.returncode == 1

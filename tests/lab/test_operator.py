@@ -182,10 +182,23 @@ def changed(lab: Lab, text: str) -> str:
 
 def test_doctor_tells_every_figure_and_a_check_that_refuses_is_overridden_by_name(lab: Lab) -> None:
     lab.live("v1")
-    said = lab.cyan("doctor").stdout
-    for name in ("memory", "disk", "engine", "compose", "caddy", "ports", "traffic", "clock"):
+    hooks = [{"after": "switch", "run": "true", "on": "host"}]
+    with lab.configured(secrets={"environment": ["TOKEN"]}, hooks=hooks):
+        said = lab.cyan("doctor", TOKEN="planted-4714").stdout
+    figures = ("memory", "disk", "engine", "compose", "caddy", "ports", "traffic", "clock")
+    for name in (*figures, "compose-file", "images", "migrations", "secrets", "hooks"):
         assert f"  {name}" in said
     assert "refuse" not in said
+    assert "planted-4714" not in said
+    hooks[0]["run"] = "if then"
+    images = {"from": "build"}
+    with lab.configured(secrets={"environment": ["TOKEN"]}, hooks=hooks, images=images):
+        ill = lab.cyan("doctor", check=False)
+        done = lab.cyan("deploy", "--version", "v2", check=False, TOKEN="planted-4714")
+    assert ill.returncode == 1
+    for name in ("secrets", "hooks", "images"):
+        assert re.search(rf"refuse +{name} ", ill.stdout), ill.stdout
+    assert "failed at preflight: cannot be had: no service of the Compose" in done.stderr
     before = lab.containers(lab.answering()[0])
     wrong = {"INVOKE_CYAN_SITE_PORT": "9"}
     done = lab.cyan("deploy", "--version", "v2", check=False, **wrong)

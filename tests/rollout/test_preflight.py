@@ -10,6 +10,7 @@ import pytest
 from cyan.errors import UsageError
 from cyan.rollout.facts import Facts
 from cyan.rollout.preflight import Check, Level, checks, refusals, valid_names
+from cyan.rollout.supply import Found, Had, Supply
 from tests.rollout.worlds import V1_ON_BLUE, container, settings
 
 GIB = 2**30
@@ -97,6 +98,40 @@ def test_a_shared_service_that_is_not_well_is_refused(changes: dict[str, Any], s
     hurt = (container("database", **changes), *V1_ON_BLUE.containers[1:])
     refused = refusals(checks(replace(V1_ON_BLUE, containers=hurt), WELL, SETTINGS), ())
     assert [said in item.says for item in refused] == [True]
+
+
+def test_a_rollback_to_a_warm_color_is_not_refused_for_what_it_does_not_need() -> None:
+    full = replace(WELL, disk_free=0, memory_free=0)
+    told = {each.name: each.level for each in checks(V1_ON_BLUE, full, SETTINGS, starts=False)}
+    assert (told["disk"], told["memory"]) == (Level.WARN, Level.WARN)
+    full = replace(full, directory_free=0)
+    assert [
+        each.name for each in refusals(checks(V1_ON_BLUE, full, SETTINGS, starts=False), ())
+    ] == ["directory"]
+
+
+@pytest.mark.parametrize(
+    ("supply", "name", "level", "said"),
+    [
+        (Supply("services must be a mapping"), "compose-file", Level.REFUSE, "must be a mapping"),
+        (Supply(), "compose-file", Level.OK, "is valid"),
+        (Supply(images=(Found("a:1", Had.THERE),)), "images", Level.OK, "a:1 is on the host"),
+        (
+            Supply(images=(Found("a:1", Had.NEVER, "no such tag"),)),
+            "images",
+            Level.REFUSE,
+            "no such",
+        ),
+        (Supply(images=(Found("a:1", Had.UNSURE, "no way"),)), "images", Level.WARN, "no way"),
+    ],
+)
+def test_what_a_release_is_made_of_is_judged_before_anything_is_touched(
+    supply: Supply, name: str, level: Level, said: str
+) -> None:
+    every = checks(V1_ON_BLUE, WELL, SETTINGS, supply)
+    (check,) = (each for each in every if each.name == name)
+    assert (check.level, said in check.says) == (level, True)
+    assert valid_names((name,), SETTINGS)
 
 
 def test_a_check_is_overridden_by_its_name_and_only_that_one() -> None:

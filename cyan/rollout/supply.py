@@ -1,0 +1,145 @@
+"""What a release would be made of, before anything is touched: its Compose file, its images."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cyan.errors import UsageError
+from cyan.names import Kind
+from cyan.rollout import pins as pinning
+from cyan.world import compose, images
+from cyan.world.compose import quoted_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cyan.rollout.pins import Pin, Service
+    from cyan.rollout.plan import Plan, Step
+    from cyan.settings import Settings
+    from cyan.world.engine import Engine
+    from cyan.world.host import Host
+
+SHOWN = 600  # characters of what Compose or the engine said
+
+
+class Had(StrEnum):
+    """Whether an image can be had."""
+
+    THERE = "is on the host"
+    COMES = "will come"
+    UNSURE = "may come"
+    NEVER = "cannot be had"
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image by what the Compose file calls it; `says` how it comes, or why it does not."""
+
+    reference: str
+    had: Had
+    says: str = ""
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Supply:
+    """What is wrong with a release's Compose file, "" where nothing is; then, its images."""
+
+    fault: str = ""
+    images: tuple[Found, ...] = ()
+
+
+def gather(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Supply | None:
+    """Look for what a plan would fetch; None where it fetches nothing. Raises HostError."""
+    step = next((each for each in plan.steps if each.kind is Kind.FETCH), None)
+    if step is None:
+        return None
+    read = host.run(trial(settings, plan.target.id, step), check=False)
+    if read.code != 0:
+        return Supply((read.stderr or read.stdout).strip()[-SHOWN:])
+    search = Search(host, engine, settings)
+    if plan.cargo.again:
+        return Supply(images=tuple(search.again(pin) for pin in plan.cargo.pins))
+    services = pinning.services(read.stdout, settings.project(step.color))
+    return Supply(images=tuple(search.each(services)))
+
+
+def trial(settings: Settings, release: str, step: Step) -> str:
+    """The shell command that prints what Compose makes of the files that a step would write.
+
+    They lie in a folder of their own meanwhile, as they would in the application's.
+    """
+    root = PurePosixPath(settings.directory) / f"trial-{release}"
+    project = compose.Project(settings.project(step.color), root / "releases" / release)
+    files = [(str(project.folder / PurePosixPath(path).name), text) for path, text in step.files]
+    write = f"{compose.write_files(files)} && : > {quoted_path(project.secrets)}"
+    config = f'DIRECTORY="$trial" {project.command("config", "--format", "json")}'
+    tidy = "trap 'rm -rf -- \"$trial\"' EXIT"
+    command = f"trial={quoted_path(root)}; {tidy}; {write} && {config}"
+    return f"sh -c {shlex.quote(command)}"
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where images are looked for."""
+
+    host: Host
+    engine: Engine
+    settings: Settings
+
+    def each(self, services: tuple[Service, ...]) -> Iterator[Found]:
+        """Every image of a release, once."""
+        if self.settings.images.source == "build" and not any(each.built for each in services):
+            yield Found("", Had.NEVER, "no service of the Compose file has a build section")
+        for reference in sorted({each.reference for each in services}):
+            built = any(each.built for each in services if each.reference == reference)
+            yield self._one(reference, built=built)
+
+    def again(self, pin: Pin) -> Found:
+        """The very image that an earlier release ran."""
+        if self.engine.has_image(pin.id):
+            return Found(pin.reference, Had.THERE)
+        if self.settings.images.source == "send" and images.local(pin.id):
+            return Found(pin.reference, Had.COMES, "from this machine")
+        if pin.digests:
+            return self._pullable(pin.digests[0])
+        todo = f"only an image of another release has that name now: inv deploy, not {pin.id[:19]}"
+        return Found(pin.reference, Had.NEVER, "the image that it ran is gone from the host", todo)
+
+    def _one(self, reference: str, *, built: bool) -> Found:
+        source, context = self.settings.images.source, self.settings.images.context
+        if source == "build" and built:
+            if context and not context.is_dir():
+                return Found(reference, Had.NEVER, f"{context} is no folder", "cyan.images.context")
+            return Found(reference, Had.COMES, "built there")
+        try:
+            if source == "send" and images.local(reference):
+                return Found(reference, Had.COMES, "from this machine")
+        except UsageError as error:
+            return Found(reference, Had.NEVER, error.what, error.todo)
+        if self.engine.has_image(reference):
+            return Found(reference, Had.THERE)
+        return self._pullable(reference)
+
+    def _pullable(self, reference: str) -> Found:
+        login = self.settings.images.login
+        mine = login if login and images.is_for(login, reference) else None
+        said = self.engine.refused(reference, images.credentials(mine) if mine else {})
+        if not said:
+            return Found(reference, Had.COMES, "from its registry")
+        meaning, todo = images.fault(said)
+        sure = meaning in images.SURE and (mine is not None or not self._logs_in_itself(meaning))
+        had = Had.NEVER if sure else Had.UNSURE
+        return Found(reference, had, f"{meaning}: {said[-SHOWN:]}", todo)
+
+    def _logs_in_itself(self, meaning: str) -> bool:
+        """Whether the host may have a log-in of its own, of which we know nothing."""
+        if meaning != images.DENIED:
+            return False
+        return (
+            self.host.run("grep -qE '\"(auths|cred)' ~/.docker/config.json", check=False).code == 0
+        )
