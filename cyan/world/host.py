@@ -256,12 +256,8 @@ class Host:
         return min(found, key=lambda clock: clock.uncertainty)
 
     def _open(self) -> None:
-        client = self._connection.client
-        client.set_missing_host_key_policy(RejectPolicy())
-        with suppress(OSError):
-            client.load_system_host_keys()
-        if self.settings.known_hosts and self.settings.known_hosts.exists():
-            client.load_host_keys(str(self.settings.known_hosts))
+        for hop in self._hops():
+            self._be_strict(hop)
         try:
             self._connection.open()
         except BadHostKeyException as error:
@@ -274,8 +270,9 @@ class Host:
                 f"the host refused the log-in ({error})", "check user, identity and authorized_keys"
             ) from None
         except SSHException as error:
+            unknown = next(hop for hop in self._hops() if not hop.is_connected)
             todo = (
-                f"pin its key first: ssh-keyscan -p {self.settings.port} {self.settings.address}"
+                f"pin its key first: ssh-keyscan -p {unknown.port} {unknown.host}"
                 if "not found in known_hosts" in str(error)
                 else "check the host's sshd"
             )
@@ -293,6 +290,27 @@ class Host:
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the kernel's own patience
                 silent = int(SILENCE * 1000)
                 transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent)
+
+    def _hops(self) -> tuple[Connection, ...]:
+        """The connections on the way, the nearest first; the last one is the host's own.
+
+        Fabric makes the others of ProxyJump. A ProxyCommand is another program's, with its own
+        check.
+        """
+        hops, hop = [], self._connection
+        while isinstance(hop, Connection):
+            hops.append(hop)
+            hop = hop.gateway
+        return tuple(reversed(hops))
+
+    def _be_strict(self, hop: Connection) -> None:
+        """An unknown or changed key is an error: Fabric would accept any that is unknown."""
+        client = hop.client
+        client.set_missing_host_key_policy(RejectPolicy())
+        with suppress(OSError):
+            client.load_system_host_keys()
+        if self.settings.known_hosts and self.settings.known_hosts.exists():
+            client.load_host_keys(str(self.settings.known_hosts))
 
     def _broken(self, command: str, error: object) -> HostError:
         return HostError(
