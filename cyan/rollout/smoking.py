@@ -10,11 +10,10 @@ from cyan.errors import DeployError, HostError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import httpx
-
     from cyan.rollout.plan import Step
     from cyan.rollout.steps import Job
     from cyan.settings import SmokeCheck
+    from cyan.world.host import Host
 
 SHOWN = 200  # characters of an answer in a message
 MISSING = object()
@@ -47,17 +46,17 @@ def fault(check: SmokeCheck, answer: Answer) -> str:
 
 def run(job: Job, step: Step) -> int:
     """Do every check, in order; how many there were. Raises DeployError at the first fault."""
-    with job.host.http(job.settings.doors.of(step.color)) as door:
-        for check in job.settings.smoke:
-            if check.command:
-                wrong = _exec(job, step, check)
-            else:
-                wrong = fault(check, _ask(job, door, check))
-            if wrong:
-                raise DeployError(
-                    f"{job.plan.target} is healthy but fails smoke: {check.name}: {wrong}",
-                    where=f"{job.host.name}, {step.color}",
-                )
+    for check in job.settings.smoke:
+        if check.command:
+            wrong = _exec(job, step, check)
+        else:
+            port = job.settings.doors.of(step.color)
+            wrong = fault(check, ask(job.host, port, job.settings.site.host, check))
+        if wrong:
+            raise DeployError(
+                f"{job.plan.target} is healthy but fails smoke: {check.name}: {wrong}",
+                where=f"{job.host.name}, {step.color}",
+            )
     return len(job.settings.smoke)
 
 
@@ -103,20 +102,18 @@ def _exec(job: Job, step: Step, check: SmokeCheck) -> str:
     return "" if check.contains in output else f"it did not print {check.contains!r}"
 
 
-def _ask(job: Job, door: httpx.Client, check: SmokeCheck) -> Answer:
+def ask(host: Host, port: int, name: str, check: SmokeCheck) -> Answer:
+    """What a door of the host answers to a site's `name`, wholly within the check's time."""
     import httpx  # noqa: PLC0415 - slow to import
 
-    headers = {"Host": job.settings.site.host}
+    headers = {"Host": name}
     if check.body:
         headers["Content-Type"] = "application/json"
     try:
-        answer = door.request(
-            check.method,
-            check.path,
-            headers=headers,
-            content=check.body or None,
-            timeout=check.within,
-        )
+        with host.http(port, timeout=check.within, within=check.within) as door:
+            answer = door.request(
+                check.method, check.path, headers=headers, content=check.body or None
+            )
     except httpx.HTTPError as error:
         why = str(error) or type(error).__name__
         return Answer(error=f"no answer within {check.within:g} s ({why})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import socket
 import threading
@@ -229,11 +230,14 @@ class Host:
         except SSHException as error:
             raise ConnectionRefusedError(f"127.0.0.1:{port} on {self.name}: {error}") from None
 
-    def http(self, port: int, *, timeout: float = 10) -> httpx.Client:
-        """An HTTP client for 127.0.0.1:`port` of the host, through SSH."""
+    def http(self, port: int, *, timeout: float = 10, within: float = math.inf) -> httpx.Client:
+        """An HTTP client for 127.0.0.1:`port` of the host, through SSH.
+
+        `timeout` in seconds for each phase of a request, `within` for all that the client does.
+        """
         from cyan.world.tunnel import client  # noqa: PLC0415 - httpx is slow to import
 
-        return client(self, port, timeout)
+        return client(self, port, timeout, within)
 
     def clock(self, *, readings: int = 5) -> Clock:
         """Compare the clocks as NTP does: the reading with the shortest round trip counts.

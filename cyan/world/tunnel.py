@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 class _Stream(httpcore.NetworkStream):
     """An SSH channel as httpcore wants its connections."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, deadline: float) -> None:
         self._channel = channel
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._channel.settimeout(timeout)
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the answer went on for too long")
+        self._channel.settimeout(left if timeout is None else min(timeout, left))
         try:
             return self._channel.recv(max_bytes)
         except TimeoutError as error:
@@ -54,8 +59,9 @@ class _Stream(httpcore.NetworkStream):
 class _Backend(httpcore.NetworkBackend):
     """Every connection is a channel to the host, whatever the URL says."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, deadline: float) -> None:
         self._host = host
+        self._deadline = deadline
 
     def connect_tcp(
         self,
@@ -66,7 +72,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
         try:
-            return _Stream(self._host.tunnel(port))
+            return _Stream(self._host.tunnel(port), self._deadline)
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
 
@@ -74,15 +80,18 @@ class _Backend(httpcore.NetworkBackend):
 class _Transport(httpx.HTTPTransport):
     """httpx's own transport on a pool whose connections are SSH channels."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, deadline: float) -> None:
         super().__init__(verify=False, trust_env=False)  # plain HTTP: loads no CAs
-        self._pool = httpcore.ConnectionPool(network_backend=_Backend(host), retries=0)
+        self._pool = httpcore.ConnectionPool(network_backend=_Backend(host, deadline), retries=0)
 
 
-def client(host: Host, port: int, timeout: float) -> httpx.Client:
-    """A client of 127.0.0.1:`port` on the host; `timeout` in seconds for each phase."""
+def client(host: Host, port: int, timeout: float, within: float) -> httpx.Client:
+    """A client of 127.0.0.1:`port` on the host.
+
+    `timeout` in seconds for each phase, `within` for all that the client ever does.
+    """
     return httpx.Client(
-        transport=_Transport(host),
+        transport=_Transport(host, time.monotonic() + within),
         base_url=f"http://127.0.0.1:{port}",
         timeout=timeout,
         trust_env=False,

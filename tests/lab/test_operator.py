@@ -84,6 +84,22 @@ def test_a_failure_leaves_a_folder_with_logs_events_and_journal_but_no_values(la
     assert not [path for path in folder.iterdir() if "s3cr3t-value" in path.read_text()]
 
 
+def test_a_command_in_a_container_of_the_standby_is_a_smoke_check(lab: Lab) -> None:
+    lab.live("v1")
+    color = other(lab.answering()[0])
+    says = {"service": "crawler", "command": ["sh", "-c", "echo I am $COLOR"]}
+    checks = [
+        says | {"contains": f"I am {color}"},
+        {"service": "rag", "command": ["sleep", "9"], "within": 0.3},
+    ]
+    with lab.configured(smoke=checks):
+        done = lab.cyan("deploy", "--version", "v2", check=False)
+    assert done.returncode == 1
+    assert "fails smoke: rag: sleep 9: " in done.stderr
+    assert lab.answering()[1] == "v1"
+    lab.is_clean()
+
+
 def test_a_hook_that_fails_before_the_switch_fails_the_deploy(lab: Lab) -> None:
     lab.live("v1")
     hook = {"before": "switch", "run": "echo no $CYAN_VERSION today; exit 3", "on": "host"}
@@ -209,6 +225,20 @@ def test_doctor_tells_every_figure_and_a_check_that_refuses_is_overridden_by_nam
     forced = lab.cyan("deploy", "--version", "v2", "--force", "ports", check=False, **wrong)
     assert "failed at verify" in forced.stderr  # it went on, and nobody answers at that port
     assert lab.answering()[1] == "v1"
+    lab.is_clean()
+
+
+def test_a_warm_color_is_removed_once_its_time_is_over_and_no_sooner(lab: Lab) -> None:
+    lab.live("v1")
+    lab.cyan("deploy", "--version", "v2", INVOKE_CYAN_BAKE_SECONDS="0")
+    color = other(lab.answering()[0])
+    with lab.configured(warm={"services": "all", "for": "1h"}):
+        assert f"nothing: {color} may stay warm" in lab.cyan("cleanup", "--expired").stdout
+    assert len(lab.containers(color)) == 3
+    with lab.configured(warm={"services": "all", "for": "1ms"}):
+        assert f"removed {color} v1" in lab.cyan("cleanup", "--expired").stdout
+    assert lab.containers(color) == {}
+    assert lab.answering()[1] == "v2"
     lab.is_clean()
 
 
