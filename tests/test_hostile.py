@@ -29,7 +29,7 @@ from cyan.proof.surroundings import RealSurroundings
 from cyan.rollout import observation, plan, run
 from cyan.rollout.lock import Lock, Owner, take_away
 from cyan.settings import Settings, load, machine_of
-from cyan.world import compose, proxy
+from cyan.world import compose, images, proxy
 from cyan.world.provision import install_engine, provision
 from tests.rollout import worlds
 from tests.shell import INJECTIONS, NAMES, PIECES, WORDS, Machine
@@ -288,6 +288,7 @@ def test_a_word_of_compose_stays_one_word(name: str, word: str) -> None:
 
 # ---- what is refused -----------------------------------------------------------------------------
 
+LOGIN = {"registry": "r:5000", "user": "ann", "password_environment": "X"}
 FIELDS: dict[str, Any] = {
     "app": lambda text: {"app": text},
     "proxy": lambda text: {"proxy": text},
@@ -298,6 +299,12 @@ FIELDS: dict[str, Any] = {
     "site.host": lambda text: {"site": {"host": text}},
     "hosts.address": lambda text: {"hosts": [{**HOST, "address": text}]},
     "hosts.user": lambda text: {"hosts": [{**HOST, "user": text}]},
+    "migrate.service": lambda text: {"migrate": {"service": text}},
+    "images.login.registry": lambda text: {"images": {"login": {**LOGIN, "registry": text}}},
+    **{
+        f"migrate.database.{key}": lambda text, key=key: {"migrate": {"database": {key: text}}}
+        for key in ("service", "user", "name", "socket")
+    },
 }
 
 
@@ -321,6 +328,38 @@ def test_a_hostile_setting_is_a_usage_error_or_harmless(field: str, text: str) -
     except UsageError:
         return
     assert shlex.quote(text) == text
+
+
+@many
+@given(WORDS)
+@example("--password-stdin")
+def test_the_name_of_a_log_in_is_one_word_or_refused(user: str) -> None:
+    try:
+        login = configured(images={"login": {**LOGIN, "user": user}}).images.login
+    except UsageError:
+        return
+    assert login is not None
+    (_, _, script) = shlex.split(images.login_command(["r:5000/a"], "/srv", login))
+    words = shlex.split(script)
+    assert words[words.index("--username") + 1] == user
+    assert not user.startswith("-")
+
+
+@some
+@given(WORDS)
+def test_a_command_of_a_migration_is_split_as_a_shell_would_and_no_shell_runs_it(
+    word: str,
+) -> None:
+    try:
+        wanted = configured(migrate={"expand": f"tool {word}"}).migrate.expand
+    except UsageError:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(Path(folder))
+        once = compose.Project("demo", PurePosixPath("/a")).once("expand", "platform", wanted)
+        machine.run(once.command)
+        assert machine.calls[-1][-len(shlex.split(wanted)) :] == shlex.split(wanted)
+        assert machine.clean
 
 
 @many

@@ -74,14 +74,16 @@ def collect(settings: SecretsSettings, environment: Mapping[str, str] = os.envir
 
 
 def output_of(command: str, setting: str) -> str:
-    """What a command of the user's prints on this machine. Raises UsageError where it fails."""
+    """What a command of the user's prints on this machine.
+
+    Raises UsageError where it fails, without the command: a password may stand in it.
+    """
     done = subprocess.run(  # noqa: S602 - it is the user's own, in the user's own settings
         command, shell=True, stdout=subprocess.PIPE, check=False
     )
     if done.returncode != 0:
         raise UsageError(
             f"the command of {setting} failed with exit code {done.returncode}",
-            where=command,
             todo="run it by hand; what it printed is not shown here",
         )
     return _decoded(done.stdout, setting)

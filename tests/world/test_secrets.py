@@ -71,8 +71,8 @@ def test_a_source_that_fails_is_named_and_its_values_are_not(
     with pytest.raises(UsageError) as caught:
         secrets.collect(SecretsSettings.model_validate(wanted), {})
     assert said in str(caught.value)
-    assert "hunter22" not in caught.value.what
-    assert "hun.ter22" not in caught.value.what
+    assert "hunter22" not in str(caught.value)
+    assert "hun.ter22" not in str(caught.value)
 
 
 def test_a_value_is_redacted_as_it_is_in_parts_and_as_programs_print_it() -> None:
