@@ -349,7 +349,7 @@ def verify_zero_downtime(
         "only": "these faults, in this order: NAME,NAME:ROUND,… as a failed run prints them",
         "rate": "requests a second",
         "rtt": "a round trip to add between swarm and site, such as 40ms",
-        "shrink": "run parts of a run that failed again, for the shortest that still does",
+        "shrink": "how many shorter runs may follow one that fails, for what still does; 0: none",
         "list": "show the catalogue and what would be drawn, and do nothing",
     }
 )
@@ -360,11 +360,12 @@ def chaos(
     only: str = "",
     rate: float = 0.0,
     rtt: str = "0",
-    shrink: bool = False,
+    shrink: int = 6,
     list: bool = False,  # noqa: A002 - the flag's name
 ) -> None:
     """Rotate with drawn faults under load, and prove that each leaves what it should."""
     from cyan.chaos import chaos as run
+    from cyan.chaos import orders
     from cyan.chaos.show import show_catalogue
     from cyan.cli import project_folder
     from cyan.lab import lab
@@ -372,8 +373,8 @@ def chaos(
 
     wanted = settings(c)
     names = tuple(name for name in only.split(",") if name)
-    wish = run.Wish(minutes, seed, names, rate or None, seconds(rtt), shrink)
-    drawn = run.drawn(wish)
+    wish = orders.Wish(minutes, seed, names, rate or None, seconds(rtt), shrink)
+    drawn = orders.drawn(wish)
     if list:
         show_catalogue(console, drawn)
         return
@@ -384,8 +385,8 @@ def chaos(
             todo="give cyan.hosts the lab's address and port, as cyan's own invoke.yaml does",
         )
     lab.up(wanted, console.print)
-    ground = run.Ground(wanted, machine, project_folder(), console)
-    sys.exit(run.chaos(ground, wish).verdict.exit_code)
+    ground = orders.Ground(wanted, machine, project_folder(), console)
+    sys.exit(run.chaos(ground, wish).exit_code)
 
 
 @command(help={"minutes": "of chaos", "seed": "of the drawing and of the load"})
@@ -415,7 +416,7 @@ def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG00
         verify.against(folder, reports / against, console)
         return
     more: tuple[Check, ...] = ()
-    if folder.name.endswith("-chaos"):
+    if folder.name.endswith(("-chaos", "-shrink")):
         from cyan.chaos import judging
 
         more = judging.checks(folder)

@@ -9,14 +9,15 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invoke import Config
 
-from cyan.chaos import invariants
+from cyan.chaos import experiment, invariants
 from cyan.chaos.catalogue import fault as made
 from cyan.chaos.scene import Scene
 from cyan.chaos.site import Site
+from cyan.proof.findings import Verdict
 from cyan.settings import load
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def whole() -> bool:
 
 def play(fault: str, version: str, values: Mapping[str, str] | None = None) -> bool:
     """Rotate with a fault. Raises NotInjectedError where the fault did not happen."""
+    scene().before = scene().site.world()
     made(fault, values).play(scene(), version)
     return True
 
@@ -84,6 +86,24 @@ def heal(fault: str, values: Mapping[str, str] | None = None) -> bool:
 def healed(fault: str, values: Mapping[str, str] | None = None) -> bool:
     """Whether nothing of a fault is left."""
     return not made(fault, values).healed(scene().site)
+
+
+def held(wanted: Mapping[str, Any]) -> str:
+    """Which invariants do not hold of what was done so far; HELD where each does.
+
+    Before anything was done they do. That the fault is healed is one of them. `wanted` is what
+    must be seen, as the experiment has it. Raises ValueError, KeyError or TypeError for anything
+    else.
+    """
+    expects = experiment.expected(wanted)
+    now = scene()
+    settings = now.site.settings
+    if now.before is None:
+        return experiment.HELD
+    seen = now.record("", now.site.world())
+    judged = invariants.judge(seen, expects, settings.stateless, settings.stateful)
+    broken = [f"{each.name}: {each.text}" for each in judged if each.verdict is not Verdict.PASS]
+    return "; ".join(broken) or experiment.HELD
 
 
 def _settings(project: Path) -> Settings:

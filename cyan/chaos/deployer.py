@@ -29,7 +29,10 @@ GLANCE = 0.1
 
 
 class Watch:
-    """The lines that the journal on a host gets from now on."""
+    """The lines that the journal on a host gets from now on.
+
+    Where the host stops telling them, everything that asks raises NotInjectedError.
+    """
 
     def __init__(self, host: Host, directory: str) -> None:
         path = shlex.quote(f"{directory}/journal.jsonl")
@@ -39,7 +42,9 @@ class Watch:
         self._channel.settimeout(GLANCE)
         self._rest = b""
         deadline = time.monotonic() + END_WITHIN
-        while b"ready\n" not in self._rest and time.monotonic() < deadline:
+        while b"ready\n" not in self._rest:
+            if time.monotonic() > deadline:
+                raise NotInjectedError(f"the journal could not be watched in {END_WITHIN:g} s")
             self._read()
         self._rest = self._rest.partition(b"ready\n")[2]
 
@@ -55,7 +60,10 @@ class Watch:
 
     def _read(self) -> None:
         with suppress(TimeoutError):
-            self._rest += self._channel.recv(1 << 16)
+            read = self._channel.recv(1 << 16)
+            if not read:
+                raise NotInjectedError("the connection that the journal is watched over is gone")
+            self._rest += read
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class Deployer:
         self.words = command.words
         self._output = output
         self._watch = watch
+        self._hung = ""
         with output.open("wb") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
                 (*command.program, *command.words),
@@ -99,16 +108,11 @@ class Deployer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for how in (signal.SIGINT, signal.SIGKILL):
-            if self._process.poll() is not None:
-                break
-            self._process.send_signal(how)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(END_WITHIN)
+        self._end()
         self._watch.close()
 
     def comes_to(self, moment: Moment, within: float = WITHIN) -> None:
-        """Wait until the journal says so. Raises NotInjectedError where it ends before."""
+        """Wait until the journal says so. Raises NotInjectedError where it does not."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             ended = self._process.poll() is not None
@@ -118,7 +122,8 @@ class Deployer:
                 raise NotInjectedError(
                     f"{' '.join(self.words)} ended before {' '.join(moment)}: {self.said[-600:]}"
                 )
-        raise NotInjectedError(f"{' '.join(self.words)} did not come to {' '.join(moment)}")
+        self._hung = f"did not come to {' '.join(moment)} in {within:g} s"
+        raise NotInjectedError(f"{' '.join(self.words)} {self._hung}")
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -126,11 +131,21 @@ class Deployer:
         self._process.wait()
 
     def ends(self, within: float = WITHIN) -> None:
-        """Wait for its end. Raises NotInjectedError where it does not come."""
+        """Wait for its end; one that does not come is brought about, and `ran` says so."""
         try:
             self._process.wait(within)
         except subprocess.TimeoutExpired:
-            raise NotInjectedError(f"{' '.join(self.words)} did not end in {within:g} s") from None
+            self._hung = f"did not end in {within:g} s"
+            self._end()
+
+    def _end(self) -> None:
+        """End it where it still runs: asked first, then killed."""
+        for how in (signal.SIGINT, signal.SIGKILL):
+            if self._process.poll() is not None:
+                break
+            self._process.send_signal(how)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_WITHIN)
 
     def events(self) -> tuple[str, ...]:
         """What the journal recorded since it was started, or since this was last asked."""
@@ -144,4 +159,4 @@ class Deployer:
     @property
     def ran(self) -> Ran:
         """What became of it."""
-        return Ran(self.words, self._process.poll() or 0, self.said[-6000:])
+        return Ran(self.words, self._process.poll() or 0, self.said[-6000:], self._hung)

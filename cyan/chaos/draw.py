@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -49,13 +51,19 @@ def draw(seed: int, seconds: float, catalogue: Sequence[Entry]) -> tuple[Drawn, 
 def only(seed: int, names: Sequence[str], catalogue: Sequence[Entry]) -> tuple[Drawn, ...]:
     """The named faults, in this order, each with the values that the seed gives it.
 
-    `name:2` is the third time that it is drawn. Raises KeyError for a name that is no entry's.
+    `name:2` is the third time that it is drawn. Raises KeyError for a name that is no entry's, and
+    UsageError for a round that is no number.
     """
     by_name = {entry.name: entry for entry in catalogue}
     seen = Counter[str]()
     drawn = []
     for text in names:
-        name, _, given = text.partition(":")
+        name, colon, given = text.partition(":")
+        if colon and not (given.isascii() and given.isdecimal()):
+            raise UsageError(
+                f"{text!r} names no round of {name}",
+                todo=f"{name}:0 is the first time that it is drawn",
+            )
         number = int(given) if given else seen[name]
         seen[name] = number + 1
         drawn.append(Drawn(name, number, values(seed, by_name[name], number)))

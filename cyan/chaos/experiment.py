@@ -1,17 +1,20 @@
 """Experiments as data: YAML in Chaos Toolkit's format, which `chaos run` takes too.
 
 https://chaostoolkit.org/reference/api/experiment/: steady-state hypothesis, method, rollbacks;
-every activity calls a function of `cyan.chaos.actions`.
+every activity calls a function of `cyan.chaos.actions`. Chaos Toolkit looks whether the hypothesis
+holds before the method and after it, and the invariants are its last probe.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cyan.chaos.fault import Expectation
 from cyan.errors import UsageError
+from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     from cyan.chaos.fault import Fault
 
 MODULE = "cyan.chaos.actions"
-FUNCTIONS = ("whole", "play", "heal", "healed")
+FUNCTIONS = ("whole", "play", "heal", "healed", "held")
 """What an experiment may call; nothing else, in no other module."""
+
+HELD = "held"
+"""What the probe of the invariants says where none is broken; else it says which are."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +53,55 @@ class Experiment:
 def write(fault: Fault, drawn: Drawn, version: str) -> str:
     """The experiment of a drawn fault, in which `version` is deployed, as YAML."""
     about = {"fault": drawn.name, "values": dict(drawn.values)}
-    return yaml.safe_dump(
+    wanted = invariants(fault.expects)
+    heal = _activity("action", "heal", "heal", about)
+    return yaml.dump(
         {
             "title": drawn.title,
             "description": fault.tells,
             "tags": ["cyan", fault.group],
             "steady-state-hypothesis": {
-                "title": "one color is live, complete, and the one that answers",
-                "probes": [_probe("the world is whole", "whole", {})],
+                "title": "the world is whole, and of what was done every invariant holds",
+                "probes": [
+                    _probe("the world is whole", "whole", {}, tolerance=True),
+                    _probe("every invariant holds", "held", {"wanted": wanted}, tolerance=HELD),
+                ],
             },
-            "method": [_activity("action", "rotate", "play", {**about, "version": version})],
-            "rollbacks": [_activity("action", "heal", "heal", about)],
+            "method": [_activity("action", "rotate", "play", {**about, "version": version}), heal],
+            "rollbacks": [heal],
         },
+        Dumper=_Plain,
         sort_keys=False,
+    )
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes what is said twice out twice."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - of whatever is written
+        """No aliases."""
+        return True
+
+
+def invariants(expects: Expectation) -> dict[str, Any]:
+    """What must be seen, as the probe that looks for it is told."""
+    return {
+        **asdict(expects),
+        "traffic": str(expects.traffic),
+        "exits": [list(codes) for codes in expects.exits],
+        "says": list(expects.says),
+    }
+
+
+def expected(wanted: Mapping[str, Any]) -> Expectation:
+    """What must be seen, as that probe was told. Raises ValueError, KeyError or TypeError."""
+    return Expectation(
+        **{
+            **wanted,
+            "traffic": Traffic(wanted["traffic"]),
+            "exits": tuple(tuple(codes) for codes in wanted["exits"]),
+            "says": tuple(wanted["says"]),
+        }
     )
 
 
@@ -68,8 +110,8 @@ def _activity(kind: str, name: str, func: str, arguments: dict[str, Any]) -> dic
     return {"type": kind, "name": name, "provider": provider}
 
 
-def _probe(name: str, func: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return {**_activity("probe", name, func, arguments), "tolerance": True}
+def _probe(name: str, func: str, arguments: dict[str, Any], *, tolerance: object) -> dict[str, Any]:
+    return {**_activity("probe", name, func, arguments), "tolerance": tolerance}
 
 
 def read(text: str) -> Experiment:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cyan.chaos.fault import Expectation
-    from cyan.chaos.record import Record
+    from cyan.chaos.record import Ran, Record
     from cyan.chaos.world import World
 
 
@@ -27,18 +27,32 @@ class Held:
     text: str
 
 
-def judge(record: Record, expects: Expectation, services: Sequence[str]) -> tuple[Held, ...]:
-    """Every invariant of one record. `services` are those that rotate."""
-    if record.error or record.before is None or not record.injected_ns:
-        why = record.error or "the fault was not injected"
-        return (Held("fault injected", Verdict.UNKNOWN, why), _healed(record))
+def judge(
+    record: Record, expects: Expectation, services: Sequence[str], shared: Sequence[str] = ()
+) -> tuple[Held, ...]:
+    """Every invariant of one record. `services` are those that rotate, `shared` those that do not.
+
+    Where the fault did not happen nothing is known of it; what must hold whatever happened is
+    judged all the same.
+    """
+    injected = _injected(record)
+    always = (injected, _healed(record), *_whole(record, services, shared))
+    if injected.verdict is not Verdict.PASS:
+        hung = [_ended(ran) for ran in record.ran if ran.hung]
+        return (*always, *hung)
     return (
-        Held("fault injected", Verdict.PASS, "it happened"),
-        _healed(record),
+        *always,
         *_ran(record, expects),
-        *_world(record, expects, services),
+        *_left(record, expects),
         _held("its own clients served", not record.unserved, "; ".join(record.unserved) or "all"),
     )
+
+
+def _injected(record: Record) -> Held:
+    why = record.error
+    if not why and (record.before is None or not record.injected_ns):
+        why = "the fault was not injected"
+    return Held("fault injected", Verdict.UNKNOWN if why else Verdict.PASS, why or "it happened")
 
 
 def unwhole(world: World, services: Sequence[str], shared: Sequence[str] = ()) -> tuple[str, ...]:
@@ -81,7 +95,8 @@ def _ran(record: Record, expects: Expectation) -> Iterator[Held]:
     text = (
         f"exit codes {_listed(codes)}, wanted {_listed(' or '.join(map(str, w)) for w in wanted)}"
     )
-    yield _held("deployer ended", good, text)
+    hung = [_ended(ran) for ran in record.ran if ran.hung]
+    yield from hung or [_held("deployer ended", good, text)]
     for ran, says in zip(record.ran, expects.says, strict=False):
         if says:
             found = re.search(says, " ".join(ran.output.split()))
@@ -90,18 +105,28 @@ def _ran(record: Record, expects: Expectation) -> Iterator[Held]:
             yield _held("deployer says", found is not None, words)
 
 
+def _ended(ran: Ran) -> Held:
+    return _held("deployer ended", not ran.hung, f"{' '.join(ran.words)} {ran.hung}")
+
+
 def _listed(values: Iterable[object]) -> str:
     return ", ".join(str(value) for value in values) or "none"
 
 
-def _world(record: Record, expects: Expectation, services: Sequence[str]) -> Iterator[Held]:
-    before, after = record.before, record.after
-    if before is None or after is None:
+def _whole(record: Record, services: Sequence[str], shared: Sequence[str]) -> Iterator[Held]:
+    after = record.after
+    if after is None:
         yield Held("world whole", Verdict.UNKNOWN, "the host could not be looked at afterwards")
         return
-    faults = unwhole(after, services)
+    faults = unwhole(after, services, shared)
     yield _held("world whole", not faults, "; ".join(faults) or f"{after.live} is live and whole")
     yield _held("lock free", not after.owner, after.owner or "nobody holds it")
+
+
+def _left(record: Record, expects: Expectation) -> Iterator[Held]:
+    before, after = record.before, record.after
+    if before is None or after is None:
+        return
     if expects.traffic in (Traffic.UNTOUCHED, Traffic.BACK):
         same = after.live == before.live and after.live_identity == before.live_identity
         text = "same containers, same start" if same else "other containers, or other starts"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +47,44 @@ AFTER_NS = 3 * SECOND
 """Clients come back, and pools reconnect, within this after a fault was healed."""
 
 
+@dataclass(frozen=True)
+class Controls:
+    """How the controls came out: what is `wrong`, what they `dropped`, and which folder says more.
+
+    Where anything is wrong nothing is known of what was found besides, but that what failed failed.
+    """
+
+    wrong: tuple[str, ...]
+    dropped: str = ""
+    folder: str = ""
+
+    @property
+    def text(self) -> str:
+        """In one sentence."""
+        found = "; ".join(self.wrong) or f"no drop without a deploy; {self.dropped}"
+        return f"{found} (reports/{self.folder})" if self.folder else found
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """As the run's folder keeps them."""
+        return asdict(self)
+
+
 def checks(folder: Path) -> tuple[Check, ...]:
     """The checks of the chaos run in `folder`."""
     told = json.loads((folder / DRAWN).read_text(encoding="utf-8"))
-    services = tuple(told["services"])
+    services = tuple(told["services"]), tuple(told["shared"])
     acts = [_read(folder, number, kept) for number, kept in told["acts"].items()]
-    return (_named(partial(_invariants, acts, services), "invariants"),
-            _named(partial(_inside, acts), "drops inside the fault's window"))  # fmt: skip
+    found = [
+        _named(partial(_invariants, acts, *services), "invariants"),
+        _named(partial(_inside, acts), "drops inside the fault's window"),
+        _named(partial(_tried, acts), "every fault tried"),
+    ]
+    if "controls" in told:
+        kept = told["controls"]
+        controls = Controls(**{**kept, "wrong": tuple(kept["wrong"])})
+        found.append(_named(partial(_controls, controls), "controls"))
+    return tuple(found)
 
 
 def _named(check: partial[tuple[Finding, ...]], name: str) -> Check:
@@ -66,16 +98,34 @@ def _read(folder: Path, number: str, kept: dict[str, Any]) -> tuple[int, Drawn, 
     return int(number), drawn, record.load(folder / EXPERIMENTS / f"{kept['file']}.json")
 
 
+def _controls(told: Controls, _case: Case) -> tuple[Finding, ...]:
+    """Whether the controls came out as they must."""
+    verdict = Verdict.UNKNOWN if told.wrong else Verdict.PASS
+    return (Finding("controls", verdict, told.text, count=len(told.wrong), n=1),)
+
+
+def _tried(acts: Iterable[tuple[int, Drawn, Record]], case: Case) -> tuple[Finding, ...]:
+    """Whether the run came to every fault that was drawn for it."""
+    kept, done = tuple(acts), len(case.history.performed)
+    missing = [drawn.title for number, drawn, _ in kept if number >= done]
+    text = f"the run ended before: {', '.join(missing)}" if missing else "each was"
+    verdict = Verdict.UNKNOWN if missing else Verdict.PASS
+    return (Finding("every fault tried", verdict, text, count=len(missing), n=len(kept)),)
+
+
 def _invariants(
-    acts: Iterable[tuple[int, Drawn, Record]], services: tuple[str, ...], case: Case
+    acts: Iterable[tuple[int, Drawn, Record]],
+    services: tuple[str, ...],
+    shared: tuple[str, ...],
+    case: Case,
 ) -> tuple[Finding, ...]:
     """Every invariant of every record."""
     found: list[Finding] = []
     for number, drawn, seen in acts:
         if number >= len(case.history.performed):
-            continue
+            continue  # another check's
         expects = fault(drawn.name, dict(drawn.values)).expects
-        held = invariants.judge(seen, expects, services)
+        held = invariants.judge(seen, expects, services, shared)
         if drawn.name == Nothing.name:
             held += invariants.converged(seen)
         found += [_finding(case, number, each) for each in held]

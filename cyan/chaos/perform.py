@@ -1,7 +1,9 @@
 """One experiment, as the process that an act is: `python -m cyan.chaos.perform FILE RECORD`.
 
 The rollbacks are done whatever happens, also where it is interrupted. What was seen goes to the
-record; the exit code only says whether there is one. `--heal FILE` does only the rollbacks.
+record; the exit code only says whether there is one. `--heal FILE` does only the rollbacks, for an
+experiment whose own process could not: its exit code says whether the fault is gone, and where the
+experiment left no record, there is one then.
 """
 
 from __future__ import annotations
@@ -9,16 +11,17 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
 from cyan.chaos import actions, experiment, record
-from cyan.chaos.record import Record
 from cyan.errors import CyanError
 
 if TYPE_CHECKING:
     from cyan.chaos.experiment import Activity, Experiment
+    from cyan.chaos.record import Record
     from cyan.chaos.scene import Scene
     from cyan.chaos.world import World
 
@@ -29,36 +32,41 @@ class DeviatedError(Exception):
 
 def perform(told: Experiment, scene: Scene) -> Record:
     """Carry out an experiment; what was seen of it."""
-    error, before = "", None
+    error = ""
     try:
         _probe(told.hypothesis)
-        before = scene.site.world()
         for activity in told.method:
             _call(activity)
     except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - told, and then healed
         error = f"{type(failure).__name__}: {failure}"
     with interrupt.ignored(lambda: None):
-        error = _rolled_back(told, error)
-        return Record(
-            experiment=told.title,
-            before=before,
-            after=_seen(scene),
-            injected_ns=scene.injected_ns,
-            healed_ns=scene.healed_ns,
-            unhealed=scene.unhealed,
-            ran=scene.ran,
-            unserved=scene.unserved,
-            error=error,
-        )
+        _roll_back(told)
+        return scene.record(told.title, _seen(scene), error)
 
 
-def _rolled_back(told: Experiment, error: str) -> str:
+def heal(source: Path) -> str:
+    """Do only the rollbacks of the experiment in a file; why its fault is still there, or ""."""
+    target = source.with_suffix(".json")
+    interrupt.install()
+    with interrupt.ignored(lambda: None):
+        told = experiment.read(source.read_text(encoding="utf-8"))
+        scene = actions.stage(target.with_suffix(""))
+        with scene.site:
+            _roll_back(told)
+        if not target.exists():
+            seen = record.load(target)
+            seen = replace(seen, healed_ns=scene.healed_ns, unhealed=scene.unhealed)
+            record.save(seen, target)
+        return scene.unhealed
+
+
+def _roll_back(told: Experiment) -> None:
+    """Do every rollback; what one raises is printed, and the scene knows what is unhealed."""
     for activity in told.rollbacks:
         try:
             _call(activity)
         except Exception as failure:  # noqa: BLE001 - the others are rolled back all the same
-            error = error or f"{activity.name} failed: {type(failure).__name__}: {failure}"
-    return error
+            sys.stdout.write(f"{activity.name} failed: {type(failure).__name__}: {failure}\n")
 
 
 def _seen(scene: Scene) -> World | None:
@@ -82,8 +90,9 @@ def _call(activity: Activity) -> object:
 def main() -> int:
     """Read, carry out, keep the record."""
     if sys.argv[1] == "--heal":
-        told = experiment.read(Path(sys.argv[2]).read_text(encoding="utf-8"))
-        return 1 if _rolled_back(told, "") else 0
+        left = heal(Path(sys.argv[2]))
+        sys.stdout.write(f"{left or 'healed'}\n")
+        return 1 if left else 0
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
     interrupt.install()
     begun = time.monotonic()

@@ -11,14 +11,21 @@ from cyan.chaos.world import Piece, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+UNTRIED = "it was not tried"
+"""Why a fault counts as unhealed as long as nobody has tried to heal it."""
+
 
 @dataclass(frozen=True)
 class Ran:
-    """One command that was started: its words, exit code (negative: a signal) and output."""
+    """One command that was started: its words, exit code (negative: a signal) and output.
+
+    `hung` says what it was waited for in vain, "" where it ended by itself or was ended on purpose.
+    """
 
     words: tuple[str, ...]
     code: int
     output: str
+    hung: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Record:
     after: World | None = None
     injected_ns: int = 0
     healed_ns: int = 0
-    unhealed: str = "it was not tried"
+    unhealed: str = UNTRIED
     ran: tuple[Ran, ...] = ()
     unserved: tuple[str, ...] = ()
     error: str = ""
@@ -54,7 +61,7 @@ def load(path: Path) -> Record:
     if not path.exists():
         return Record(path.stem, error="its process ended without leaving a record")
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    ran = tuple(Ran(tuple(item["words"]), item["code"], item["output"]) for item in kept["ran"])
+    ran = tuple(Ran(**{**item, "words": tuple(item["words"])}) for item in kept["ran"])
     worlds = {key: _world(kept[key]) for key in ("before", "after")}
     return Record(**{**kept, **worlds, "ran": ran, "unserved": tuple(kept["unserved"])})
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cyan.chaos.deployer import Command, Deployer, Watch
+from cyan.chaos.record import UNTRIED, Ran, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cyan.chaos.fault import Fault
-    from cyan.chaos.record import Ran
     from cyan.chaos.site import Site
+    from cyan.chaos.world import World
 
 COMMAND = (sys.executable, "-m", "cyan")
 HEAL_WITHIN = 25.0
@@ -30,9 +31,10 @@ class Scene:
         self._folder = folder
         self._command = command
         self._started: list[Deployer] = []
+        self.before: World | None = None
         self.injected_ns = 0
         self.healed_ns = 0
-        self.unhealed = ""
+        self.unhealed = UNTRIED
         self.unserved: tuple[str, ...] = ()
 
     @contextmanager
@@ -60,18 +62,40 @@ class Scene:
     def heal(self, fault: Fault) -> None:
         """Heal a fault, wait until it is, and note when; `unhealed` says where it is not.
 
-        One that was healed while its deploy was under way keeps the time of that.
+        One that was healed while its deploy was under way keeps the time of that. Raises what the
+        healing raises, and then the fault counts as unhealed.
         """
         again = self.healed_ns and not self.unhealed
-        fault.heal(self.site)
-        deadline = time.monotonic() + HEAL_WITHIN
-        while why := fault.healed(self.site):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(POLL)
-        self.unhealed = why
+        self.unhealed = "its healing was not ended"
+        try:
+            fault.heal(self.site)
+            self.unhealed = self._remains(fault)
+        except Exception as failure:
+            self.unhealed = f"it could not be healed: {type(failure).__name__}: {failure}"
+            raise
         if not again:
             self.healed_ns = time.time_ns()
+
+    def _remains(self, fault: Fault) -> str:
+        """Why a fault is still there although it had the time to go; "" where it is gone."""
+        deadline = time.monotonic() + HEAL_WITHIN
+        while (why := fault.healed(self.site)) and time.monotonic() < deadline:
+            time.sleep(POLL)
+        return why
+
+    def record(self, title: str, after: World | None, error: str = "") -> Record:
+        """What was seen so far, and the world `after` it."""
+        return Record(
+            experiment=title,
+            before=self.before,
+            after=after,
+            injected_ns=self.injected_ns,
+            healed_ns=self.healed_ns,
+            unhealed=self.unhealed,
+            ran=self.ran,
+            unserved=self.unserved,
+            error=error,
+        )
 
     @property
     def ran(self) -> tuple[Ran, ...]:

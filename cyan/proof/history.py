@@ -298,6 +298,7 @@ def _act(kept: dict[str, Any]) -> Act:
             "arguments": tuple(kept["arguments"]),
             "environment": tuple((key, value) for key, value in kept["environment"]),
             "program": tuple(kept["program"]),
+            "heal": tuple(kept["heal"]),
             "prepare": tuple(tuple(words) for words in kept["prepare"]),
         }
     )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan import interrupt
 from cyan.proof.history import Observation, Performed
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def perform(act: Act, number: int, stage: Stage, tick: Tick, *, loaded: bool = T
     begun = time.time_ns()
     words = (*(act.program or stage.command), *act.arguments)
     code = -1 if fault else _run(words, act, stage, path, tick)
+    if code and not fault and act.heal:
+        _run(act.heal, act, stage, path, tick)
     ended = time.time_ns()
     if code < 0 and not fault:
         fault = f"the command was ended by signal {-code}: it had {act.timeout:g} s"
@@ -72,27 +75,29 @@ def _run(words: tuple[str, ...], act: Act, stage: Stage, path: Path, tick: Tick)
             start_new_session=True,
         )
         try:
-            return _watched(process, act.timeout, tick)
+            _watch(process, act.timeout, tick)
         finally:
-            _end(process)
+            with interrupt.ignored(lambda: None):  # half ended, it would go on under nobody's eyes
+                code = _end(process, act.ending)
+        return code
 
 
-def _watched(process: subprocess.Popen[bytes], timeout: float, tick: Tick) -> int:
+def _watch(process: subprocess.Popen[bytes], timeout: float, tick: Tick) -> None:
     deadline = time.monotonic() + timeout
     while process.poll() is None and time.monotonic() < deadline:
         tick()
         with suppress(subprocess.TimeoutExpired):
             process.wait(POLL)
-    return _end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> int:
+def _end(process: subprocess.Popen[bytes], within: float) -> int:
     """End the process if it still runs: asked first, then killed. Returns its exit code."""
-    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    patience = {signal.SIGINT: within, signal.SIGTERM: END_WITHIN, signal.SIGKILL: END_WITHIN}
+    for how, seconds in patience.items():
         if process.poll() is not None:
             break
         with suppress(ProcessLookupError):
             os.killpg(process.pid, how)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(END_WITHIN)
+            process.wait(seconds)
     return process.wait()

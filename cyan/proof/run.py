@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 POLL = 0.1
 RECOVERY = 2.0
 ENDING = 60.0
-"""Seconds within which an act that was told to end has ended, and the world was looked at."""
+"""Seconds within which the world was looked at, once an act has ended."""
 
 
 class Surroundings(Protocol):
@@ -72,7 +72,10 @@ def lasting(order: Order) -> Order:
 
     The load's own limit is there for a swarm that nobody ends; a run must never come to it.
     """
-    acts = sum((1 + len(act.prepare)) * (act.timeout + ENDING) + order.gap for act in order.acts)
+    acts = sum(
+        (1 + len(act.prepare)) * (act.timeout + act.ending + ENDING) + order.gap
+        for act in order.acts
+    )
     rest = order.requests / order.load.rate
     limit = order.steady + acts + 2 * rest + ENDING
     return replace(order, load=replace(order.load, limit=limit))

@@ -27,6 +27,8 @@ class Act:
     act's window opens (it must succeed), and `fails` says that the command must exit as a failure.
     `allowed_drops` requests may fail at the client in its window; `loses_lines`: it kills a
     witness, whose last lines are gone with it, so that they may be unexplained, too.
+    `ending` is how many seconds it may take to end once it is asked to. `heal` is a command line
+    for what one that did not succeed may have left; it is run before anything else is done.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Act:
     allowed_drops: int = 0
     loses_lines: bool = False
     timeout: float = 180
+    ending: float = 15
+    heal: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:

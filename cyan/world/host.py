@@ -198,7 +198,8 @@ class Host:
                 code = channel.recv_exit_status()
         except (SSHException, OSError, EOFError) as error:
             raise self._broken(command, error) from None
-        self._checked(command, Output("", "", code), check=True)
+        if code != 0:
+            raise self.failed(command, Output("", "", code))
 
     def feed(self, command: str, write: Callable[[Sink], object], *, check: bool = True) -> Output:
         """Run a shell command, and let `write` write its standard input.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
@@ -11,17 +14,26 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from rich.console import Console
 
-from cyan.chaos import chaos, record
-from cyan.chaos.chaos import Ground, Outcome, Wish, judged, shorten, together
+from cyan import interrupt
+from cyan.chaos import chaos, leftover, orders, record
+from cyan.chaos.chaos import Outcome, shorten
+from cyan.chaos.controls import LOUD, QUIET, controlled, judged
 from cyan.chaos.draw import Drawn
+from cyan.chaos.judging import Controls
+from cyan.chaos.orders import Ground, Wish
 from cyan.chaos.record import Record
+from cyan.errors import ProofError
+from cyan.proof import verify
 from cyan.proof.findings import Verdict
 from cyan.proof.scenario import Traffic
 from tests.rollout.worlds import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from cyan.proof.findings import Finding
+    from cyan.proof.run import Order
     from cyan.proof.verdict import Judgement
 
 FAULTS = tuple(Drawn(name) for name in ("two-deploys", "proxy-restarted", "fails-smoke"))
@@ -55,33 +67,65 @@ def printed(ground: Ground) -> str:
 
 
 def controls(*drops: int, steady: int = 0) -> Judgement:
-    names = ("deploy before", "no deploy", "stop-then-start", "reload-per-deploy")
+    names = ("deploy before", QUIET, *LOUD)
     acts = [Measured(name, count) for name, count in zip(names, (0, *drops), strict=False)]
     return cast("Judgement", Told((*acts, Measured("steady", steady))))
 
 
 @pytest.mark.parametrize(
-    ("told", "verdict", "said"),
+    ("told", "said"),
     [
-        (controls(0, 50, 7), Verdict.PASS, "stop-then-start dropped 50"),
-        (controls(1, 50, 7), Verdict.UNKNOWN, "without any deploy 1 of 1000 requests were dropped"),
-        (controls(0, 50, 7, steady=2), Verdict.PASS, "reload-per-deploy dropped 7"),
-        (controls(0, 0, 7), Verdict.UNKNOWN, "“stop-then-start” is known to drop"),
-        (controls(0, 50, 0), Verdict.UNKNOWN, "“reload-per-deploy” is known to drop"),
-        (controls(0, 50), Verdict.UNKNOWN, "a control was not carried out"),
+        (controls(1, 50, 7), "without any deploy 1 of 1000 requests were dropped"),
+        (controls(0, 0, 7), "“stop-then-start” is known to drop and was not seen to"),
+        (controls(0, 50, 0), "“reload-per-deploy” is known to drop and was not seen to"),
+        (controls(0, 50), "“reload-per-deploy” was not carried out"),
+        (controls(), "“no deploy” was not carried out"),
+        (cast("Judgement", Told((Measured("steady", 0),))), "“no deploy” was not carried out"),
     ],
 )
-def test_controls_that_do_not_come_out_as_they_must_say_why(
-    ground: Ground, told: Judgement, verdict: Verdict, said: str
+def test_controls_that_do_not_come_out_as_they_must_say_why(told: Judgement, said: str) -> None:
+    found = judged(told, "x-controls")
+    assert said in found.wrong
+    assert said in found.text
+    assert found.text.endswith("(reports/x-controls)")
+
+
+@pytest.mark.parametrize("told", [controls(0, 50, 7), controls(0, 50, 7, steady=2)])
+def test_controls_that_come_out_as_they_must_say_what_dropped(told: Judgement) -> None:
+    found = judged(told, "")
+    assert found.wrong == ()
+    assert found.text.endswith("stop-then-start dropped 50, reload-per-deploy dropped 7")
+
+
+@pytest.fixture
+def healed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs whose leftovers were healed."""
+    seen: list[str] = []
+
+    def heal_all(folder: Path, _ground: Ground) -> tuple[()]:
+        seen.append(folder.name.rpartition("-")[2])
+        return ()
+
+    monkeypatch.setattr(leftover, "heal_all", heal_all)
+    return seen
+
+
+def test_controls_that_cannot_be_carried_out_say_so_and_what_they_left_is_healed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, healed: list[str]
 ) -> None:
-    assert judged(ground, told) is verdict
-    assert said in printed(ground)
+    def carried_out(*_given: object) -> Judgement:
+        raise ProofError("the swarm is dead")
 
-
-@pytest.mark.parametrize("found", list(Verdict))
-def test_without_controls_nothing_is_known(found: Verdict) -> None:
-    assert together(Verdict.UNKNOWN, found) is Verdict.UNKNOWN
-    assert together(Verdict.PASS, found) is found
+    monkeypatch.setattr(orders, "carried_out", carried_out)
+    found = controlled(ground, Wish())
+    assert found.wrong == ("they could not be carried out: the swarm is dead",)
+    assert healed == ["controls"]
+    assert "unknown  controls: they could not be carried out" in printed(ground)
+    monkeypatch.setattr(orders, "carried_out", lambda *_given: 1 / 0)
+    monkeypatch.setattr(verify, "new_folder", lambda at, kind: at / f"x-{kind}")
+    with pytest.raises(ZeroDivisionError):
+        controlled(ground, Wish())
+    assert healed == ["controls", "controls"]
 
 
 def test_each_fault_is_followed_by_a_deploy_that_must_switch_and_drop_nothing(
@@ -89,9 +133,8 @@ def test_each_fault_is_followed_by_a_deploy_that_must_switch_and_drop_nothing(
 ) -> None:
     folder = ground.project / "reports/x-chaos"
     folder.mkdir(parents=True)
-    order = chaos._with_faults(
-        chaos._order(ground, folder, Wish(rate=100)), ground.settings, FAULTS
-    )
+    order = orders.ordered(ground, folder, Wish(rate=100))
+    order = orders.with_faults(order, ground.settings, FAULTS)
     before, *acts = order.acts
     assert before.arguments == ("deploy", "--version", "v1")
     assert [act.name for act in acts[::2]] == [each.title for each in FAULTS]
@@ -116,28 +159,160 @@ def test_what_an_experiment_that_was_killed_left_is_healed_and_nothing_else(
     record.save(Record("unhealed", unhealed="paused"), folder / "unhealed.json")
     healed: list[str] = []
 
-    def run(words: tuple[str, ...], **_more: Any) -> None:
+    def run(words: tuple[str, ...], **more: Any) -> subprocess.CompletedProcess[bytes]:
         assert words[-2] == "--heal"
+        assert more["start_new_session"]  # a Ctrl-C at a terminal is sent to all of a session
+        signal.raise_signal(signal.SIGINT)
         healed.append(words[-1])
+        return subprocess.CompletedProcess(words, 1 if "unhealed" in words[-1] else 0)
 
     monkeypatch.setattr("subprocess.run", run)
-    chaos._heal_all(ground.project, ground.project)
+    with interruptible():
+        left = leftover.heal_all(ground.project, ground)
     assert healed == [str(folder / f"{name}.yaml") for name in ("killed", "unhealed")]
+    assert [line.split()[0] for line in left] == ["unhealed"]
+    assert "unhealed of" in printed(ground)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """As a command of ours: signals raise."""
+    was = {how: signal.getsignal(how) for how in (signal.SIGINT, signal.SIGTERM)}
+    interrupt.install()
+    try:
+        yield
+    finally:
+        for how, handler in was.items():
+            signal.signal(how, handler)
+
+
+@dataclass(frozen=True)
+class Shorter:
+    """Runs of parts of the faults, of which those with the second one fail."""
+
+    folder: Path
+    tried: list[tuple[Drawn, ...]]
+    error: Exception | None = None
+
+    def faulted(self, _ground: Ground, _wish: Wish, part: tuple[Drawn, ...]) -> Outcome:
+        self.tried.append(tuple(part))
+        if self.error:
+            raise self.error
+        return Outcome(self.folder, Verdict.FAIL if FAULTS[1] in part else Verdict.PASS)
+
+    @property
+    def summary(self) -> str:
+        return (self.folder / "summary.md").read_text()
 
 
 def test_a_failed_run_is_shortened_to_the_faults_that_still_fail(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[tuple[Drawn, ...]] = []
-
-    def faulted(_ground: Ground, _wish: Wish, part: tuple[Drawn, ...]) -> Outcome:
-        tried.append(tuple(part))
-        bad = FAULTS[1] in part
-        return Outcome(Verdict.FAIL if bad else Verdict.PASS)
-
-    monkeypatch.setattr(chaos, "faulted", faulted)
-    failed = Outcome(Verdict.FAIL, FAULTS[1:])
+    shorter = Shorter(ground.project, [])
+    monkeypatch.setattr(chaos, "faulted", shorter.faulted)
+    failed = Outcome(ground.project, Verdict.FAIL, FAULTS[1:])
     assert shorten(ground, Wish(seed=7), failed, FAULTS) == (FAULTS[1],)
-    assert tried[0] == FAULTS[1:]
-    assert len(tried) <= chaos.TRIES
-    assert "still fails: inv chaos --seed 7 --only proxy-restarted:0" in printed(ground)
+    assert shorter.tried[0] == FAULTS[1:]
+    assert len(shorter.tried) <= orders.TRIES
+    said = "still fails: inv chaos --seed 7 --only proxy-restarted:0"
+    assert said in printed(ground)
+    assert said in shorter.summary
+
+
+def test_a_shorter_run_that_cannot_be_judged_does_not_hide_the_failure(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorter = Shorter(ground.project, [], ProofError("the swarm is dead"))
+    monkeypatch.setattr(chaos, "faulted", shorter.faulted)
+    failed = Outcome(ground.project, Verdict.FAIL, FAULTS[1:])
+    assert shorten(ground, Wish(), failed, FAULTS) == FAULTS
+    assert "no shorter run was seen to fail" in shorter.summary
+
+
+def test_no_shorter_run_is_begun_that_would_end_too_late(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorter = Shorter(ground.project, [])
+    monkeypatch.setattr(chaos, "faulted", shorter.faulted)
+    long = tuple(Drawn("two-deploys", number) for number in range(100))
+    shorten(ground, Wish(shrink=100), Outcome(ground.project, Verdict.FAIL), (*FAULTS, *long))
+    assert shorter.tried
+    assert max(chaos.taking(part) for part in shorter.tried) < chaos.SHORTENING
+
+
+@dataclass(frozen=True)
+class Judged:
+    """As much of a judgement as a run's outcome is made of."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+
+
+@pytest.fixture
+def finished(monkeypatch: pytest.MonkeyPatch, healed: list[str]) -> list[str]:
+    """The runs that the history takes up, of runs that are healed and told in silence."""
+    seen: list[str] = []
+    names = (f"x{number}" for number in range(9))
+    monkeypatch.setattr(
+        verify, "new_folder", lambda at, kind: at / "reports" / f"{next(names)}-{kind}"
+    )
+    monkeypatch.setattr(verify, "tell", lambda *_given: None)
+    monkeypatch.setattr(verify, "finish", lambda _told, folder, _console: seen.append(folder.name))
+    monkeypatch.setattr(chaos, "controlled", lambda *_given: Controls(("1 dropped",)))
+    assert healed == []
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("found", "tries", "runs"),
+    [
+        (Verdict.PASS, 6, ["chaos"]),
+        (Verdict.UNKNOWN, 6, ["chaos"]),
+        (Verdict.FAIL, 0, ["chaos"]),
+        (Verdict.FAIL, 2, ["chaos", "shrink", "shrink"]),
+    ],
+)
+def test_a_run_that_fails_is_followed_by_shorter_ones(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, found: Verdict, tries: int, runs: list[str]
+) -> None:
+    ran: list[str] = []
+
+    def faulted(_ground: Ground, _wish: Wish, _faults: object, controls: object = None) -> Outcome:
+        ran.append("chaos" if controls else "shrink")
+        return Outcome(ground.project, found if controls else Verdict.PASS)
+
+    monkeypatch.setattr(chaos, "controlled", lambda *_given: Controls(()))
+    monkeypatch.setattr(chaos, "faulted", faulted)
+    wish = Wish(names=("two-deploys", "fails-smoke"), shrink=tries)
+    assert chaos.chaos(ground, wish) is found
+    assert ran == runs
+
+
+def test_the_history_takes_up_what_was_drawn_and_no_shorter_run(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, healed: list[str], finished: list[str]
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def carried_out(_ground: Ground, order: Order) -> Judgement:
+        told.append(json.loads((order.folder / "drawn.json").read_text()))
+        return cast("Judgement", Judged(Verdict.PASS))
+
+    monkeypatch.setattr(orders, "carried_out", carried_out)
+    for controls in (Controls(("1 dropped",)), None):
+        chaos.faulted(ground, Wish(), FAULTS, controls)
+    assert finished == ["x0-chaos"]
+    assert healed == ["chaos", "shrink"]
+    assert told[0]["controls"]["wrong"] == ["1 dropped"]
+    assert told[1].get("controls") is None
+
+
+def test_what_a_run_that_is_interrupted_left_is_healed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, healed: list[str], finished: list[str]
+) -> None:
+    def carried_out(*_given: object) -> Judgement:
+        raise interrupt.Interrupted
+
+    monkeypatch.setattr(orders, "carried_out", carried_out)
+    with pytest.raises(interrupt.Interrupted):
+        chaos.faulted(ground, Wish(), FAULTS, Controls(()))
+    assert (healed, finished) == (["chaos"], [])

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyan.chaos.catalogue import BY_NAME, FAULTS
-from cyan.chaos.chaos import Wish, again, drawn, entries
 from cyan.chaos.draw import Drawn, Entry, draw, only
+from cyan.chaos.orders import Wish, again, drawn, entries
 from cyan.errors import UsageError
 
 THREE = (
@@ -69,6 +69,12 @@ def test_a_run_of_twenty_minutes_draws_every_fault_that_may_be_drawn() -> None:
 def test_a_fault_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no fault 'meteor'"):
         drawn(Wish(names=("meteor",)))
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "1.5", "", "²"])
+def test_a_round_that_is_no_number_is_refused(given: str) -> None:
+    with pytest.raises(UsageError, match="names no round of two-deploys"):
+        drawn(Wish(names=(f"two-deploys:{given}",)))
 
 
 def test_a_name_may_be_given_twice() -> None:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
 import pytest
 import yaml
 
-from cyan.chaos import actions, experiment
+from cyan.chaos import actions, experiment, record
 from cyan.chaos.catalogue import BY_NAME, fault
 from cyan.chaos.draw import Drawn
+from cyan.chaos.fault import Expectation
+from cyan.chaos.scene import Scene
+from cyan.chaos.world import Piece
 from cyan.errors import UsageError
+from cyan.proof.scenario import Traffic
+from tests.chaos.test_invariants import BLUE
+from tests.rollout.worlds import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cyan.chaos.site import Site
+    from cyan.chaos.world import World
 
 KILLED = Drawn("deployer-killed", 0, (("moment", "drain step"),))
 
@@ -20,8 +35,8 @@ def written(drawn: Drawn = KILLED) -> str:
 @pytest.mark.parametrize("name", BY_NAME)
 def test_every_fault_has_an_experiment_that_ends_with_its_healing(name: str) -> None:
     told = experiment.read(written(Drawn(name)))
-    assert [each.func for each in told.hypothesis] == ["whole"]
-    assert [each.func for each in told.method] == ["play"]
+    assert [each.func for each in told.hypothesis] == ["whole", "held"]
+    assert [each.func for each in told.method] == ["play", "heal"]
     assert [each.func for each in told.rollbacks] == ["heal"]
     assert told.method[0].arguments["fault"] == name
 
@@ -30,17 +45,65 @@ def test_an_experiment_has_the_keys_that_chaos_toolkit_wants() -> None:
     kept = yaml.safe_load(written())
     assert kept["title"] == "deployer-killed (drain step)"
     assert kept["description"].startswith("The deployer is killed")
-    (probe,) = kept["steady-state-hypothesis"]["probes"]
-    assert (probe["type"], probe["tolerance"]) == ("probe", True)
-    (action,) = kept["method"]
+    probes = kept["steady-state-hypothesis"]["probes"]
+    assert [(p["type"], p["tolerance"]) for p in probes] == [("probe", True), ("probe", "held")]
+    action, _heal = kept["method"]
     assert action["provider"]["type"] == "python"
     assert action["provider"]["arguments"] == {
         "fault": "deployer-killed",
         "values": {"moment": "drain step"},
         "version": "v2",
     }
-    for activity in (probe, action, *kept["rollbacks"]):
+    for activity in (*probes, *kept["method"], *kept["rollbacks"]):
         assert callable(getattr(actions, activity["provider"]["func"]))
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_an_experiment_holds_what_must_be_seen_of_its_fault(name: str) -> None:
+    *_, probe = experiment.read(written(Drawn(name))).hypothesis
+    assert experiment.expected(probe.arguments["wanted"]) == fault(name).expects
+
+
+class Stand:
+    """In the place of a site, with a world to look at."""
+
+    def __init__(self, world: World) -> None:
+        self.settings = settings()
+        self._world = world
+
+    def world(self) -> World:
+        return self._world
+
+
+SHARED = tuple(
+    Piece("", name, "", "", name, "then", "running", "") for name in ("database", "proxy")
+)
+WHOLE = replace(BLUE, pieces=(*BLUE.pieces, *SHARED))
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scene:
+    made = Scene(cast("Site", Stand(WHOLE)), tmp_path)
+    monkeypatch.setattr(actions, "_scenes", [made])
+    return made
+
+
+WANTED = experiment.invariants(Expectation(Traffic.UNTOUCHED, ()))
+
+
+def test_before_anything_was_done_every_invariant_holds(scene: Scene) -> None:
+    assert scene.before is None
+    assert actions.held(WANTED) == experiment.HELD
+
+
+def test_after_the_method_the_invariants_are_judged_as_those_of_a_run(scene: Scene) -> None:
+    scene.before, scene.injected_ns = WHOLE, 1
+    assert actions.held(WANTED) == f"fault healed: {record.UNTRIED}"
+    scene.unhealed = ""
+    assert actions.held(WANTED) == experiment.HELD
+    lacking = cast("Site", Stand(BLUE))
+    scene.site = lacking
+    assert "the shared proxy is not up" in actions.held(WANTED)
 
 
 @pytest.mark.parametrize(

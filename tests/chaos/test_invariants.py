@@ -55,6 +55,7 @@ def test_a_fault_that_left_what_it_should_breaks_nothing() -> None:
         ({"unhealed": "still paused"}, "fault healed"),
         ({"ran": (Ran(("deploy",), 0, "not healthy"),)}, "deployer ended"),
         ({"ran": ()}, "deployer ended"),
+        ({"ran": (Ran(("deploy",), 1, "not healthy", "did not end in 9 s"),)}, "deployer ended"),
         ({"ran": (Ran(("deploy",), 1, "oh dear"),)}, "deployer says"),
         ({"unserved": ("send: reset",)}, "its own clients served"),
         ({"after": replace(BLUE, owner="ann")}, "lock free"),
@@ -83,11 +84,31 @@ def test_a_live_color_that_was_replaced_in_place_was_touched() -> None:
 
 
 @pytest.mark.parametrize("change", [{"error": "no"}, {"injected_ns": 0}, {"before": None}])
-def test_a_fault_that_did_not_happen_is_unknown_and_its_healing_is_still_judged(
+def test_of_a_fault_that_did_not_happen_only_what_must_always_hold_is_judged(
     change: dict[str, Any],
 ) -> None:
-    seen = replace(GOOD, unhealed="still there", **change)
-    assert broken(seen) == {"fault injected": Verdict.UNKNOWN, "fault healed": Verdict.FAIL}
+    tried = replace(GOOD, ran=(Ran(("deploy",), 3, "oh dear"),), **change)
+    assert broken(tried) == {"fault injected": Verdict.UNKNOWN}
+    two = replace(BLUE, markers=("blue", "green"), owner="ann")
+    assert broken(replace(tried, unhealed="still there", after=two)) == {
+        "fault injected": Verdict.UNKNOWN,
+        "fault healed": Verdict.FAIL,
+        "world whole": Verdict.FAIL,
+        "lock free": Verdict.FAIL,
+    }
+
+
+def test_a_deployer_that_hangs_fails_also_where_its_fault_did_not_happen() -> None:
+    hung = Ran(("deploy",), 1, "", "did not come to drain step in 120 s")
+    seen = replace(GOOD, error="NotInjectedError", ran=(hung,))
+    assert broken(seen) == {"fault injected": Verdict.UNKNOWN, "deployer ended": Verdict.FAIL}
+
+
+def test_what_both_colors_share_must_be_up() -> None:
+    (why,) = invariants.unwhole(BLUE, SERVICES, ("proxy",))
+    assert why == "the shared proxy is not up"
+    held = invariants.judge(GOOD, FAILED, SERVICES, ("proxy",))
+    assert (why, Verdict.FAIL) in {(each.text, each.verdict) for each in held}
 
 
 def test_a_world_that_cannot_be_looked_at_is_unknown() -> None:
@@ -103,7 +124,8 @@ def test_the_deploy_after_a_fault_must_leave_nothing_to_complain_of() -> None:
 
 def test_a_record_is_read_as_it_was_kept(tmp_path: Path) -> None:
     path = tmp_path / "it.json"
-    seen = replace(GOOD, after=GREEN, unserved=("send: reset",))
+    hung = Ran(("cleanup",), -9, "", "did not end in 9 s")
+    seen = replace(GOOD, after=GREEN, unserved=("send: reset",), ran=(*GOOD.ran, hung))
     record.save(seen, path)
     assert record.load(path) == seen
 
@@ -112,4 +134,5 @@ def test_a_process_that_left_no_record_is_unknown_and_unhealed(tmp_path: Path) -
     assert broken(record.load(tmp_path / "it.json")) == {
         "fault injected": Verdict.UNKNOWN,
         "fault healed": Verdict.FAIL,
+        "world whole": Verdict.UNKNOWN,
     }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from cyan import journal
 from cyan.chaos import judging, record
+from cyan.chaos.judging import Controls
 from cyan.chaos.record import Ran, Record
 from cyan.proof import checks, measures, verdict
 from cyan.proof.checks import acts
@@ -18,12 +19,15 @@ from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.history import SECOND, unrecorded
 from cyan.proof.scenario import Traffic
 from tests.chaos.test_invariants import BLUE, GREEN
+from tests.lab.test_chaos import BROKEN_WAYS
 from tests.proof import synthetic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cyan.chaos.world import World
+    from cyan.proof.checks import Check
+    from cyan.proof.verdict import Judgement
     from tests.proof.synthetic import Run
 
 ACT = 1
@@ -47,10 +51,10 @@ def judged(run: Run, folder: Path, seen: Record) -> dict[str, Finding]:
     path.parent.mkdir(exist_ok=True)
     record.save(seen, path)
     kept = {"name": FAULT, "round": 0, "values": [], "file": "it"}
-    told = {"services": ["platform"], "acts": {str(ACT): kept}}
+    told = {"services": ["platform"], "shared": [], "acts": {str(ACT): kept}}
     (folder / judging.DRAWN).write_text(json.dumps(told))
     found = checks.run_all(run.case(), judging.checks(folder))
-    assert {each.act for each in found} == {ACT}
+    assert {each.act for each in found} == {ACT, -1}
     return {each.check: each for each in found}
 
 
@@ -117,6 +121,92 @@ def test_an_invariant_that_does_not_hold_is_a_finding_about_its_act(
     finding = judged(run, tmp_path, fault_at(run, row, two))["world whole"]
     assert finding.verdict is Verdict.FAIL
     assert finding.text == "markers of blue, green"
+
+
+def kept(folder: Path, seen: Record, **more: object) -> tuple[Check, ...]:
+    """The checks of a chaos run whose act had a release that fails its smoke, seen so."""
+    path = folder / judging.EXPERIMENTS / "it.json"
+    path.parent.mkdir(exist_ok=True)
+    record.save(seen, path)
+    act = {"name": "fails-smoke", "round": 0, "values": [], "file": "it"}
+    told = {"services": ["platform"], "shared": [], "acts": {str(ACT): act}, **more}
+    (folder / judging.DRAWN).write_text(json.dumps(told))
+    return judging.checks(folder)
+
+
+def judgement(run: Run, more: tuple[Check, ...]) -> Judgement:
+    """As `inv chaos` and `inv report` make it, of every check."""
+    case = run.case()
+    found = checks.run_all(case, (*checks.CHECKS, *more))
+    return verdict.judge(4000, found, measures.measure(case, found), case.history, {})
+
+
+SMOKE = "fails smoke: GET /items: answered 500"
+GOOD = Record("it", BLUE, BLUE, 1, 2, "", (Ran(("deploy",), 1, SMOKE),))
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    ("fault healed", {"unhealed": "still there"}),
+    ("deployer ended", {"ran": (Ran(("deploy",), 0, SMOKE),)}),
+    ("deployer ended", {"ran": (Ran(("deploy",), 1, SMOKE, "did not end in 9 s"),)}),
+    ("deployer says", {"ran": (Ran(("deploy",), 1, ""),)}),
+    ("its own clients served", {"unserved": ("send: reset",)}),
+    ("lock free", {"after": replace(BLUE, owner="ann")}),
+    ("world whole", {"after": replace(BLUE, answering=("green", "v1"))}),
+    ("standby removed", {"after": replace(BLUE, pieces=GREEN.pieces)}),
+    ("live color untouched", {"before": replace(BLUE, pieces=())}),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), BROKEN, ids=[name for name, _ in BROKEN])
+def test_a_broken_invariant_of_one_experiment_fails_the_whole_run_by_its_name(
+    run: Run, tmp_path: Path, name: str, change: dict[str, Any]
+) -> None:
+    bad = judgement(run, kept(tmp_path, replace(GOOD, **change)))
+    assert (bad.verdict, bad.verdict.exit_code) == (Verdict.FAIL, 1)
+    failed = {(f.check, f.act) for f in bad.findings if f.verdict is Verdict.FAIL}
+    assert failed == {(name, ACT)}
+    assert f"{name} in “" in bad.sentence
+
+
+def test_a_run_in_which_every_invariant_holds_passes(run: Run, tmp_path: Path) -> None:
+    good = judgement(run, kept(tmp_path, GOOD))
+    assert good.verdict is Verdict.PASS, good.sentence
+
+
+def test_the_names_of_what_broken_deployers_are_found_by_are_those_that_fail_a_run() -> None:
+    assert {found for _, _, found in BROKEN_WAYS} <= {name for name, _ in BROKEN}
+
+
+CONTROLS = Controls((), "stop-then-start dropped 50", "x-controls")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "unhealed", "found"),
+    [
+        ((), "", Verdict.PASS),
+        (("“stop-then-start” was not carried out",), "", Verdict.UNKNOWN),
+        (("“stop-then-start” was not carried out",), "still there", Verdict.FAIL),
+    ],
+)
+def test_where_the_controls_are_bad_a_run_is_unknown_and_says_why_unless_it_failed(
+    run: Run, tmp_path: Path, wrong: tuple[str, ...], unhealed: str, found: Verdict
+) -> None:
+    controls = replace(CONTROLS, wrong=wrong)
+    more = kept(tmp_path, replace(GOOD, unhealed=unhealed), controls=controls.kept)
+    told = judgement(run, more)
+    assert told.verdict is found
+    verdict.write(told, tmp_path)
+    assert json.loads((tmp_path / "verdict.json").read_text())["verdict"] == str(found)
+    assert ("was not carried out" in (tmp_path / "summary.md").read_text()) is bool(wrong)
+
+
+def test_a_fault_that_the_run_did_not_come_to_is_unknown(run: Run, tmp_path: Path) -> None:
+    kept(tmp_path, GOOD)
+    told = json.loads((tmp_path / judging.DRAWN).read_text())
+    told["acts"]["99"] = told["acts"].pop(str(ACT))
+    (tmp_path / judging.DRAWN).write_text(json.dumps(told))
+    bad = judgement(run, judging.checks(tmp_path))
+    assert bad.verdict is Verdict.UNKNOWN
+    assert "every fault tried: the run ended before: fails-smoke" in bad.sentence
 
 
 def test_the_sentence_of_a_run_that_passes_does_not_call_its_drops_none(run: Run) -> None:

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, cast
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, cast
 
 import pytest
 
 from cyan import interrupt
-from cyan.chaos import actions, experiment
+from cyan.chaos import actions, experiment, perform, record
 from cyan.chaos.catalogue import fault
 from cyan.chaos.draw import Drawn
-from cyan.chaos.perform import perform
+from cyan.chaos.scene import Scene
 from cyan.chaos.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cyan.chaos.fault import Fault
     from cyan.chaos.record import Record
-    from cyan.chaos.scene import Scene
+    from cyan.chaos.site import Site
 
 PAUSED = Drawn("standby-paused")
-TOLD = experiment.read(experiment.write(fault(PAUSED.name), PAUSED, "v2"))
+WRITTEN = experiment.write(fault(PAUSED.name), PAUSED, "v2")
+TOLD = experiment.read(WRITTEN)
 
 
 class Stand:
-    """In the place of a scene: a world that is whole, and nothing that is run."""
+    """In the place of a site: a world that is whole, and where nothing is run."""
 
-    injected_ns = healed_ns = 1
-    unhealed = ""
-    ran: tuple[()] = ()
-    unserved: tuple[()] = ()
-
-    @property
-    def site(self) -> Stand:
+    def __enter__(self) -> Self:
         return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing is open."""
 
     def world(self) -> World:
         return World(("blue",), ("blue", "v1"), ())
@@ -64,18 +68,25 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
         return True
 
     monkeypatch.setattr(actions, "whole", whole)
+    monkeypatch.setattr(actions, "held", lambda **_given: experiment.HELD)
     monkeypatch.setattr(actions, "play", made.play)
     monkeypatch.setattr(actions, "heal", heal)
     return made
 
 
+def scene(folder: Path = Path()) -> Scene:
+    return Scene(cast("Site", Stand()), folder)
+
+
 def performed() -> Record:
-    return perform(TOLD, cast("Scene", Stand()))
+    return perform.perform(TOLD, scene())
 
 
-def test_the_world_is_looked_at_then_the_fault_played_then_healed(log: Log) -> None:
+def test_the_world_is_looked_at_then_the_fault_played_then_healed_whatever_happened(
+    log: Log,
+) -> None:
     assert performed().error == ""
-    assert log == ["whole", "play", "heal", "whole"]
+    assert log == ["whole", "play", "heal", "heal", "whole"]
 
 
 def test_nothing_is_played_in_a_world_that_is_not_whole(log: Log) -> None:
@@ -99,12 +110,111 @@ def test_a_signal_while_it_heals_does_not_end_the_healing(
         log.append("heal")
         return True
 
-    was = {how: signal.getsignal(how) for how in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(actions, "heal", heal)
-    interrupt.install()
+    with signals():
+        interrupt.install()
+        log.error = OSError("gone")
+        assert "gone" in performed().error
+    assert "heal" in log
+
+
+class Stuck:
+    """A fault that stays: `error` is what its healing raises, `remains` what is left after it."""
+
+    def __init__(self, error: Exception | None = None, remains: str = "") -> None:
+        self.error, self.remains = error, remains
+
+    def heal(self, _site: object) -> None:
+        if self.error:
+            raise self.error
+
+    def healed(self, _site: object) -> str:
+        return self.remains
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """The scene of this process, healed as a real one is."""
+    made = scene()
+    monkeypatch.setattr(actions, "_scenes", [made])
+    monkeypatch.setattr(actions, "stage", lambda _folder: made)
+    monkeypatch.setattr(actions, "whole", lambda: True)
+    monkeypatch.setattr(actions, "held", lambda **_given: experiment.HELD)
+    monkeypatch.setattr(actions, "play", lambda **_given: True)
+    monkeypatch.setattr("cyan.chaos.scene.HEAL_WITHIN", 0)
+    return made
+
+
+STUCK = [
+    (Stuck(OSError("no route")), "it could not be healed: OSError: no route"),
+    (Stuck(remains="still paused"), "still paused"),
+    (Stuck(), ""),
+]
+
+
+@pytest.mark.parametrize(("stuck", "why"), STUCK)
+def test_a_fault_counts_as_healed_only_where_it_was_seen_to_be_gone(
+    monkeypatch: pytest.MonkeyPatch, stage: Scene, stuck: Stuck, why: str
+) -> None:
+    monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", stuck))
+    seen = perform.perform(TOLD, stage)
+    assert seen.unhealed == why
+    assert (seen.healed_ns > 0) is (stuck.error is None)
+
+
+def test_a_fault_that_nobody_tried_to_heal_is_not_healed() -> None:
+    assert scene().record("it", None).unhealed == record.UNTRIED
+
+
+@pytest.mark.parametrize(("stuck", "why"), STUCK)
+def test_what_heals_for_a_dead_experiment_says_what_came_of_it_and_leaves_a_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Scene, stuck: Stuck, why: str
+) -> None:
+    monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", stuck))
+    assert stage.unhealed == record.UNTRIED
+    source = tmp_path / "it.yaml"
+    source.write_text(WRITTEN)
+    monkeypatch.setattr(sys, "argv", ["perform", "--heal", str(source)])
+    with signals():
+        assert perform.main() == (1 if why else 0)
+    seen = record.load(tmp_path / "it.json")
+    assert seen.unhealed == why
+    assert "without leaving a record" in seen.error
+
+
+def test_what_heals_later_does_not_say_that_the_experiment_had_healed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Scene
+) -> None:
+    monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", Stuck()))
+    kept = stage.record("it", None)
+    record.save(kept, tmp_path / "it.json")
+    (tmp_path / "it.yaml").write_text(WRITTEN)
+    with signals():
+        assert perform.heal(tmp_path / "it.yaml") == ""
+    assert record.load(tmp_path / "it.json") == kept
+
+
+def test_a_signal_does_not_end_what_heals_for_a_dead_experiment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Scene
+) -> None:
+    class Slow(Stuck):
+        def heal(self, _site: object) -> None:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", Slow()))
+    (tmp_path / "it.yaml").write_text(WRITTEN)
+    with signals():
+        assert perform.heal(tmp_path / "it.yaml") == ""
+    assert stage.healed_ns
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """What the block does to the signals is undone."""
+    was = {how: signal.getsignal(how) for how in (signal.SIGINT, signal.SIGTERM)}
     try:
-        assert performed().error == ""
+        yield
     finally:
         for how, handler in was.items():
             signal.signal(how, handler)
-    assert "heal" in log
