@@ -237,6 +237,14 @@ def test_the_summary_goes_to_the_page_and_cannot_end_its_own_output(tmp_path: Pa
     assert lines == ["# chaos", *text.splitlines(), end]
 
 
+def test_a_night_that_came_to_its_end_is_told_by_its_own_summary_only(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/summary.md").write_text("# The night: PASS\n")
+    shown, output = summarised(tmp_path, {"20260102-000000-controls": "## FAIL, as it must\n"})
+    assert shown == "# The night: PASS\n"
+    assert output[1:-1] == ["# The night: PASS"]
+
+
 def test_a_night_without_a_summary_says_so(tmp_path: Path) -> None:
     shown, _ = summarised(tmp_path, {})
     assert shown == "The night ended before it had written a summary.\n"
@@ -246,7 +254,7 @@ def summarised(folder: Path, runs: dict[str, str]) -> tuple[str, list[str]]:
     """What .ci/summary shows, and hands on, in a project with these runs."""
     (folder / ".ci").mkdir()
     (folder / ".ci/summary").write_bytes((PROJECT / ".ci/summary").read_bytes())
-    (folder / "reports").mkdir()
+    (folder / "reports").mkdir(exist_ok=True)
     for name, text in runs.items():
         (folder / "reports" / name).mkdir()
         (folder / "reports" / name / "summary.md").write_text(text)

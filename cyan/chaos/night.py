@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cyan.proof import calibration
 from cyan.proof.findings import Verdict, worst
 
 if TYPE_CHECKING:
@@ -84,11 +86,19 @@ def summary(ended: Sequence[Ended]) -> str:
 
 
 def _told(folder: Path | None) -> str:
-    """A part's own summary."""
+    """A part's own summary; of a calibration, whose run has to fail, which drops it found."""
     if folder is None or not (folder / SUMMARY).exists():
         return "It left no report."
-    text = (folder / SUMMARY).read_text(encoding="utf-8")
+    kept = folder / calibration.NAME
+    text = _found(kept) if kept.exists() else (folder / SUMMARY).read_text(encoding="utf-8")
     return f"reports/{folder.name}/report.html\n\n{text}"
+
+
+def _found(kept: Path) -> str:
+    made = json.loads(kept.read_text(encoding="utf-8"))
+    missed = [f"- missed: {each['plant']}" for each in made["planted"] if not each["found"]]
+    extra = [f"- planted by nobody: {each['check']} `{each['id']}`" for each in made["extra"]]
+    return "\n".join([made["sentence"], "", *missed, *extra])
 
 
 def called(words: tuple[str, ...], project: Path) -> int:

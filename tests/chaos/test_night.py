@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +55,32 @@ def test_the_summary_holds_what_each_part_left_and_says_where_one_left_nothing(
     assert "of this night" in text
     assert "of another night" not in text
     assert "It left no report." in text
+
+
+@pytest.mark.parametrize(
+    ("found", "said"), [(True, "All 9 were found."), (False, "- missed: reset")]
+)
+def test_the_drops_that_a_calibration_planted_are_not_told_as_the_nights_own(
+    tmp_path: Path, found: bool, said: str
+) -> None:
+    made = {
+        "sentence": "All 9 were found." if found else "8 of 9 were found.",
+        "planted": [{"plant": "reset", "found": found}],
+        "extra": [],
+    }
+
+    def run(_words: tuple[str, ...], project: Path) -> int:
+        folder = project / "reports/20260102-000000-calibration"
+        folder.mkdir(parents=True)
+        (folder / "summary.md").write_text("## FAIL: 9 of 40,000 requests were dropped")
+        (folder / "calibration.json").write_text(json.dumps(made))
+        return 0
+
+    night(tmp_path, (Part("calibration", ("verify",), "calibration"),), run)
+    text = (tmp_path / "reports/summary.md").read_text()
+    assert text.startswith("# The night: PASS\n")
+    assert said in text
+    assert "FAIL" not in text
 
 
 def test_a_night_consists_of_chaos_verification_and_calibration() -> None:
