@@ -10,7 +10,7 @@ from cyan import journal
 from cyan.proof.scenario import Act, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 SECOND = 1_000_000_000
@@ -196,12 +196,13 @@ def from_journal(
 
 
 def unrecorded(
-    entries: Iterable[journal.Entry], performed: Iterable[Performed], offset_ns: int = 0
+    entries: Sequence[journal.Entry], performed: Iterable[Performed], offset_ns: int = 0
 ) -> tuple[Switch, ...]:
     """Switches that were done by a deployer which was killed before it could say so.
 
-    It had begun the step, and its act left that color live.
+    It had begun the step, and its act left that color live, which was not live before the step.
     """
+    recorded, _ = from_journal(entries, offset_ns)
     begun: dict[str, journal.Entry] = {}
     for entry in entries:
         if entry.step not in SWITCHING:
@@ -214,9 +215,12 @@ def unrecorded(
     for entry in begun.values():
         at = _ns(entry.at, offset_ns)
         for act in performed:
-            moved = act.before.live != act.after.live == entry.color
-            if moved and act.begun_ns <= at <= act.ended_ns:
-                found.append(Switch(at, act.ended_ns, act.before.live, entry.color, entry.version))
+            if not act.begun_ns <= at <= act.ended_ns:
+                continue
+            within = [s.target for s in recorded if act.begun_ns <= s.done_ns <= at]
+            source = within[-1] if within else act.before.live
+            if source != act.after.live == entry.color:
+                found.append(Switch(at, act.ended_ns, source, entry.color, entry.version))
     return tuple(found)
 
 

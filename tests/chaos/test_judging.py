@@ -261,3 +261,17 @@ def test_a_switch_that_a_killed_deployer_did_not_record_is_inferred_from_what_is
     assert unrecorded((begun, done), run.history.performed) == ()
     stayed = replace(item, after=item.before)
     assert unrecorded((begun,), (stayed,)) == ()
+
+
+def test_a_way_back_that_a_killed_rollback_did_not_record_is_inferred_too(run: Run) -> None:
+    item = run.history.performed[ACT]
+    first, second = item.before.live, item.after.live
+    item = replace(item, after=item.before)
+    middle = (item.begun_ns + item.ended_ns) / 2 / SECOND
+    moved = {"from": first, "to": second, "renamed_at": middle}
+    step, done = journal.Event.STEP, journal.Event.DONE
+    there = journal.Entry(middle, "r8", "deploy", done, "switch", second, "v3", "r8", moved)
+    back = journal.Entry(middle + 0.001, "r9", "rollback", step, "switch", first, "v2")
+    (switch,) = unrecorded((there, back), (item,))
+    assert (switch.source, switch.target, switch.version) == (second, first, "v2")
+    assert unrecorded((there, back), (replace(item, after=run.history.performed[ACT].after),)) == ()

@@ -20,18 +20,21 @@ if TYPE_CHECKING:
     from cyan.chaos.site import Site
 
 BEFORE = (
-    "preflight step", "fetch step", "fetch done", "expand step", "expand done", "start step",
-    "start done", "healthy step",
+    "preflight step", "preflight done", "fetch step", "fetch done", "expand step", "expand done",
+    "start step", "start done", "healthy step",
 )  # fmt: skip
 AT = ("healthy done", "smoke step", "smoke done", "switch step")
 AFTER = (
     "switch done", "verify step", "verify done", "drain step", "drain done", "bake step",
-    "bake done", "retain step", "prune step",
+    "bake done", "retain step", "retain done", "prune step", "prune done",
 )  # fmt: skip
 """Moments of a deploy at which the traffic has not moved, may have, and has."""
 
-ENDING = ("bake done", "retain step", "prune step")
+ENDING = ("bake done", "retain step", "retain done", "prune step", "prune done")
 """So near the end that the command may be quicker than what is to hit it."""
+
+CUT = "SSH connection broke|lock was lost|connection is gone|no SSH connection|cannot be reached"
+"""What a deployer says of a connection that it no longer has."""
 
 
 def becomes(moment: str) -> Traffic:
@@ -91,8 +94,10 @@ class RollbackKilled(Killed):
 
     @property
     def expects(self) -> Expectation:
-        """It may die at any moment of a second or two."""
-        return Expectation(Traffic.EITHER, ((0,), (KILLED,)), ("", ""))
+        """What it had done stands: the deploy before it, or that and the way back."""
+        whole = {Traffic.UNTOUCHED: Traffic.SWITCH, Traffic.SWITCH: Traffic.BACK}
+        traffic = whole.get(becomes(self.values["moment"]), Traffic.EITHER)
+        return Expectation(traffic, ((0,), (KILLED,)), ("", ""))
 
 
 def apart(events: Sequence[str]) -> bool:
@@ -124,7 +129,7 @@ class Cut(Fault):
     def expects(self) -> Expectation:
         """The deployer notices, says so and gives up."""
         exits = (1, 0) if self.values["moment"] in ENDING else (1,)
-        says = "" if 0 in exits else r"connection|lock was lost|Socket is closed|not open"
+        says = "" if 0 in exits else CUT
         return Expectation(becomes(self.values["moment"]), (exits,), (says,))
 
     def play(self, scene: Scene, version: str) -> None:
