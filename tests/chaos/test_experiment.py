@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import yaml
+from chaoslib.exceptions import ChaosException
+from chaoslib.experiment import ensure_experiment_is_valid
 
 from cyan.chaos import actions, experiment, record
 from cyan.chaos.catalogue import BY_NAME, fault
@@ -39,6 +41,26 @@ def test_every_fault_has_an_experiment_that_ends_with_its_healing(name: str) -> 
     assert [each.func for each in told.method] == ["play", "heal"]
     assert [each.func for each in told.rollbacks] == ["heal"]
     assert told.method[0].arguments["fault"] == name
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_chaos_toolkit_takes_the_experiment_of_every_fault(name: str) -> None:
+    ensure_experiment_is_valid(yaml.safe_load(written(Drawn(name))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("func: play", "func: plays"),  # it imports what is called, and looks at its arguments
+        ("version: v2", "release: v2"),
+        ("    tolerance: held\n", ""),
+        ("method:", "way:"),
+    ],
+)
+def test_chaos_toolkit_refuses_what_it_could_not_run(old: str, new: str) -> None:
+    assert old in written()
+    with pytest.raises(ChaosException):
+        ensure_experiment_is_valid(yaml.safe_load(written().replace(old, new)))
 
 
 def test_an_experiment_has_the_keys_that_chaos_toolkit_wants() -> None:
