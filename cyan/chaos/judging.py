@@ -78,7 +78,6 @@ def checks(folder: Path) -> tuple[Check, ...]:
     found = [
         _named(partial(_invariants, acts, *services), "invariants"),
         _named(partial(_inside, acts), "drops inside the fault's window"),
-        _named(partial(_tried, acts), "every fault tried"),
     ]
     if "controls" in told:
         kept = told["controls"]
@@ -104,15 +103,6 @@ def _controls(told: Controls, _case: Case) -> tuple[Finding, ...]:
     return (Finding("controls", verdict, told.text, count=len(told.wrong), n=1),)
 
 
-def _tried(acts: Iterable[tuple[int, Drawn, Record]], case: Case) -> tuple[Finding, ...]:
-    """Whether the run came to every fault that was drawn for it."""
-    kept, done = tuple(acts), len(case.history.performed)
-    missing = [drawn.title for number, drawn, _ in kept if number >= done]
-    text = f"the run ended before: {', '.join(missing)}" if missing else "each was"
-    verdict = Verdict.UNKNOWN if missing else Verdict.PASS
-    return (Finding("every fault tried", verdict, text, count=len(missing), n=len(kept)),)
-
-
 def _invariants(
     acts: Iterable[tuple[int, Drawn, Record]],
     services: tuple[str, ...],
@@ -123,7 +113,7 @@ def _invariants(
     found: list[Finding] = []
     for number, drawn, seen in acts:
         if number >= len(case.history.performed):
-            continue  # another check's
+            continue  # that every act was performed is a check of every run's
         expects = fault(drawn.name, dict(drawn.values)).expects
         held = invariants.judge(seen, expects, services, shared)
         if drawn.name == Nothing.name:

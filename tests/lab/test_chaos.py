@@ -176,6 +176,38 @@ def test_a_fault_whose_process_was_killed_is_healed_by_another(trial: Trial) -> 
     assert record.load(trial.folder / "it.json").unhealed == ""
 
 
+TOOLKIT = (
+    "import json, pathlib, sys, yaml\n"
+    "from chaoslib.experiment import run_experiment\n"
+    "told = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())\n"
+    "given = {'runtime': {'rollbacks': {'strategy': 'always'}}}\n"
+    "journal = run_experiment(told, settings=given)\n"
+    "pathlib.Path(sys.argv[2]).write_text(json.dumps(journal, default=str))\n"
+)
+"""What `chaos run --rollback-strategy always` does."""
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("way", "said"), [("", "held"), ("says-nothing", "deployer says: no “fails smoke")]
+)
+def test_chaos_toolkit_drives_an_experiment_and_sees_an_invariant_that_is_broken(
+    trial: Trial, way: str, said: str
+) -> None:
+    source, journal = trial.folder / "it.yaml", trial.folder / "journal.json"
+    smoke = Drawn("fails-smoke")
+    source.write_text(experiment.write(fault(smoke.name), smoke, another(trial.lab)))
+    environment = dict(os.environ)
+    if way:
+        environment["CYAN_CHAOS_COMMAND"] = f"{sys.executable} {BROKEN} {way}"
+    words = [sys.executable, "-c", TOOLKIT, str(source), str(journal)]
+    subprocess.run(words, cwd=trial.lab.folder, env=environment, check=True, timeout=180)
+    told = json.loads(journal.read_text())
+    assert told["deviated"] is bool(way), told
+    *_, held = told["steady_states"]["after"]["probes"]
+    assert held["output"].startswith(said)
+
+
 @pytest.mark.nightly
 @pytest.mark.alone
 def test_a_run_with_a_broken_deployer_fails_with_the_right_finding_and_is_shortened(
