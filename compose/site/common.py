@@ -44,7 +44,7 @@ KINDS = (
     "errors-after", "plants", "exits", "flapping", "ignores-sigterm", "out-of-memory",
     "wrong-version",
 )  # fmt: skip
-FLAP, HEALTHY = 2.0, 0.15  # seconds: of each FLAP a flapping release is healthy for HEALTHY
+FLAP = 2.0  # seconds for which a flapping release is not healthy after each healthy answer
 HOG, PIECE = 256 << 20, 1 << 20  # bytes that a release without room asks for, and at a time
 
 
@@ -239,9 +239,26 @@ class _Answer:
         self.complete = self.complete or ended or message["type"] == "websocket.close"
 
 
+class Flap:
+    """Healthy for one answer, and then not for FLAP seconds, again and again."""
+
+    _until = 0.0
+
+    def passes(self) -> bool:
+        """Whether this answer is a healthy one."""
+        now = time.monotonic()
+        if now < self._until:
+            return False
+        self._until = now + FLAP
+        return True
+
+
+flap = Flap()
+
+
 def healthy() -> bool:
     """Whether the release, as it was told to behave, may call itself ready now."""
-    if FAULT.kind == "never-healthy" or (FAULT.kind == "flapping" and time.time() % FLAP > HEALTHY):
+    if FAULT.kind == "never-healthy" or (FAULT.kind == "flapping" and not flap.passes()):
         return False
     age = time.monotonic() - BORN
     if FAULT.kind == "crash-after" and age > FAULT.value:

@@ -132,6 +132,18 @@ def test_a_release_that_is_healthy_after_some_seconds_is_not_before(
     assert common.healthy()
 
 
+def test_a_flapping_release_is_healthy_for_one_answer_and_then_not_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(common.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(common, "FAULT", common.parse_fault("flapping"))
+    answers = []
+    for now[0] in (100.0, 100.1, 101.9, 102.0, 102.1, 105.0):
+        answers.append(common.healthy())
+    assert answers == [True, False, False, True, False, True]
+
+
 def test_only_a_release_that_was_told_to_plants_faults(
     lines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
