@@ -23,11 +23,13 @@ END_WITHIN = 10.0
 class Between:
     """What stands between swarm and proxy: a relay that adds a round trip, in seconds, and plants.
 
+    The round trip is `jitter` seconds longer or shorter at most.
     It plants once the file `planted` exists, and notes there what it planted on which request.
     """
 
     rtt: float = 0.0
     planted: Path | None = None
+    jitter: float = 0.0
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def relayed(url: str, between: Between) -> Iterator[str]:
     site = urlsplit(url)
     command = [sys.executable, "-m", "cyan.proof.relay"]
     command += ["--to", f"{site.hostname}:{site.port or 80}", "--rtt", str(between.rtt)]
+    command += ["--jitter", str(between.jitter)]
     command += ["--planted", str(between.planted)] if between.planted else []
     with subprocess.Popen(  # noqa: S603 - our own command line
         command,

@@ -2,7 +2,8 @@
 
 `python -m cyan.proof.relay --to 127.0.0.1:8080 --rtt 0.04` prints the port that it listens on and
 relays until its standard input closes or SIGTERM comes. Bytes, the end of each direction and
-resets are carried as they come, each half the round trip later. With `--planted FILE` it looks at
+resets are carried as they come, each half the round trip later; with `--jitter`, give or take half
+of that, by dice that fall the same each time. With `--planted FILE` it looks at
 the requests, too, and, once FILE exists, plants `cyan.proof.planting` on some of them; FILE gets a
 line per plant.
 """
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import random
 import select
 import signal
 import socket
@@ -25,8 +27,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Address = tuple[str, int]
 HERE = ("127.0.0.1", 0)
 BACKLOG = 1024
+DICE = random.Random(1)  # noqa: S311 - no secret
 NICE = -10
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: close(2) sends a reset
 
@@ -40,10 +44,14 @@ def reset(transport: asyncio.WriteTransport) -> None:
 
 
 class End(asyncio.Protocol):
-    """One end of a relayed connection: what it hears leaves at the other end, `delay` s later."""
+    """One end of a relayed connection: what it hears leaves at the other end, `delay` s later.
 
-    def __init__(self, delay: float) -> None:
+    Give or take `jitter` s, and never before what it heard earlier.
+    """
+
+    def __init__(self, delay: float, jitter: float = 0.0) -> None:
         self.delay = delay
+        self.jitter = jitter
         self.other: End | None = None
         self.transport: asyncio.Transport | None = None
         self._queue: deque[Callable[[End], None]] = deque()
@@ -143,7 +151,8 @@ class End(asyncio.Protocol):
         """Do it to the other end after the delay; a queue keeps the order."""
         self._queue.append(what)
         if self.delay:
-            asyncio.get_running_loop().call_later(self.delay, self._due)
+            delay = self.delay + DICE.uniform(-self.jitter, self.jitter)
+            asyncio.get_running_loop().call_later(delay, self._due)
         else:
             self._due()
 
@@ -157,8 +166,8 @@ class End(asyncio.Protocol):
 class Client(End):
     """The swarm's end: it makes the connection to the proxy."""
 
-    def __init__(self, delay: float, target: tuple[str, int]) -> None:
-        super().__init__(delay)
+    def __init__(self, delay: float, target: tuple[str, int], jitter: float = 0.0) -> None:
+        super().__init__(delay, jitter)
         self.target = target
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -168,7 +177,7 @@ class Client(End):
 
     def facing(self) -> End:
         """The end that will be connected to the proxy."""
-        return End(self.delay)
+        return End(self.delay, self.jitter)
 
     async def _connect(self) -> None:
         server = self.facing()
@@ -181,11 +190,14 @@ class Client(End):
             self.meet(server)
 
 
-async def serve(listen: tuple[str, int], target: tuple[str, int], rtt: float, planted: str) -> None:
-    """Relay until standard input closes, or a signal asks for the end."""
+async def serve(listen: Address, target: Address, way: tuple[float, float], planted: str) -> None:
+    """Relay until standard input closes, or a signal asks for the end.
+
+    `way` is the round trip and its jitter.
+    """
     loop = asyncio.get_running_loop()
     server = await (
-        _planting(listen, target, rtt, Path(planted)) if planted else _carrying(listen, target, rtt)
+        _planting(listen, target, way, Path(planted)) if planted else _carrying(listen, target, way)
     )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -198,21 +210,23 @@ async def serve(listen: tuple[str, int], target: tuple[str, int], rtt: float, pl
     await ended.wait()
 
 
-async def _carrying(listen: tuple[str, int], target: tuple[str, int], rtt: float) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Client(rtt / 2, target), *listen, backlog=BACKLOG)
+async def _carrying(listen: Address, target: Address, way: tuple[float, float]) -> asyncio.Server:
+    loop, (rtt, jitter) = asyncio.get_running_loop(), way
+    return await loop.create_server(
+        lambda: Client(rtt / 2, target, jitter / 2), *listen, backlog=BACKLOG
+    )
 
 
 async def _planting(
-    listen: tuple[str, int], target: tuple[str, int], rtt: float, notes: Path
+    listen: Address, target: Address, way: tuple[float, float], notes: Path
 ) -> asyncio.Server:
     """A relay that plants and, where a round trip is wanted, one before it that adds it."""
     from cyan.proof.faulty import Asking, Planting  # noqa: PLC0415 - only calibration needs it
 
     loop, planting = asyncio.get_running_loop(), Planting(notes)
-    where = HERE if rtt else listen
+    where = HERE if way[0] else listen
     server = await loop.create_server(lambda: Asking(target, planting), *where, backlog=BACKLOG)
-    return await _carrying(listen, server.sockets[0].getsockname(), rtt) if rtt else server
+    return await _carrying(listen, server.sockets[0].getsockname(), way) if way[0] else server
 
 
 def _ended(ended: asyncio.Event) -> None:
@@ -220,7 +234,7 @@ def _ended(ended: asyncio.Event) -> None:
         ended.set()
 
 
-def address(text: str) -> tuple[str, int]:
+def address(text: str) -> Address:
     """`127.0.0.1:8080` as host and port."""
     host, _, port = text.rpartition(":")
     return host, int(port)
@@ -240,10 +254,11 @@ def main() -> None:
     parser.add_argument("--listen", type=address, default=HERE)
     parser.add_argument("--to", type=address, required=True)
     parser.add_argument("--rtt", type=float, default=0.0, help="seconds")
+    parser.add_argument("--jitter", type=float, default=0.0, help="seconds, at most the round trip")
     parser.add_argument("--planted", default="", help="plant drops once this file exists")
     flags = parser.parse_args()
     come_first()
-    asyncio.run(serve(flags.listen, flags.to, flags.rtt, flags.planted))
+    asyncio.run(serve(flags.listen, flags.to, (flags.rtt, flags.jitter), flags.planted))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.proof.relays import abort, peers, read_all, relay, send_all
+from tests.proof.relays import abort, peers, read, read_all, relay, send_all
 
 RTT = 0.2
 BODY = b'{"items": ["lamp", "lens"]}'
@@ -44,6 +44,22 @@ def test_a_question_and_its_answer_take_at_least_the_round_trip() -> None:
         far.sendall(far.recv(1))
         assert near.recv(1) == b"?"
         assert time.monotonic() - begun >= RTT
+
+
+def test_with_jitter_bytes_take_another_time_each_and_keep_their_order() -> None:
+    with peers("--rtt", "0.1", "--jitter", "0.08") as (near, far):
+        took = []
+        for _ in range(12):
+            begun = time.monotonic()
+            near.sendall(b"?")
+            far.sendall(far.recv(1))
+            assert near.recv(1) == b"?"
+            took.append(time.monotonic() - begun)
+        assert min(took) >= 0.02
+        assert max(took) - min(took) > 0.03
+        for number in range(200):
+            near.sendall(bytes([number]))
+        assert read(far, 200) == bytes(range(200))
 
 
 def test_many_bytes_arrive_whole_in_both_directions_at_once() -> None:
