@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cyan.chaos.faults import control, deployer, engine, network, release, shared
+from cyan.chaos.faults import control, deployer, engine, machine, network, release, shared
 from cyan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ FAULTS: tuple[type[Fault], ...] = (
     release.ErrsAfterTheSwitch,
     engine.StandbyKilled,
     engine.OldKilledWhileItDrains,
-    engine.LiveCrawlerKilled,
+    engine.LiveReplicaKilled,
     engine.StandbyPaused,
-    engine.CpuStarved,
-    engine.EngineRestarted,
+    machine.CpuStarved,
+    machine.EngineRestarted,
+    machine.ClockStepped,
     shared.ProxyRestarted,
     shared.DatabaseRestarted,
     shared.DatabaseSlow,
@@ -40,6 +41,7 @@ FAULTS: tuple[type[Fault], ...] = (
     shared.AdminGone,
     network.Resets,
     network.SlowClients,
+    network.RoundTrip,
 )
 CONTROLS: tuple[type[Fault], ...] = (
     deployer.Nothing,

@@ -119,6 +119,13 @@ def test_a_fault_happens_and_heals_and_leaves_what_it_should(trial: Trial, drawn
     assert [each for each in held if each.verdict is not Verdict.PASS] == []
 
 
+@pytest.mark.nightly
+@pytest.mark.alone
+def test_the_engine_is_restarted_and_the_live_color_runs_on(trial: Trial) -> None:
+    held = trial.judged(Drawn("engine-restarted"), another(trial.lab))
+    assert [each for each in held if each.verdict is not Verdict.PASS] == []
+
+
 BROKEN_WAYS: list[tuple[str, Drawn, str]] = [
     ("forgets-the-lock", Drawn("two-deploys"), "deployer ended"),
     ("never-frees-the-lock", killed("healthy step"), "lock free"),

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cyan.chaos.fault import Expectation, Fault
+from cyan.chaos.faults.engine import lifeless, revive
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ class StopThenStart(Control):
         for words in (("stop", "--timeout", "5"), ("start",)):
             site.docker("compose", "-p", project, *words)
         site.until(lambda: bool(site.answering()[0]), "the live color answers again")
+
+    def heal(self, site: Site) -> None:
+        """Start what was stopped: who stopped it may have been killed."""
+        revive(site)
+
+    def healed(self, site: Site) -> str:
+        """Whether everything that is there is up."""
+        return lifeless(site)
 
 
 class ReloadPerDeploy(Control):

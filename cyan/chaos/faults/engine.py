@@ -1,23 +1,30 @@
-"""Faults of the host and its containers."""
+"""Faults of containers: killed and frozen."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import socket
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
 from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, fails, switches
+from cyan.journal import Event
+from cyan.names import Color, Kind
+from cyan.world.compose import Project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from cyan.chaos.deployer import Deployer
     from cyan.chaos.scene import Scene
     from cyan.chaos.site import Site
-    from cyan.names import Color
+    from cyan.journal import Entry
     from cyan.world.engine import Container
 
 WAITING: Moment = ("healthy", "step")
 SLOWLY = ("--env", "FAULT=healthy-after=6")
+WORKER = "crawler"  # the demo's queue worker
 
 
 class Kills(Fault):
@@ -43,14 +50,11 @@ class Kills(Fault):
 
     def heal(self, site: Site) -> None:
         """Start what is dead."""
-        for item in _containers(site):
-            if item.state == "exited":
-                site.docker("start", item.id)
+        revive(site)
 
     def healed(self, site: Site) -> str:
         """Whether everything that is there is up."""
-        down = [item.name for item in _containers(site) if not item.up]
-        return f"{', '.join(down)} is not up" if down else ""
+        return lifeless(site)
 
 
 class StandbyKilled(Kills):
@@ -83,15 +87,44 @@ class OldKilledWhileItDrains(Kills):
         """The deploy goes on."""
         return switches(outage=1.0)
 
+    def play(self, scene: Scene, version: str) -> None:
+        """With a request in flight to it: its drain is open until it is killed."""
+        with asking(scene.site):
+            super().play(scene, version)
+
+    def inject(self, site: Site, deployer: Deployer | None) -> None:
+        """Kill it, and see that the drain had not ended by then."""
+        super().inject(site, deployer)
+        victim = self.victim(site)
+        died = site.docker("inspect", "-f", "{{.State.FinishedAt}}", victim.id)
+        if drained(site.look().journal, datetime.fromisoformat(died).timestamp()):
+            raise NotInjectedError(f"the drain had ended before {victim.name} was killed")
+
     def victim(self, site: Site) -> Container:
         """The public service of the color that was live."""
         return site.container(site.settings.public.service, site.live().other)
 
 
-class LiveCrawlerKilled(Kills):
-    """The live color's crawler is killed during a deploy: its jobs are done all the same."""
+@contextmanager
+def asking(site: Site) -> Iterator[None]:
+    """A request is in flight to the live color for as long as the block runs, or a minute."""
+    with socket.create_connection(("127.0.0.1", site.settings.site.port), 10) as connection:
+        host = site.settings.site.host
+        connection.sendall(f"GET /slow?s=60 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        yield
 
-    name = "live-crawler-killed"
+
+def drained(journal: Sequence[Entry], at: float) -> bool:
+    """Whether the newest drain in a journal had ended at a moment, by the host's clock."""
+    of_drain = [entry for entry in journal if entry.step == Kind.DRAIN]
+    return bool(of_drain) and of_drain[-1].event is Event.DONE and of_drain[-1].at <= at
+
+
+class LiveReplicaKilled(Kills):
+    """One of two replicas of a live service is killed during a deploy: its jobs are done anyway."""
+
+    name = "live-replica-killed"
+    seconds = 25
 
     @property
     def expects(self) -> Expectation:
@@ -102,9 +135,34 @@ class LiveCrawlerKilled(Kills):
         """Slowly enough to be hit."""
         return (*super().words(version), *SLOWLY)
 
+    def play(self, scene: Scene, version: str) -> None:
+        """With a second replica of it first."""
+        scale(scene.site, WORKER, 2)
+        super().play(scene, version)
+
+    def inject(self, site: Site, deployer: Deployer | None) -> None:
+        """Kill one, and see that the other one still works."""
+        super().inject(site, deployer)
+        left = [item for item in site.containers(site.live()) if item.service == WORKER and item.up]
+        if len(left) != 1:
+            raise NotInjectedError(f"{len(left)} replicas of {WORKER} are left, not one of two")
+
     def victim(self, site: Site) -> Container:
-        """The crawler is the demo's queue worker."""
-        return site.container("crawler", site.live())
+        """The first of them."""
+        return site.container(WORKER, site.live())
+
+
+def scale(site: Site, service: str, count: int) -> None:
+    """Give a service of the live color so many replicas; those that run stay as they are."""
+    color = site.live()
+    release = site.container(service, color).release
+    folder = PurePosixPath(str(site.settings.directory), "releases", release)
+    project = Project(site.settings.project(color), folder)
+    words = ("--no-recreate", "--no-deps", "--wait", "--scale", f"{service}={count}", service)
+    site.host.run(project.command("up", "-d", *words))
+    there = [item for item in site.containers(color) if item.service == service]
+    if len(there) != count or not all(item.up for item in there):
+        raise NotInjectedError(f"{len(there)} replicas of {service} are there, wanted {count}")
 
 
 class StandbyPaused(Fault):
@@ -146,84 +204,24 @@ class StandbyPaused(Fault):
         return ", ".join(f"{item.name} is paused" for item in _paused(site))
 
 
-class CpuStarved(Fault):
-    """A neighbour on the host takes every core while a deploy is under way."""
-
-    name = "cpu-starved"
-    group = "engine"
-    seconds = 30
-
-    @property
-    def expects(self) -> Expectation:
-        """It takes longer, and that is all."""
-        return switches()
-
-    def play(self, scene: Scene, version: str) -> None:
-        """Let them spin for as long as the deploy takes."""
-        count = os.cpu_count() or 1
-        scene.inject(self)
-        spinning = [_spin() for _ in range(count)]
-        try:
-            with scene.deployer(self.words(version)) as deployer:
-                deployer.ends()
-        finally:
-            for process in spinning:
-                process.kill()
-                process.wait()
-
-
-SPIN = (
-    "import os, sys, time\n"
-    "os.nice(5)\n"
-    "parent, until = os.getppid(), time.monotonic() + 60\n"
-    "while os.getppid() == parent and time.monotonic() < until:\n"
-    "    sum(range(100_000))\n"
-)
-"""Ends by itself, after a minute or with whoever started it."""
-
-
-def _spin() -> subprocess.Popen[bytes]:
-    return subprocess.Popen((sys.executable, "-c", SPIN))  # noqa: S603 - our own command line
-
-
-class EngineRestarted(Fault):
-    """The Docker Engine is restarted, with live-restore, while a deploy waits for its release."""
-
-    name = "engine-restarted"
-    group = "engine"
-    seconds = 40
-    alone = "it restarts the engine of the whole machine, also under what is not cyan's"
-    moment: ClassVar[Moment] = WAITING
-
-    @property
-    def expects(self) -> Expectation:
-        """The deploy may fail before its switch; no user notices."""
-        return fails("Docker Engine|docker", standby="")
-
-    def words(self, version: str) -> tuple[str, ...]:
-        """Slowly enough to be hit."""
-        return (*super().words(version), *SLOWLY)
-
-    def inject(self, site: Site, deployer: Deployer | None) -> None:  # noqa: ARG002
-        """Restart it where it keeps containers running meanwhile."""
-        if site.docker("info", "-f", "{{.LiveRestoreEnabled}}") != "true":
-            raise NotInjectedError("the engine has no live-restore: it would end the containers")
-        site.host.run("systemctl restart docker")
-
-    def heal(self, site: Site) -> None:
-        """Start it where it is not."""
-        site.host.run("docker version >/dev/null 2>&1 || systemctl start docker", check=False)
-
-    def healed(self, site: Site) -> str:
-        """Whether it answers."""
-        return "" if site.docker("version", check=False) else "the engine does not answer"
-
-
-def _containers(site: Site) -> tuple[Container, ...]:
-    """Every container of the application."""
-    colors: tuple[Color | None, ...] = (None, *type(site.live()))
+def containers(site: Site) -> tuple[Container, ...]:
+    """Every container of the application, whatever is live."""
+    colors: tuple[Color | None, ...] = (None, *Color)
     return tuple(item for color in colors for item in site.containers(color))
 
 
+def revive(site: Site) -> None:
+    """Start what is dead."""
+    for item in containers(site):
+        if item.state == "exited":
+            site.docker("start", item.id)
+
+
+def lifeless(site: Site) -> str:
+    """What is there and not up; "" where everything is."""
+    down = [item.name for item in containers(site) if not item.up]
+    return f"{', '.join(down)} is not up" if down else ""
+
+
 def _paused(site: Site) -> tuple[Container, ...]:
-    return tuple(item for item in _containers(site) if item.state == "paused")
+    return tuple(item for item in containers(site) if item.state == "paused")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from cyan.chaos.fault import Expectation, Fault, Moment, fails, switches
+from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, fails, switches
 from cyan.names import Color
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cyan.chaos.deployer import Deployer
     from cyan.chaos.scene import Scene
     from cyan.chaos.site import Site
 
+LISTENING = 10.0  # seconds that the host may take to begin to listen to its engine
 OUTAGE = 8.0  # seconds in which users may meet a release that died; then it is switched away from
 
 
@@ -43,7 +49,8 @@ class Release(Fault):
         """Nothing of a release that failed may be there; one that became live is replaced next."""
         if self.wanted.traffic is not Traffic.UNTOUCHED:
             return ""
-        left = [item.name for item in site.containers(site.live().other)]
+        world = site.look()
+        left = [item.name for color in Color if color is not world.live for item in world.of(color)]
         return f"{', '.join(left)} of the bad release is still there" if left else ""
 
 
@@ -60,7 +67,7 @@ class SlowToBeHealthy(Release):
 
     name = "slow-to-be-healthy"
     fault = "healthy-after=7"
-    wanted = switches()
+    wanted = switches(r"✓ healthy (?:[6-9]|\d{2,})\.\d\d s")  # it was waited for
 
 
 class Flapping(Release):
@@ -68,7 +75,7 @@ class Flapping(Release):
 
     name = "flapping"
     fault = "flapping"
-    wanted = fails("did not become healthy")
+    wanted = fails("did not become healthy.*passed and failed again")
 
 
 class FailsSmoke(Release):
@@ -93,7 +100,15 @@ class OutOfMemory(Release):
     name = "out-of-memory"
     fault = "out-of-memory"
     also = ("MEMORY_LIMIT=96m",)
-    wanted = fails("failed after")
+    # the engine forgets why it ended as soon as it starts it again
+    wanted = fails("failed after .*(killed for memory|restarted by the engine)")
+
+    def play(self, scene: Scene, version: str) -> None:
+        """Hear of it from the engine."""
+        with heard(scene.site, "oom", "killed for memory") as said:
+            super().play(scene, version)
+        if not said:
+            raise NotInjectedError("nothing was killed for memory")
 
 
 class WrongVersion(Release):
@@ -113,11 +128,38 @@ class IgnoresSigterm(Release):
     wanted = Expectation(Traffic.BACK, ((0,), (0,), (0,)), ("", "", "removed"))
 
     def play(self, scene: Scene, version: str) -> None:
-        """Deploy it, roll back while it is warm, and remove it."""
+        """Deploy it, roll back while it is warm, and remove it: only SIGKILL ends it."""
         scene.inject(self)
-        for words in (self.words(version), ("rollback",), ("cleanup",)):
-            with scene.deployer(words, {"DRAIN_TIMEOUT": "5"}) as deployer:
-                deployer.ends()
+        public = scene.site.settings.public.service
+        with heard(scene.site, "die", ENDED) as said:
+            for words in (self.words(version), ("rollback",), ("cleanup",)):
+                with scene.deployer(words, {"DRAIN_TIMEOUT": "5"}) as deployer:
+                    deployer.ends()
+        if f"{public} {128 + signal.SIGKILL}" not in said:
+            raise NotInjectedError(f"{public} ended without SIGKILL: {', '.join(said)}")
+
+
+ENDED = '{{index .Actor.Attributes "com.docker.compose.service"}} {{.Actor.Attributes.exitCode}}'
+"""The service and exit code of a container that died, in Go's template language."""
+
+
+@contextmanager
+def heard(site: Site, event: str, form: str) -> Iterator[list[str]]:
+    """What the engine says of an event of the application's containers during the block.
+
+    The list has a line for each once the block was left.
+    """
+    label = f"label=cyan.app={site.settings.app}"
+    words = ("docker", "events", "--filter", label, "--filter", f"event={event}", "--format", form)
+    lines: list[str] = []
+    # the first line says that it listens: --since lets nothing slip in between
+    listen = f"since=$(date +%s.%N); echo listening; exec timeout 300 {shlex.join(words)}"
+    with site.host.channel(f'{listen} --since "$since"') as channel:
+        channel.settimeout(LISTENING)
+        channel.recv(len("listening\n"))
+        yield lines
+        while channel.recv_ready():
+            lines += channel.recv(1 << 16).decode().split("\n")[:-1]
 
 
 class ErrsAfterTheSwitch(Release):

@@ -95,8 +95,7 @@ class DatabaseSlow(Fault):
         """Hold the orders' table."""
         query = f"BEGIN; LOCK TABLE orders; SELECT pg_sleep({self.lasts}); COMMIT"
         psql(site, query, wait=False)
-        held = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
-        site.until(lambda: psql(site, held) != "0", "the table is held")
+        site.until(lambda: psql(site, HELD) != "0", "the table is held")
 
     def heal(self, site: Site) -> None:
         """End who holds it."""
@@ -105,6 +104,13 @@ class DatabaseSlow(Fault):
     def healed(self, site: Site) -> str:
         """Whether nobody holds it."""
         return "" if psql(site, _count("LOCK TABLE")) == "0" else "the table is still held"
+
+
+HELD = (
+    "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' "
+    "AND relation = 'orders'::regclass"
+)
+"""How many hold the orders' table against everybody."""
 
 
 class ConnectionsExhausted(Fault):
@@ -160,11 +166,16 @@ HOARD = (
     "while time.monotonic() < until:\n"
     "    try:\n"
     "        held.append(psycopg.connect(os.environ['DATABASE']))\n"
-    "    except psycopg.OperationalError:\n"
-    "        print('full', flush=True)\n"
+    "    except psycopg.OperationalError as error:\n"
+    "        full = held and any(word in str(error) for word in ('too many', 'remaining'))\n"
+    "        print('full' if full else error, flush=True)\n"
     "        time.sleep(0.2)\n"
 )
-"""Opens connections while there are some, and holds them; ends by itself after two minutes."""
+"""Opens connections while there are some, and holds them; ends by itself after two minutes.
+
+It says so where the server has no more: "sorry, too many clients already", or "remaining
+connection slots are reserved".
+"""
 
 
 def _hoarder(site: Site) -> str:
@@ -176,7 +187,7 @@ class AdminGone(Fault):
 
     name = "admin-gone"
     group = "shared"
-    moment: ClassVar[Moment] = ("switch", "step")
+    moment: ClassVar[Moment] = ("healthy", "done")  # early enough for the drain's first reading
 
     @property
     def expects(self) -> Expectation:
