@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 TICK = 0.5  # seconds between two looks for the lock's holder
 
-KILL = 'kill -- -"$job"'
-"""Ends a command and all that it started: $job is a group of processes of their own."""
+KILL = "kill -- -$$"
+"""Ends a command and all that it started: a guarded command is a group of processes of its own."""
 
 LEASHED = """\
-: >{mark}; set -m; {{ {command}
-}} <&0 & job=$!; set +m
+: >{mark}; {{ {command}
+}} <&0 & job=$!
 {{
   exec {{tick}}<> <(:)
   while kill -0 "$job"; do
-    [ -e {mark} ] && {held} || {{ {end}; }}
+    [ -e {mark} ] && {held} || {{ rm -f {mark}; {end}; }}
     read -rt {tick} -u "$tick" _
   done
 }} </dev/null >/dev/null 2>&1 & leash=$!
 wait "$job"; code=$?; kill "$leash"; wait "$leash" 2>/dev/null; rm -f {mark}; exit "$code"
 """
-"""For bash. The looks start no process that would outlive them: it would hold the lock's fence."""
+"""For bash. `mark` is there while nobody has let go of it."""
 
 
 @dataclass(frozen=True)
