@@ -46,10 +46,14 @@ class Sought:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What became of every plant, and the (check, id) pairs that nobody had planted."""
+    """What became of every plant, and the (check, id) pairs that nobody had planted.
+
+    `doubts` are what else went wrong in the run: it does not rate the instrument then.
+    """
 
     sought: tuple[Sought, ...]
     extra: tuple[tuple[str, str], ...]
+    doubts: tuple[str, ...] = ()
 
     @property
     def found(self) -> int:
@@ -58,10 +62,14 @@ class Calibration:
 
     @property
     def verdict(self) -> Verdict:
-        """Fail where one was missed or something else was found, unknown where one is unplanted."""
+        """Fail where one was missed or something else was found.
+
+        Unknown where one could not be planted, and where the run's evidence or acts are in doubt.
+        """
         if self.extra or any(each.id and not each.found for each in self.sought):
             return Verdict.FAIL
-        return Verdict.PASS if all(each.id for each in self.sought) else Verdict.UNKNOWN
+        sure = all(each.id for each in self.sought) and not self.doubts
+        return Verdict.PASS if sure else Verdict.UNKNOWN
 
     @property
     def sensitivity(self) -> float:
@@ -84,9 +92,10 @@ class Calibration:
                 f"at least {self.sensitivity:.0%} of drops are found (95 %)."
             )
         unplanted = sum(not each.id for each in self.sought)
+        doubts = f" The run itself is in doubt: {'; '.join(self.doubts)}." if self.doubts else ""
         return (
             f"{self.found} of {total} planted drops were found; {unplanted} could not be planted, "
-            f"{len(self.extra)} findings were planted by nobody."
+            f"{len(self.extra)} findings were planted by nobody.{doubts}"
         )
 
 
@@ -95,8 +104,10 @@ def calibrate(
 ) -> Calibration:
     """Compare what was planted (request ids by the plant's name) with what the checks found.
 
-    `why_not` says of plants without an id why they could not be planted.
+    `why_not` says of plants without an id why they could not be planted. Every other check must
+    have passed, those of the evidence and those of the acts.
     """
+    findings = tuple(findings)
     found = {
         (finding.check, number)
         for finding in findings
@@ -110,7 +121,14 @@ def calibrate(
         hit = (plant.check, number) in found
         sought.append(Sought(plant.name, plant.check, number, hit, reason))
     wanted = {(each.check, each.id) for each in sought}
-    return Calibration(tuple(sought), tuple(sorted(found - wanted)))
+    doubts = tuple(
+        f"{finding.check}, {finding.about}: {finding.text}"
+        for finding in findings
+        if finding.verdict is not Verdict.PASS
+        and finding.kind not in DROPS
+        and finding.check != SENT_TWICE
+    )
+    return Calibration(tuple(sought), tuple(sorted(found - wanted)), doubts)
 
 
 def of_run(
@@ -118,15 +136,17 @@ def of_run(
 ) -> Calibration | None:
     """The calibration of a run's folder, kept there too; None where nothing was planted in it.
 
-    The swarm itself planted the refused connection, on the `refused`-th request that it sent.
+    The swarm itself planted the refused connection, on the `refused`-th request that its first
+    worker sent; a worker counts its ids upwards.
     """
     path = folder / PLANTED
     if not path.exists():
         return None
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     planted = {line["plant"]: line["id"] for line in lines}
-    if 0 < refused <= len(requests):
-        planted[REFUSED.name] = f"{sorted(requests['id'].tolist())[refused - 1]:016x}"
+    first = sorted(requests["id"][requests["worker"] == 0].tolist())
+    if 0 < refused <= len(first):
+        planted[REFUSED.name] = f"{first[refused - 1]:016x}"
     made = calibrate(planted, findings, {line["plant"]: line["why_not"] for line in lines})
     (folder / NAME).write_text(json.dumps(as_json(made), indent=1) + "\n", encoding="utf-8")
     return made
@@ -149,6 +169,7 @@ def as_json(made: Calibration) -> dict[str, Any]:
         "sensitivity": made.sensitivity,
         "planted": [asdict(each) for each in made.sought],
         "extra": [{"check": check, "id": number} for check, number in made.extra],
+        "doubts": list(made.doubts),
     }
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from cyan.proof.between import Between
 from cyan.proof.calibration import PLANTED as PLANTED_NAME
-from cyan.proof.calibration import calibrate
+from cyan.proof.calibration import calibrate, of_run
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.planting import PLANTS, REFUSED, SENT_TWICE
 from cyan.proof.run import Order
@@ -74,6 +76,39 @@ def test_a_finding_that_nobody_planted_fails() -> None:
     made = calibrate(PLANTED, [*found(), extra])
     assert made.verdict is Verdict.FAIL
     assert made.extra == (("reset", "f" * 16),)
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        Finding("schedule kept", Verdict.UNKNOWN, "p99 of the lag is 900 ms"),
+        Finding("logs present", Verdict.UNKNOWN, "missing or empty: proxy"),
+        Finding("command", Verdict.FAIL, "exit code 1, wanted 0", act=3, about="planting"),
+    ],
+    ids=lambda doubt: doubt.check,
+)
+def test_a_run_that_is_in_doubt_leaves_the_instrument_unknown(doubt: Finding) -> None:
+    made = calibrate(PLANTED, [*found(), doubt])
+    assert made.verdict is Verdict.UNKNOWN
+    assert doubt.text in made.sentence
+    assert made.sensitivity == 0
+
+
+def test_a_plant_that_was_missed_fails_also_in_a_run_that_is_in_doubt() -> None:
+    doubt = Finding("logs present", Verdict.UNKNOWN, "missing or empty: proxy")
+    assert calibrate(PLANTED, [*found()[1:], doubt]).verdict is Verdict.FAIL
+
+
+def test_the_refused_request_is_counted_among_those_of_the_worker_that_refuses(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / PLANTED_NAME).write_text("")
+    requests = pd.DataFrame(
+        {"id": np.array([70, 10, 71, 11, 72], np.uint64), "worker": [0, 1, 0, 1, 0]}
+    )
+    made = of_run(tmp_path, requests, (), 2)
+    assert made is not None
+    assert [each.id for each in made.sought if each.plant == REFUSED.name] == [f"{71:016x}"]
 
 
 def test_what_could_not_be_planted_leaves_the_instrument_unknown() -> None:
