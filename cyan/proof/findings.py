@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_IDS = 100_000
-"""How many ids a finding carries at most; `count` is exact."""
+"""How many ids a finding carries at most that is not about a kind of drop; `count` is exact."""
 
 
 class Verdict(StrEnum):

@@ -12,9 +12,12 @@ import pytest
 
 from cyan.proof import checks
 from cyan.proof.case import STREAMS
-from cyan.proof.findings import Finding, Kind, Verdict
+from cyan.proof.checks import client, order
+from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.history import SECOND, History
+from cyan.proof.measures import drop_ids
 from cyan.proof.requestlog import SignOff
+from tests.proof import synthetic
 from tests.proof.synthetic import MS, Run, counted
 
 Plant = Callable[[Run], tuple[Run, int]]
@@ -340,6 +343,33 @@ def test_a_stream_cut_by_a_drain_is_told_on_its_own_line_and_is_no_drop(
     assert (line.about, line.count) == ("deploy v3", 1)
 
 
+def test_every_one_of_very_many_drops_is_counted() -> None:
+    many = synthetic.run(MOST_IDS + 5000, rate=10_000)
+    failure = pd.Categorical(["reset"] * len(many.requests), ["", "reset"])
+    bad = replace(many, requests=many.requests.assign(failure=failure))
+    found = client.reset(bad.case())
+    assert sum(f.count for f in found) == len(many.requests)
+    assert len(drop_ids(found)) == len(many.requests)
+
+
+def test_a_check_counts_only_what_it_could_have_found(clean: Run) -> None:
+    found = {(f.kind, f.act): f for f in checks.run_all(clean.case()) if f.kind}
+    frame, last = clean.case().requests, clean.history.switches[-1].done_ns
+    late = frame["sent_ns"] > last + 5 * MS
+    assert found[Kind.STALE, 3].n == int((late & (frame["act"] == 3)).sum())
+    assert found[Kind.STALE, 0].n < int((frame["act"] == 0).sum())  # only after its own switch
+    reused = (frame["connection"] == "reused") & (frame["act"] == 3)
+    assert 0 < found[Kind.BACKWARDS, 3].n <= int(reused.sum())
+    run, _ = unseen_by_the_application(clean)
+    twice = {f.act: f for f in checks.run_all(run.case()) if f.kind is Kind.TWICE}
+    assert twice[1].n == found[Kind.TWICE, 1].n - 1
+
+
+def test_before_any_switch_nothing_could_be_stale(clean: Run) -> None:
+    run = replace(clean, history=replace(clean.history, switches=()))
+    assert {f.n for f in order.stale(run.case())} == {0}
+
+
 def reopened(run: Run, wait: int, **values: Any) -> str:
     """What is said of a stream that was cut and asked for again `wait` ns later."""
     run, row = _cut(run, run.requests["journey"] == "events")
@@ -391,6 +421,14 @@ def test_a_reload_cuts_streams_of_both_colors(clean: Run) -> None:
     row = int(np.flatnonzero(clean.requests["journey"] == "socket")[0])
     run = _dying(clean, row, color="blue", version="v3")
     assert troubles(_letting_go(run, cut=1, step="reload")) == []
+
+
+@pytest.mark.parametrize("status", [0, 101])
+def test_of_a_socket_the_proxy_may_log_its_status_or_none(clean: Run, status: int) -> None:
+    row = int(np.flatnonzero(clean.requests["journey"] == "socket")[0])
+    assert troubles(clean.answered_by_the_proxy(row, status)) == []
+    (found,) = troubles(clean.answered_by_the_proxy(row, 200))
+    assert found.kind is Kind.UNEXPLAINED
 
 
 def test_a_stream_that_dies_without_a_drain_is_a_drop(clean: Run) -> None:

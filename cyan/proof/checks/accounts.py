@@ -9,6 +9,9 @@ from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 ENDLESS = ("socket",)
 """Journeys that the client ends, so that the application need not log an end."""
 
+UPGRADED, NOT_TOLD = 101, 0
+"""A WebSocket's status; Caddy 2.6 logs 0 of a connection that it gave away, later ones 101."""
+
 ERRORS = range(500, 600)
 NOBODY = (502, 503, 504)
 """What a proxy answers when the application does not."""
@@ -28,15 +31,17 @@ def executed_twice(case: Case) -> tuple[Finding, ...]:
     """One send of the client that the application started more than once."""
     frame = case.requests
     once = frame["proxied"].to_numpy() <= 1
-    found = once & (frame["started"].to_numpy() > 1)
-    return per_act(case, Kind.TWICE, found, "reached the application more than once")
+    started = frame["started"].to_numpy()
+    sentence, seen = "reached the application more than once", once & (started >= 1)
+    return per_act(case, Kind.TWICE, once & (started > 1), sentence, among=seen)
 
 
 def sent_twice(case: Case) -> tuple[Finding, ...]:
     """The proxy logged one id more than once: the client sends again, so it cannot be trusted."""
     found = case.requests["proxied"].to_numpy() > 1
     sentence = "were logged more than once by the proxy: the client repeats itself"
-    findings = per_act(case, Kind.NONE, found, sentence, bad=Verdict.UNKNOWN)
+    seen = case.requests["proxied"].to_numpy() >= 1
+    findings = per_act(case, Kind.NONE, found, sentence, bad=Verdict.UNKNOWN, among=seen)
     return tuple(Finding(**{**item.__dict__, "check": "sent once"}) for item in findings)
 
 
@@ -64,8 +69,9 @@ def unexplained_mask(case: Case) -> Mask:
     undone = case.ok & app_here & ((started == 0) | ((finished == 0) & ~endless))
     past_the_proxy = proxy_here & app_here & (proxied == 0) & (started > 0)
     ended_only = app_here & (finished > started)
-    told = frame["proxy_status"].to_numpy()
-    otherwise = case.ok & (proxied == 1) & (told != frame["status"].to_numpy())
+    told, got = frame["proxy_status"].to_numpy(), frame["status"].to_numpy()
+    given_away = (got == UPGRADED) & (told == NOT_TOLD)
+    otherwise = case.ok & (proxied == 1) & (told != got) & ~given_away
     return mask(unseen | undone | past_the_proxy | ended_only | otherwise)
 
 

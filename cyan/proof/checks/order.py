@@ -24,7 +24,7 @@ def stale(case: Case) -> tuple[Finding, ...]:
         Kind.STALE,
         stale_mask(case),
         "started after a switch and were answered by the old color",
-        among=case.ok,
+        among=case.ok & _after_switches(case)[0],
     )
 
 
@@ -35,7 +35,7 @@ def backwards(case: Case) -> tuple[Finding, ...]:
         Kind.BACKWARDS,
         backwards_mask(case),
         "were answered by a version that no switch explains on their connection",
-        among=case.ok,
+        among=_followers(case),
     )
 
 
@@ -45,18 +45,25 @@ def stale_mask(case: Case) -> Mask:
     A request counts where it started later than the switch plus the bound plus the uncertainty of
     the clocks, and ended before the next switch could have begun.
     """
+    if not case.history.switches:
+        return np.zeros(len(case.requests), bool)
+    settled, last = _after_switches(case)
+    old = color_codes(case, [switch.source for switch in case.history.switches])[last]
+    return mask(settled & (case.requests["color"].cat.codes.to_numpy() == old) & case.ok)
+
+
+def _after_switches(case: Case) -> tuple[Mask, Any]:
+    """The requests that one color alone may answer, and the number of each one's last switch."""
     switches = case.history.switches
-    found = np.zeros(len(case.requests), bool)
     if not switches:
-        return found
+        return np.zeros(len(case.requests), bool), np.zeros(len(case.requests), np.int64)
     margin = case.bounds.stale_ns + case.uncertainty_ns
     done = np.array([switch.done_ns for switch in switches]) + margin
     begun = np.array([switch.begun_ns for switch in switches[1:]]) - case.uncertainty_ns
     until = np.append(begun, FOREVER)
     last = np.searchsorted(done, case.requests["sent_ns"].to_numpy(), side="left") - 1
     settled = (last >= 0) & (case.requests["end_ns"].to_numpy() < until[np.maximum(last, 0)])
-    old = color_codes(case, [switch.source for switch in switches])[np.maximum(last, 0)]
-    return mask(settled & (case.requests["color"].cat.codes.to_numpy() == old) & case.ok)
+    return mask(settled), np.maximum(last, 0)
 
 
 def color_codes(case: Case, colors: list[str]) -> Any:  # noqa: ANN401 - numpy array
@@ -73,11 +80,7 @@ def backwards_mask(case: Case) -> Mask:
     journal nothing can be explained, and nothing is judged.
     """
     frame = case.requests
-    if not case.history.journal_present:
-        return np.zeros(len(frame), bool)
-    rows = np.flatnonzero(case.ok & ~stale_mask(case) & ~is_in(frame["color"], ("",)))
-    order, same = _by_connection(case, rows)
-    rows = rows[order]
+    rows, same = _neighbours(case)
     look = frame["color"].cat.codes.to_numpy()[rows], frame["version"].cat.codes.to_numpy()[rows]
     changed = same & ((look[0][1:] != look[0][:-1]) | (look[1][1:] != look[1][:-1]))
     found = np.zeros(len(frame), bool)
@@ -85,6 +88,22 @@ def backwards_mask(case: Case) -> Mask:
         before, after = rows[place], rows[place + 1]
         found[after] = not _explained(case, int(before), int(after))
     return found
+
+
+def _followers(case: Case) -> Mask:
+    """The good answers that have one before them on their connection."""
+    rows, same = _neighbours(case)
+    found = np.zeros(len(case.requests), bool)
+    found[rows[1:][same]] = True
+    return found
+
+
+def _neighbours(case: Case) -> tuple[Any, Any]:
+    """The rows of good answers, by connection, and which neighbours share one; none unjournaled."""
+    good = case.ok & ~stale_mask(case) & ~is_in(case.requests["color"], ("",))
+    rows = np.flatnonzero(good if case.history.journal_present else np.zeros(len(good), bool))
+    order, same = _by_connection(case, rows)
+    return rows[order], same
 
 
 def _by_connection(case: Case, rows: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy arrays

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyan.proof.case import Case, Mask, about, hex_ids
-from cyan.proof.findings import EXCUSABLE, MOST_IDS, Finding, Kind, Verdict
+from cyan.proof.findings import EXCUSABLE, Finding, Kind, Verdict
 from cyan.proof.statistics import upper_bound
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def per_act(  # noqa: PLR0913 - what differs between checks
                 count=len(ids),
                 n=n,
                 bound=upper_bound(min(len(ids), n), n) if n else None,
-                ids=hex_ids(ids[:MOST_IDS]),
+                ids=hex_ids(ids),
             )
         )
     return tuple(findings)
