@@ -55,6 +55,17 @@ def test_the_main_job_sees_switches_a_rollback_and_a_failure_drop_nothing(lab: L
         assert (newest / name).stat().st_size > 0
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_ten_clean_runs_in_a_row_find_nothing(lab: Lab, seed: int) -> None:
+    flags = ("--quick", "--rate", RATE, "--seed", str(seed))
+    done = lab.cyan("verify-zero-downtime", *flags, check=False)
+    verdict = verdict_of(lab.folder)
+    assert f"--seed={seed}" in verdict["measured_on"]["run again"].split()
+    assert (verdict["verdict"], verdict["drops"]) == ("pass", 0), done.stdout
+    assert done.returncode == 0
+
+
 def test_a_plain_replacement_of_the_live_color_fails_the_verdict_with_its_drops_listed(
     lab: Lab,
 ) -> None:
