@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WANTED_BOUND = 1e-5
 """The claim whose price is printed: fewer drops than one in 100,000, at 95 %."""
 
+ROUNDED = 0.05
+"""Seconds by which two lengths may differ and still be called equal."""
+
 LASTING = (*STREAMS, "slow", "download")
 """Journeys whose answers take long by design; they say nothing about latency."""
 
@@ -55,6 +58,16 @@ class Measure:
     def seconds(self) -> float:
         """The length of the window."""
         return (self.end_ns - self.start_ns) / SECOND
+
+    @property
+    def needed(self) -> int:
+        """How many requests without a drop would claim less than WANTED_BOUND (95 %)."""
+        return needed(WANTED_BOUND)
+
+    @property
+    def short_control(self) -> bool:
+        """Whether no steady stretch was as long as this window, so that the control is shorter."""
+        return self.control_seconds < self.seconds - ROUNDED
 
 
 def measure(case: Case, findings: Iterable[Finding]) -> tuple[Measure, ...]:

@@ -13,7 +13,7 @@ from cyan.proof.case import ABSENT, Case, Mask, hex_ids
 from cyan.proof.checks.accounts import cause
 from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
 from cyan.proof.history import SECOND
-from cyan.proof.measures import price
+from cyan.proof.measures import WANTED_BOUND, price
 from cyan.proof.page import page
 from cyan.proof.reconcile import reconcile
 
@@ -60,6 +60,7 @@ def _context(case: Case, judgement: Judgement, folder: Path) -> dict[str, Any]:
     return {
         "judgement": judgement,
         "price": price(judgement.n),
+        "wanted": WANTED_BOUND,
         "begun": datetime.fromtimestamp(case.history.load_begun_ns / SECOND, UTC),
         "seconds": (case.history.load_ended_ns - case.history.load_begun_ns) / SECOND,
         "acts": list(zip(acts, judgement.history.performed, strict=True)),

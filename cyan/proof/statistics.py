@@ -21,7 +21,9 @@ def upper_bound(drops: int, n: int, confidence: float = 0.95) -> float:
 
     C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the
     case of the binomial", Biometrika 26 (1934) 404-413: the bound is the quantile `confidence` of
-    Beta(drops + 1, n - drops). With no drop it is 1 - (1 - confidence) ** (1 / n), about 3 / n.
+    Beta(drops + 1, n - drops). With no drop it is 1 - (1 - confidence) ** (1 / n), about 3 / n:
+    the rule of three, J. A. Hanley and A. Lippman-Hand, "If nothing goes wrong, is everything all
+    right? Interpreting zero numerators", JAMA 249 (1983) 1743-1745.
     """
     if not 0 <= drops <= n:
         msg = f"{drops} drops in {n} requests"
@@ -46,8 +48,9 @@ def needed(bound: float, confidence: float = 0.95) -> int:
 def longest_interval(instants: Instants, start_ns: int, end_ns: int) -> int:
     """The longest stretch of [start, end] without an instant, in ns; its edges count as instants.
 
-    Of the instants of success this is the longest gap between successes; of the instants of
-    sending it is the detection power: the shortest total outage that could hide in the window.
+    Of the instants of success this is the longest gap between successes. Of the instants of
+    sending it is what we call the detection power (a definition of our own): an outage of
+    everything that lasts longer meets a send and is seen, a shorter one could hide.
     """
     if end_ns <= start_ns:
         return 0

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
 from cyan.proof.history import SECOND, History, Performed
-from cyan.proof.measures import Measure, drop_ids, price
+from cyan.proof.measures import WANTED_BOUND, Measure, drop_ids, price
 from cyan.proof.scenario import Traffic
 from cyan.proof.show import rate
 from cyan.proof.statistics import Latency, upper_bound
@@ -24,6 +24,14 @@ SCHEMA = "cyan.verdict/1"
 """Described in docs/verdict.md. A change that a reader could trip over raises the number."""
 
 SHOWN_IDS = 20
+
+COLUMNS = (
+    "act", "verdict", "requests", "needed", "drops", "bound", "gap (control)", "detects",
+    "p99 (steady)", "live",
+)  # fmt: skip
+
+NEEDED = f"Needed: so many requests without a drop claim less than 1 in {1 / WANTED_BOUND:,.0f}."
+DETECTS = "Detects: every total outage that is longer, the longest time between two sends."
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ def _act(measure: Measure, item: Performed) -> dict[str, Any]:
         "control_gap_ms": round(measure.control_gap, 3),
         "control_seconds": round(measure.control_seconds, 3),
         "detection_power_ms": round(measure.power, 3),
+        "requests_needed": measure.needed,
     }
 
 
@@ -176,12 +185,13 @@ def summary(judgement: Judgement) -> str:
         "",
         f"Upper 95 % bound of the drop rate: {rate(judgement.bound)}. {price(judgement.n)}",
         "",
-        "| act | verdict | requests | drops | bound | gap (control) | p99 (steady) | live |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        f"| {' | '.join(COLUMNS)} |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     *acts, steady = judgement.measures
     for measure, item in zip(acts, judgement.history.performed, strict=True):
         lines.append(_row(measure, steady, item))
+    lines += ["", f"{NEEDED} {DETECTS}"]
     troubles = [f for f in judgement.findings if f.verdict is not Verdict.PASS]
     if troubles:
         lines += ["", "### What was found", ""]
@@ -198,13 +208,21 @@ def _row(measure: Measure, steady: Measure, item: Performed) -> str:
         f"{measure.act + 1}. {measure.name}",
         f"{_SIGN[measure.verdict]} {measure.verdict}",
         f"{measure.n:,}",
+        f"{measure.needed:,}",
         f"{measure.drops:,}",
         rate(measure.bound) if measure.n else "no load",
-        f"{measure.gap:.0f} ms ({measure.control_gap:.0f} ms)" if measure.n else "",
+        f"{measure.gap:.0f} ms ({_control(measure)})" if measure.n else "",
+        f"{measure.power:.0f} ms" if measure.n else "",
         f"{p99:.0f} ms ({calm:.0f} ms)" if measure.n else "",
         f"{item.before.live or 'none'} → {item.after.live or 'none'} {item.after.version}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _control(measure: Measure) -> str:
+    """The control's gap, with the control's length where it is not the act's."""
+    length = f" in {measure.control_seconds:.1f} s" if measure.short_control else ""
+    return f"{measure.control_gap:.0f} ms{length}"
 
 
 def _trouble(finding: Finding) -> str:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from cyan.proof.measures import measure
 from cyan.proof.verdict import SCHEMA
+
+if TYPE_CHECKING:
+    from tests.proof import synthetic
 
 
 def said(folder: Path) -> Any:
@@ -74,6 +79,28 @@ def test_the_summary_is_a_table_of_acts_and_a_list_of_what_was_found(failed: Pat
     assert text.startswith("## 🔴 FAIL: 2 of 4,000 requests were dropped")
     assert "| 2. deploy v3 | 🔴 fail |" in text
     assert "- **fail** reset, deploy v3" in text
+
+
+def test_the_summary_and_the_report_tell_what_an_act_would_need_and_what_it_detects(
+    passed: Path,
+) -> None:
+    summary, page = ((passed / name).read_text() for name in ("summary.md", "report.html"))
+    act = said(passed)["acts"][1]
+    assert act["requests_needed"] == 299_572
+    assert f"| {act['requests']:,} | 299,572 | 0 |" in summary
+    assert f" | {act['detection_power_ms']:.0f} ms | " in summary
+    assert "<small>of 299,572</small>" in page
+    assert 'data-label="detects"' in page
+
+
+def test_a_control_that_is_shorter_than_the_act_says_how_long_it_was(
+    clean: synthetic.Run, passed: Path
+) -> None:
+    assert "in 1.0 s</small>" in (passed / "report.html").read_text()
+    assert " ms in 1.0 s) |" in (passed / "summary.md").read_text()
+    short = measure(clean.case(), ())[1]
+    assert short.short_control
+    assert not replace(short, control_seconds=short.seconds).short_control
 
 
 def test_the_report_needs_no_network_and_holds_what_it_shows(failed: Path) -> None:
