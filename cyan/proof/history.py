@@ -137,7 +137,8 @@ class History:
     """A run's acts, and what the host's journal says they did, all on this machine's clock.
 
     `planned` are the names of the acts that were to be performed, in order; `swarm_exit` is the
-    exit code that the load ended with, negative where a signal ended it.
+    exit code that the load ended with, negative where a signal ended it. `clock_held` says that the
+    host's clock was read again after the load, so that `clock` holds for all of it.
     """
 
     performed: tuple[Performed, ...]
@@ -148,6 +149,7 @@ class History:
     load_begun_ns: int = 0
     load_ended_ns: int = 0
     clock: Clock = Clock()
+    clock_held: bool = True
     journal_present: bool = True
 
     def windows(self) -> tuple[Window, ...]:
@@ -279,6 +281,7 @@ def load(folder: Path) -> History:
         load_begun_ns=kept["load_begun_ns"],
         load_ended_ns=kept["load_ended_ns"],
         clock=clock,
+        clock_held=kept["clock_held"],
         journal_present=source.exists(),
     )
 

@@ -116,8 +116,9 @@ def _under_load(order: Order, around: Surroundings, display: Display) -> History
         display.says("letting what is in flight end")
         with suppress(ProofError):  # then its exit code makes the verdict unknown
             swarm.finish()
-    with suppress(HostError):  # then what can be collected says so
-        clock = clock.until(around.clock())
+    held = False
+    with suppress(HostError):  # then the verdict is unknown
+        clock, held = clock.until(around.clock()), True
     return History(
         performed,
         planned=tuple(act.name for act in order.acts),
@@ -125,6 +126,7 @@ def _under_load(order: Order, around: Surroundings, display: Display) -> History
         load_begun_ns=begun,
         load_ended_ns=ended,
         clock=clock,
+        clock_held=held,
     )
 
 

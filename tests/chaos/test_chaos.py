@@ -142,6 +142,8 @@ def test_each_fault_is_followed_by_a_deploy_that_must_switch_and_drop_nothing(
         assert (act.name, act.traffic) == ("the deploy after it", Traffic.SWITCH)
         assert act.allowed_drops == 0
     assert [act.allowed_drops for act in acts[::2]] == [0, 600 + 60, 0]
+    assert [act.loses_lines for act in acts[::2]] == [False, True, False]
+    assert order.load.limit > sum(act.timeout for act in order.acts)
     assert all(a.version != b.version for a, b in pairwise(acts) if b.version)
     told = json.loads((folder / "drawn.json").read_text())["acts"]
     assert [told[number]["name"] for number in "135"] == [each.name for each in FAULTS]

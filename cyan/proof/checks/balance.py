@@ -203,7 +203,9 @@ def clock_known(case: Case) -> tuple[Finding, ...]:
     """The clocks are compared closely enough to tell a stale answer from one in time."""
     found, bound = case.uncertainty_ns / MILLISECOND, case.bounds.clock_ns / MILLISECOND
     text = f"the clocks agree within {found:.1f} ms, of {bound:g} ms allowed"
-    return (for_run("clock known", int(found > bound), text, n=1),)
+    held = case.history.clock_held
+    text += "" if held else "; the host's was not read again at the end"
+    return (for_run("clock known", int(found > bound) + (not held), text, n=1),)
 
 
 def logs_present(case: Case) -> tuple[Finding, ...]:
