@@ -83,7 +83,8 @@ class Browser:
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
     """A browser of its own."""
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    assert CHROMIUM, "no Chromium on this machine"
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield Browser(websocket.create_connection(_page(process), timeout=PATIENCE))
