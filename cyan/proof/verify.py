@@ -44,7 +44,6 @@ APART = (
     ("--http2", "--workers", "the lab's HTTPS is for localhost, and the workers are elsewhere"),
     ("--processes", "--workers", "each machine has one worker"),
     ("--calibrate", "--workers", "the relay that plants is on this machine"),
-    ("--calibrate", "--processes", "one process counts the requests to the planted one"),
     ("--calibrate", "--http2", "the relay cannot plant inside TLS"),
     *(("--calibrate", f"--{name}", "a calibration has acts of its own") for name in FLAGS),
 )

@@ -29,7 +29,6 @@ RTT = 0.2
         ({"http2": True, "crew": CREW}, ("--http2", "--workers")),
         ({"processes": 2, "crew": CREW}, ("--processes", "--workers")),
         ({"calibrate": True, "crew": CREW}, ("--calibrate", "--workers")),
-        ({"calibrate": True, "processes": 2}, ("--calibrate", "--processes")),
         ({"calibrate": True, "http2": True}, ("--calibrate", "--http2")),
         ({"calibrate": True, "scenario": "quick"}, ("--calibrate", "--quick")),
     ],
@@ -47,7 +46,7 @@ def test_flags_of_which_one_would_do_nothing_are_refused(
     "flags",
     [
         {"rtt": 0.04, "http2": True, "processes": 2, "fresh_connections": True},
-        {"rtt": 0.04, "calibrate": True, "fresh_connections": True},
+        {"rtt": 0.04, "calibrate": True, "fresh_connections": True, "processes": 2},
         {"crew": CREW, "fresh_connections": True, "scenario": "quick"},
     ],
 )
