@@ -68,6 +68,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a planted fault: send that request, counted from 1, to a URL where nobody listens",
     )
     add("--secure", default="", metavar="URL", help="the site over TLS, for the HTTP/2 journey")
+    add("--through", default="", metavar="URL", help="where to connect to in the place of that")
     add("--authority", default="", metavar="PEM", help="the certificate authority to trust there")
     add("--fresh-connections", action="store_true", help="a new connection for every request")
 
@@ -136,6 +137,7 @@ class Witness(User):
             options.fresh_connections,
             own,
             options.secure,
+            options.through,
             options.authority,
             refuse=_planted(options.refuse) if own == 0 else {},
         )

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import gevent
 import httpx
@@ -28,11 +29,15 @@ ESTABLISHED = 1  # the first byte of TCP_INFO, where a peer has not closed
 class SecureSession:
     """One user's HTTP/2 connection, kept between calls; as `loadtests.client.Session`.
 
+    It connects to `through` in the place of `url`, where that is given, and asks for `url` there.
     Without TLS it speaks HTTP/1.1, or HTTP/2 at once where `http1` is not to be spoken.
     """
 
-    def __init__(self, url: str, user: int, authority: str, *, http1: bool = True) -> None:
-        self._url = url
+    def __init__(
+        self, url: str, user: int, authority: str, *, through: str = "", http1: bool = True
+    ) -> None:
+        self._url = through or url
+        self._named = urlsplit(url).netloc
         self._authority = authority
         self._http1 = http1
         self.user = user
@@ -61,7 +66,7 @@ class SecureSession:
             verify=trusted,
             trust_env=False,
             limits=httpx.Limits(max_connections=1),
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", "Host": self._named},
         )
 
     def call(self, call: Call, request_id: str) -> Answer:

@@ -39,6 +39,7 @@ class Orders:
     fresh_connections: bool = False
     worker: int = 0
     secure: str = ""  # the site's address over TLS
+    through: str = ""  # where that is connected to in its place
     authority: str = ""  # the certificate, as PEM, of the authority that it is trusted by
     refuse: Mapping[int, str] = field(default_factory=dict)
     """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
@@ -233,7 +234,8 @@ class Swarm:
         self._users += 1
         self._sessions += 1
         if kind == "secure":
-            return SecureSession(self._orders.secure, self._users, self._orders.authority)
+            secure, authority = self._orders.secure, self._orders.authority
+            return SecureSession(secure, self._users, authority, through=self._orders.through)
         return Session(self._orders.url, self._users)
 
     def _figures(self) -> dict[str, float]:

@@ -139,7 +139,7 @@ def _load(order: Order) -> Iterator[Load]:
             load = replace(load, url=relays.enter_context(relayed(load.url, between)))
         if between and load.secure:
             only = replace(between, planted=None)
-            load = replace(load, secure=relays.enter_context(relayed(load.secure, only)))
+            load = replace(load, through=relays.enter_context(relayed(load.secure, only)))
         yield load
 
 

@@ -32,7 +32,8 @@ class Load:
     """What the swarm is asked to do. `limit` ends it by itself, in seconds; `extra` are flags.
 
     `workers` processes share the rate: of this machine, or of the crew's. `secure` is the site's
-    address over TLS for the HTTP/2 journey, `authority` the certificate (PEM) to trust there.
+    address over TLS for the HTTP/2 journey, `through` where that is connected to in its place,
+    `authority` the certificate (PEM) to trust there.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Load:
     workers: int = 1
     crew: Crew | None = None
     secure: str = ""
+    through: str = ""
     authority: str = ""
     program: tuple[str, ...] = (sys.executable, "-m", "locust", "-f")
 
@@ -61,6 +63,7 @@ class Load:
         }
         if self.secure:
             flags |= {"--secure": self.secure, "--authority": self.authority}
+            flags |= {"--through": self.through} if self.through else {}
         given = (str(word) for pair in flags.items() for word in pair)
         return (*words, *given, *self._together(), *self.extra)
 

@@ -32,12 +32,13 @@ Behaviour = Callable[[H2Connection, int, int], bool]
 
 @dataclass
 class Server:
-    """Where a server listens, what was delivered to it, and how often it was connected to."""
+    """Where a server listens, what was delivered to it, its connections, what it was called."""
 
     url: str
     authority: str
     delivered: list[str] = field(default_factory=list)
     connections: int = 0
+    named: set[str] = field(default_factory=set)
 
 
 @cache
@@ -107,6 +108,7 @@ def _serve(
                 return
             for event in protocol.receive_data(data):
                 if isinstance(event, RequestReceived) and event.headers:
+                    server.named |= {v.decode() for k, v in event.headers if k == b":authority"}
                     server.delivered += [
                         v.decode() for k, v in event.headers if k == b"x-request-id"
                     ]

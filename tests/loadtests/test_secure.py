@@ -117,6 +117,17 @@ def test_a_lost_stream_is_reported_once_and_delivered_once(
     assert server.delivered == [*(f"{n:016x}" for n in range(before)), "f" * 16, "a" * 16]
 
 
+def test_a_site_that_is_reached_through_another_address_is_called_by_its_own(
+    tmp_path: Path,
+) -> None:
+    with serving(lambda protocol, stream, _: answered(protocol, stream), tmp_path) as server:
+        site = "https://localhost:8443"  # what a proxy knows it by, also in its log
+        session = SecureSession(site, 1, server.authority, through=server.url)
+        assert session.call(call(), "a" * 16).failure is Failure.NONE
+        session.close()
+    assert server.named == {"localhost:8443"}
+
+
 def test_an_idle_connection_that_the_server_closed_is_replaced_and_counted(tmp_path: Path) -> None:
     def behave(protocol: H2Connection, stream: int, _number: int) -> bool:
         answered(protocol, stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,10 +62,10 @@ def test_a_round_trip_is_added_before_tls_too(tmp_path: Path, planting: bool) ->
         address = f"https://localhost:{site.getsockname()[1]}"
         load = Load("http://127.0.0.1:9", Path(), secure=address)
         with _load(Order(tmp_path, tmp_path, (), load, between=between)) as relayed:
-            assert urlsplit(relayed.secure).hostname == "localhost"  # as in the certificate
-            assert relayed.secure != address
+            assert relayed.secure == address
+            assert urlsplit(relayed.through).hostname == "localhost"  # as in the certificate
             assert relayed.url != load.url
-            port = urlsplit(relayed.secure).port or 0
+            port = urlsplit(relayed.through).port or 0
             began = time.monotonic()
             with socket.create_connection(("127.0.0.1", port), timeout=10) as near:
                 near.sendall(b"\x16\x03\x01")  # no request in plain text, and carried as it is
@@ -75,8 +76,8 @@ def test_a_round_trip_is_added_before_tls_too(tmp_path: Path, planting: bool) ->
 
 
 def test_the_load_names_the_address_over_tls_and_whom_to_trust() -> None:
-    words = Load("http://site", Path(), secure="https://localhost:1", authority="PEM").command(
-        Path("logs")
-    )
+    load = Load("http://site", Path(), secure="https://localhost:1", authority="PEM")
+    words = replace(load, through="https://localhost:2").command(Path("logs"))
+    assert words[words.index("--through") + 1] == "https://localhost:2"
     assert words[words.index("--secure") + 1] == "https://localhost:1"
     assert words[words.index("--authority") + 1] == "PEM"
