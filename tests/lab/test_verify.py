@@ -98,6 +98,31 @@ def replaced(lab: Lab) -> Judgement:
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("flags", "connections"),
+    [
+        (("--fresh-connections", "--rtt", "40ms"), {"new"}),
+        (("--http2", "--rtt", "40ms"), {"new", "reused"}),
+    ],
+    ids=["fresh connections", "http2"],
+)
+def test_at_a_round_trip_other_connections_see_nothing_dropped_either(
+    lab: Lab, flags: tuple[str, ...], connections: set[str]
+) -> None:
+    done = lab.cyan("verify-zero-downtime", "--quick", "--rate", RATE, *flags, check=False)
+    verdict = verdict_of(lab.folder)
+    assert verdict["drops"] == 0, done.stdout
+    assert done.returncode == 0, done.stdout
+    newest = max((lab.folder / "reports").glob("*-verify"))
+    requests = pd.read_parquet(newest / "requests.parquet")
+    plain = requests[requests["journey"] == "items"]
+    assert set(plain["connection"].unique()) == connections
+    took = requests["end_ns"] - requests["sent_ns"]
+    assert took.min() > 40_000_000  # also of those over TLS
+    assert ("secure" in set(requests["journey"])) is ("--http2" in flags)
+
+
+@pytest.mark.nightly
 def test_calibration_finds_every_planted_drop_by_its_check_and_nothing_else(lab: Lab) -> None:
     flags = ("--calibrate", "--rtt", "10ms", "--rate", RATE)
     done = lab.cyan("verify-zero-downtime", *flags, check=False)
