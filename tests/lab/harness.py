@@ -186,11 +186,38 @@ class Lab:
         return observe(self.settings, self.settings.hosts[0])
 
     def is_clean(self) -> None:
-        """Assert one marker, no drift and a free lock."""
+        """Assert one marker, no drift, a free lock, and nothing that is there by mistake.
+
+        The standby may only be of a release that has been live: one that failed, or was aborted or
+        switched back from, is gone.
+        """
         world = self.world()
         assert len(world.markers) == 1
         assert drift(world, self.settings) == ()
         assert world.owner is None
+        been_live = {entry.release for entry in world.switches}
+        assert {item.release for item in world.of(world.standby)} <= been_live
+        assert self.leftovers() == []
+
+    def leftovers(self) -> list[str]:
+        """Containers of `compose run`, and files on the host that no command leaves there."""
+        once = (f"label=cyan.app={self.app}", "label=com.docker.compose.oneoff=True")
+        filters = [word for each in once for word in ("--filter", each)]
+        found = _docker("docker", "ps", "-a", *filters, "--format", "{{.Names}}").split()
+        host = self.folder / ".lab/host"
+        for pattern in (
+            "*.new",
+            "shared/*.new",
+            "releases/*/*.new",
+            "releases/*/context",
+            "login.*",
+        ):
+            found += (str(path.relative_to(host)) for path in host.glob(pattern))
+        return found
+
+    def kills(self, color: str, service: str) -> None:
+        """Kill the container of one service; the engine does not start it again."""
+        _docker("docker", "kill", f"{self.app}-{color}-{service}-1")
 
     def answering(self) -> tuple[str, str]:
         """Color and version that the site answers with; empty where it does not."""

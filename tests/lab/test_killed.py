@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cyan.names import Color
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.plan import Plan, Request
@@ -128,4 +129,7 @@ def test_a_rollback_that_is_killed_drops_nothing_and_any_next_command_ends_clean
         lab.cyan("deploy", "--version", two_that_are_not_live(lab)[0])
         world = lab.world()
     doing = Doing(("rollback",), planning.rollback_target(world).version, "")
+    before = [lab.containers(each) for each in Color]
     then_all_is_well(lab, step, when, then, doing)
+    if then == "abort":
+        assert [lab.containers(each) for each in Color] == before

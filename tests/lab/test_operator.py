@@ -39,9 +39,9 @@ def test_a_release_that_is_healthy_and_then_errs_is_switched_away_from_with_its_
 ) -> None:
     lab.live("v1")
     color = lab.answering()[0]
-    with lab.load() as client:
+    with lab.configured(smoke=[]), lab.load() as client:
         done = lab.cyan(
-            *("deploy", "--version", "v2", "--env", "FAULT=errors-after=9"),
+            *("deploy", "--version", "v2", "--env", "FAULT=errors=0.05"),
             check=False,
             INVOKE_CYAN_BAKE_SECONDS="40.0",
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from itertools import product
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +14,10 @@ import pytest
 from tests.lab.harness import Lab, until
 
 pytestmark = pytest.mark.lab
+
+
+def other(color: str) -> str:
+    return {"blue": "green", "green": "blue"}[color]
 
 
 def test_deploy_deploy_and_rollback_drop_nothing_and_answer_as_the_new_release(lab: Lab) -> None:
@@ -72,22 +78,21 @@ def test_a_release_that_fails_before_the_switch_leaves_the_live_color_untouched(
     assert said in done.stderr
     assert f"serving: {color} v1, untouched" in " ".join(done.stderr.split())
     assert lab.containers(color) == before
-    assert lab.containers({"blue": "green", "green": "blue"}[color]) == {}
+    assert lab.containers(other(color)) == {}
     client.saw_no_drop()
 
 
 def test_a_release_that_dies_while_it_bakes_is_switched_away_from(lab: Lab) -> None:
     lab.live("v1")
     color = lab.answering()[0]
-    done = lab.cyan(
-        *("deploy", "--version", "v2", "--env", "FAULT=crash-after=7"),
-        check=False,
-        INVOKE_CYAN_BAKE_SECONDS="30",
-    )
-    assert done.returncode == 1
-    assert "went bad after the switch" in done.stderr
+    words = ("deploy", "--version", "v2")
+    with lab.begun(*words, reaching="bake", INVOKE_CYAN_BAKE_SECONDS="60") as process:
+        lab.kills(other(color), "platform")
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "went bad after the switch: platform exited" in output
     assert lab.answering() == (color, "v1")
-    assert lab.markers() == {color}
+    lab.is_clean()
 
 
 def test_a_version_that_is_nowhere_fails_before_anything_is_started(lab: Lab) -> None:
@@ -137,34 +142,53 @@ def test_a_lock_that_is_taken_by_force_stops_its_deployer_where_it_is(lab: Lab) 
     assert "drift" not in lab.cyan("status").stdout
 
 
-def test_of_ten_deploys_at_once_one_wins_and_the_world_is_clean(lab: Lab) -> None:
+@pytest.mark.parametrize("deploys", [pytest.param(2, marks=pytest.mark.nightly), 10])
+def test_of_many_deploys_at_once_one_wins_and_the_world_is_clean(lab: Lab, deploys: int) -> None:
     lab.live("v1")
     words = [sys.executable, "-m", "cyan", "deploy", "--env", "FAULT=healthy-after=8", "--version"]
     with lab.load() as client:
         begun = [
             subprocess.Popen([*words, version], cwd=lab.folder, stderr=subprocess.PIPE, text=True)
-            for version in ["v2", "v3"] * 5
+            for version in ["v2", "v3"] * (deploys // 2)
         ]
         ended = [(process.communicate(timeout=120)[1], process.returncode) for process in begun]
     assert [code for _, code in ended].count(0) == 1
     assert all("locked by" in error for error, code in ended if code)
-    assert len(lab.markers()) == 1
-    assert "drift" not in lab.cyan("status").stdout
+    lab.is_clean()
     client.saw_no_drop()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_deploy_undoes_what_it_began(lab: Lab, how: signal.Signals) -> None:
+def interruptions() -> list[Any]:
+    """Each signal before and after the switch; one of each is enough for every day."""
+    every = product((signal.SIGINT, signal.SIGTERM), ("healthy", "drain", "bake"))
+    often = ((signal.SIGINT, "healthy"), (signal.SIGTERM, "bake"))
+    marks = {True: (), False: (pytest.mark.nightly,)}
+    return [pytest.param(*each, marks=marks[each in often]) for each in every]
+
+
+@pytest.mark.parametrize(("how", "step"), interruptions())
+def test_an_interrupted_deploy_undoes_what_it_began_and_says_what_serves(
+    lab: Lab, how: signal.Signals, step: str
+) -> None:
     lab.live("v1")
     color = lab.answering()[0]
-    words = ("deploy", "--version", "v2", "--env", "FAULT=never-healthy")
-    with lab.begun(*words, reaching="healthy") as process:
+    fault = ("--env", "FAULT=never-healthy") if step == "healthy" else ()
+    words = ("deploy", "--version", "v2", *fault)
+    with (
+        lab.load() as client,
+        lab.begun(*words, reaching=step, INVOKE_CYAN_BAKE_SECONDS="60") as process,
+    ):
         process.send_signal(how)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
-    assert "it was interrupted" in output
+    said = " ".join(output.split())
+    assert "it was interrupted" in said
+    untouched, back = f"serving: {color} v1, untouched", f"serving: v1 ({color}) again"
+    assert (untouched if step == "healthy" else back) in said
     assert lab.answering() == (color, "v1")
-    assert lab.containers({"blue": "green", "green": "blue"}[color]) == {}
+    assert lab.containers(other(color)) == {}
+    lab.is_clean()
+    client.saw_no_drop()
 
 
 def test_the_crawler_loses_no_job_and_does_none_twice_across_a_rotation(lab: Lab) -> None:
