@@ -23,23 +23,28 @@ CLOCK = 0.2  # seconds that our idea of the host's clock may be ahead of it
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the target's containers left: `text` for the message, `files` by name for the folder."""
+    """What containers left: `text` for the message, `files` by name for the folder."""
 
     text: str = ""
     files: tuple[tuple[str, str], ...] = ()
 
 
 def gather(job: Job) -> Evidence:
-    """Read what will be gone when the target's containers are removed. Raises nothing."""
+    """Read what will be gone when the target's containers are removed. Raises nothing.
+
+    Where it has none (yet), how the live color's are made, and what happened.
+    """
     try:
-        containers = job.containers(job.plan.target.color)
-        logs = {item.name: job.engine.logs(item.id, KEPT).rstrip() for item in containers}
-        made = [(f"{item.name}.json", job.engine.described(item.id)) for item in containers]
+        ours = [each for each in job.containers(job.plan.target.color) if _is_targets(job, each)]
+        logs = {item.name: job.engine.logs(item.id, KEPT).rstrip() for item in ours}
+        live = job.world.live
+        shown = ours or (job.containers(live) if live else ())
+        made = [(f"{item.name}.json", job.engine.described(item.id)) for item in shown]
         events = job.engine.events(job.settings.app, job.world.now, job.world.clock() - CLOCK)
     except HostError as error:
         return Evidence(f"(no logs: {error.what})")
-    failing = [item for item in containers if not item.up] or [
-        item for item in containers if item.service == job.settings.public.service
+    failing = [item for item in ours if not item.up] or [
+        item for item in ours if item.service == job.settings.public.service
     ]
     files = [(f"{name}.log", f"{text}\n") for name, text in logs.items()]
     text = "\n".join(_shown(item, logs[item.name]) for item in failing)
@@ -55,6 +60,10 @@ def keep(job: Job, evidence: Evidence, said: str, folder: Path, hide: Callable[[
     files = (("error.txt", said), ("journal.jsonl", _journal(job)), *evidence.files)
     for name, text in files:
         (folder / name).write_text(hide(text), encoding="utf-8")
+
+
+def _is_targets(job: Job, item: Container) -> bool:
+    return item.release == job.plan.target.id
 
 
 def _shown(item: Container, log: str) -> str:

@@ -187,7 +187,8 @@ def _undone(
     if job.reports:
         folder = job.reports / f"{job.plan.run.id}-failed"
         try:
-            failure.keep(job, undone.evidence, f"{told}\n", folder, hide)
+            evidence = undone.evidence if undone.evidence.files else failure.gather(job)
+            failure.keep(job, evidence, f"{told}\n", folder, hide)
             report.note(f"logs, events and journal of this: {folder}")
         except OSError as full:
             report.note(f"{folder} could not be written: {full}")

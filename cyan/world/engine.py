@@ -153,9 +153,17 @@ class Engine:
         return max(0, int(usage.get("usage", 0)) - int(cache))
 
     def described(self, container: str) -> str:
-        """All that the engine says of a container, as JSON; of its environment only the names."""
-        with self._explained(f"inspect container {container[:12]}"):
-            raw = self._api.inspect_container(container)
+        """All that the engine says of a container, as JSON; of its environment only the names.
+
+        {} where it is gone.
+        """
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"inspect container {container[:12]}"):
+                raw = self._api.inspect_container(container)
+        except NotFound:
+            return "{}"
         given = raw["Config"].get("Env") or []
         raw["Config"]["Env"] = [f"{each.partition('=')[0]}=..." for each in given]
         return json.dumps(raw, indent=1)
@@ -193,9 +201,14 @@ class Engine:
         return (stdout or b"").decode(errors="replace")
 
     def logs(self, container: str, tail: int) -> str:
-        """The last `tail` lines that a container printed."""
-        with self._explained(f"read the log of container {container[:12]}"):
-            raw = self._api.logs(container, tail=tail, stdout=True, stderr=True)
+        """The last `tail` lines that a container printed; "" where it is gone."""
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"read the log of container {container[:12]}"):
+                raw = self._api.logs(container, tail=tail, stdout=True, stderr=True)
+        except NotFound:
+            return ""
         return bytes(raw).decode(errors="replace")
 
     @cached_property

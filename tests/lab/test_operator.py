@@ -215,6 +215,9 @@ def test_doctor_tells_every_figure_and_a_check_that_refuses_is_overridden_by_nam
     for name in ("secrets", "hooks", "images"):
         assert re.search(rf"refuse +{name} ", ill.stdout), ill.stdout
     assert "failed at preflight: cannot be had: no service of the Compose" in done.stderr
+    folder, live = max((lab.folder / "reports").glob("*-failed")), lab.answering()[0]
+    kept = {path.name for path in folder.iterdir()}
+    assert {f"{lab.app}-{live}-rag-1.json", "events.jsonl", "journal.jsonl", "error.txt"} <= kept
     before = lab.containers(lab.answering()[0])
     wrong = {"INVOKE_CYAN_SITE_PORT": "9"}
     done = lab.cyan("deploy", "--version", "v2", check=False, **wrong)
