@@ -8,13 +8,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
+from cyan.names import Kind
 from cyan.rollout.supply import Had
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cyan.rollout.facts import Facts
     from cyan.rollout.observation import Observation
+    from cyan.rollout.plan import Plan
     from cyan.rollout.supply import Supply
     from cyan.settings import Settings
 
@@ -24,6 +26,7 @@ SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
 BOOKS = 16 * MIB  # bytes that the journal and the logs need
 CLOCKS = 2.0  # seconds that the clocks may differ
 RESOURCES = ("memory", "disk", "directory")
+NEEDS = {"memory": Kind.START, "disk": Kind.FETCH}
 OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
 
 
@@ -50,18 +53,17 @@ def checks(
     facts: Facts,
     settings: Settings,
     supply: Supply | None = None,
-    *,
-    starts: bool = True,
+    unneeded: Collection[str] = (),
 ) -> tuple[Check, ...]:
     """Every check, in the order in which they are told.
 
-    `supply` is what a release would be made of, None where nothing is fetched. Where nothing
-    `starts`, as in a rollback to a warm color, memory and disk forbid nothing.
+    `supply` is what a release would be made of, None where nothing is fetched. What is `unneeded`
+    is told, and forbids nothing.
     """
     return (
         *(_service(name, world) for name in settings.stateful),
         *(_reachable(name, answers) for name, answers in facts.reachable),
-        *(each if starts else _soft(each) for each in (_memory(facts), _disk(facts))),
+        *(_soft(e) if e.name in unneeded else e for e in (_memory(facts), _disk(facts))),
         _directory(facts, settings),
         *(_version(name, getattr(facts, name)) for name in OLDEST),
         _ports(facts, settings),
@@ -70,6 +72,12 @@ def checks(
         _clock(facts),
         *((_compose(supply), *_images(supply)) if supply else ()),
     )
+
+
+def unneeded(plan: Plan) -> tuple[str, ...]:
+    """The checks of what a plan does not need, such as a rollback to a color that is warm."""
+    kinds = {step.kind for step in plan.steps}
+    return tuple(name for name, kind in NEEDS.items() if kind not in kinds)
 
 
 def refusals(found: Iterable[Check], forced: Sequence[str]) -> tuple[Check, ...]:

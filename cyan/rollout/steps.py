@@ -16,7 +16,7 @@ from cyan.rollout.facts import gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.pins import told
 from cyan.rollout.plan import expanding
-from cyan.rollout.preflight import Level, checks, refusals
+from cyan.rollout.preflight import Level, checks, refusals, unneeded
 from cyan.rollout.turn import Turn
 from cyan.terminal import no_bar
 
@@ -64,8 +64,7 @@ def preflight(job: Job, _step: Step) -> Done:
     with ThreadPoolExecutor(1) as pool:
         fetched = pool.submit(supply.gather, job.host, job.engine, job.settings, job.plan)
         facts = gather(job.host, job.engine, job.settings, job.world)
-    starts = any(step.kind is Kind.START for step in job.plan.steps)
-    found = checks(job.world, facts, job.settings, fetched.result(), starts=starts)
+    found = checks(job.world, facts, job.settings, fetched.result(), unneeded(job.plan))
     refused = refusals(found, job.plan.run.forced)
     if refused:
         raise DeployError(

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from cyan.errors import UsageError
+from cyan.rollout import plan as planning
 from cyan.rollout.facts import Facts
-from cyan.rollout.preflight import Check, Level, checks, refusals, valid_names
+from cyan.rollout.plan import Request
+from cyan.rollout.preflight import Check, Level, checks, refusals, unneeded, valid_names
 from cyan.rollout.supply import Found, Had, Supply
-from tests.rollout.worlds import V1_ON_BLUE, container, settings
+from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, container, settings
 
 GIB = 2**30
 SETTINGS = settings()
@@ -101,13 +103,15 @@ def test_a_shared_service_that_is_not_well_is_refused(changes: dict[str, Any], s
 
 
 def test_a_rollback_to_a_warm_color_is_not_refused_for_what_it_does_not_need() -> None:
-    full = replace(WELL, disk_free=0, memory_free=0)
-    told = {each.name: each.level for each in checks(V1_ON_BLUE, full, SETTINGS, starts=False)}
-    assert (told["disk"], told["memory"]) == (Level.WARN, Level.WARN)
-    full = replace(full, directory_free=0)
-    assert [
-        each.name for each in refusals(checks(V1_ON_BLUE, full, SETTINGS, starts=False), ())
-    ] == ["directory"]
+    full = replace(WELL, disk_free=0, memory_free=0, directory_free=0)
+    warm = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, SETTINGS, "")
+    every = checks(V2_ON_GREEN, full, SETTINGS, None, unneeded(warm))
+    assert [each.name for each in every if each.level is Level.WARN] == ["memory", "disk"]
+    assert [each.name for each in refusals(every, ())] == ["directory"]
+    stopped = replace(V2_ON_GREEN, containers=V2_ON_GREEN.containers[:4])
+    partly = planning.rollback(Request("rollback", "", "ann"), stopped, SETTINGS, "")
+    assert unneeded(partly) == ("disk",)
+    assert unneeded(planning.deploy(Request("deploy", "v3", "ann"), V1_ON_BLUE, SETTINGS, "")) == ()
 
 
 @pytest.mark.parametrize(
