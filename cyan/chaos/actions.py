@@ -72,8 +72,13 @@ def whole() -> bool:
 
 def play(fault: str, version: str, values: Mapping[str, str] | None = None) -> bool:
     """Rotate with a fault. Raises NotInjectedError where the fault did not happen."""
-    scene().before = scene().site.world()
-    made(fault, values).play(scene(), version)
+    now = scene()
+    now.before = now.site.world()
+    try:
+        made(fault, values).play(now, version)
+    except (Exception, KeyboardInterrupt) as failure:
+        now.error = f"{type(failure).__name__}: {failure}"  # Chaos Toolkit goes on after it
+        raise
     return True
 
 

@@ -36,6 +36,7 @@ class Scene:
         self.healed_ns = 0
         self.unhealed = UNTRIED
         self.unserved: tuple[str, ...] = ()
+        self.error = ""
 
     @contextmanager
     def deployer(
@@ -84,7 +85,7 @@ class Scene:
         return why
 
     def record(self, title: str, after: World | None, error: str = "") -> Record:
-        """What was seen so far, and the world `after` it."""
+        """What was seen so far, and the world `after` it; `error` is another's than the fault's."""
         return Record(
             experiment=title,
             before=self.before,
@@ -94,7 +95,7 @@ class Scene:
             unhealed=self.unhealed,
             ran=self.ran,
             unserved=self.unserved,
-            error=error,
+            error=self.error or error,
         )
 
     @property

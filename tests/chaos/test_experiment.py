@@ -13,7 +13,8 @@ from chaoslib.experiment import ensure_experiment_is_valid
 from cyan.chaos import actions, experiment, record
 from cyan.chaos.catalogue import BY_NAME, fault
 from cyan.chaos.draw import Drawn
-from cyan.chaos.fault import Expectation
+from cyan.chaos.fault import Expectation, NotInjectedError
+from cyan.chaos.faults.engine import StandbyPaused
 from cyan.chaos.scene import Scene
 from cyan.chaos.world import Piece
 from cyan.errors import UsageError
@@ -126,6 +127,19 @@ def test_after_the_method_the_invariants_are_judged_as_those_of_a_run(scene: Sce
     lacking = cast("Site", Stand(BLUE))
     scene.site = lacking
     assert "the shared proxy is not up" in actions.held(WANTED)
+
+
+def test_a_fault_that_could_not_be_played_is_what_does_not_hold(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(*_given: object) -> None:
+        raise NotInjectedError("it is not paused")
+
+    monkeypatch.setattr(StandbyPaused, "play", play)
+    with pytest.raises(NotInjectedError):
+        actions.play("standby-paused", "v2")
+    scene.injected_ns, scene.unhealed = 1, ""
+    assert actions.held(WANTED) == "fault injected: NotInjectedError: it is not paused"
 
 
 @pytest.mark.parametrize(
