@@ -176,6 +176,26 @@ def test_what_an_experiment_that_was_killed_left_is_healed_and_nothing_else(
     assert "unhealed of" in printed(ground)
 
 
+def test_what_the_newest_run_left_is_healed_first_and_makes_the_next_unknown_where_it_stays(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1-chaos", "2-controls", "3-verify"):
+        (ground.project / "reports" / name).mkdir(parents=True)
+    for name in ("1-chaos", "2-controls"):
+        (ground.project / "reports" / name / "experiments").mkdir()
+    monkeypatch.setattr(leftover, "heal_all", lambda folder, _ground: (f"{folder.name} is bad",))
+    given: list[Controls] = []
+
+    def faulted(_ground: Ground, _wish: Wish, _faults: object, controls: Controls) -> Outcome:
+        given.append(controls)
+        return Outcome(ground.project, Verdict.UNKNOWN)
+
+    monkeypatch.setattr(chaos, "controlled", lambda *_given: Controls(("1 dropped",)))
+    monkeypatch.setattr(chaos, "faulted", faulted)
+    chaos.chaos(ground, Wish(names=("two-deploys",)))
+    assert given == [Controls(("2-controls is bad", "1 dropped"))]
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """As a command of ours: signals raise."""
