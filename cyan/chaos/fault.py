@@ -30,8 +30,9 @@ class Expectation:
     `traffic` is what becomes of the live color. `exits` and `says` hold, for each command that is
     started, its exit codes and a regular expression that its output must match. Of the requests,
     none may be dropped where `outage` is 0; else only such as were in flight between injection and
-    healing, and no more than are sent in `outage` seconds. `standby` is GONE where the color that
-    the deploy started must have been removed.
+    healing, and no more than are sent in `outage` seconds; with `spared`, none that the color which
+    is live afterwards answered. `standby` is GONE where the color that the deploy started must have
+    been removed.
     """
 
     traffic: Traffic
@@ -39,6 +40,7 @@ class Expectation:
     says: tuple[str, ...] = ("",)
     outage: float = 0.0
     standby: str = ""
+    spared: bool = False
 
 
 class Fault(ABC):

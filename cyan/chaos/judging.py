@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from cyan.chaos.fault import Expectation
     from cyan.chaos.invariants import Held
     from cyan.chaos.record import Record
     from cyan.proof.case import Case
@@ -132,13 +133,13 @@ def _inside(acts: Iterable[tuple[int, Drawn, Record]], case: Case) -> tuple[Find
     """Where drops are allowed, each was in flight while the fault was there, and none was grave."""
     found = []
     for number, drawn, seen in acts:
-        outage = fault(drawn.name, dict(drawn.values)).expects.outage
-        if outage and number < len(case.history.performed):
-            found.append(_attributed(case, number, seen))
+        expects = fault(drawn.name, dict(drawn.values)).expects
+        if expects.outage and number < len(case.history.performed):
+            found.append(_attributed(case, number, seen, expects))
     return tuple(found)
 
 
-def _attributed(case: Case, number: int, seen: Record) -> Finding:
+def _attributed(case: Case, number: int, seen: Record, expects: Expectation) -> Finding:
     frame, item = case.requests, case.history.performed[number]
     sent, ended = frame["sent_ns"].to_numpy(), frame["end_ns"].to_numpy()
     of_act = frame["act"].to_numpy() == number
@@ -146,6 +147,8 @@ def _attributed(case: Case, number: int, seen: Record) -> Finding:
     dropped = of_act & allowance.dropped(case)
     outside = dropped & ((ended < begin) | (sent > end))
     grave = [each for check in GRAVE for each in check(case) if each.act == number and each.count]
+    if expects.spared:
+        outside |= dropped & (frame["color"] == item.after.live).to_numpy()
     total, bound = int(dropped.sum()), item.act.allowed_drops
     count = int(outside.sum()) + sum(each.count for each in grave) + max(0, total - bound)
     seconds = (seen.healed_ns - seen.injected_ns) / SECOND
@@ -153,7 +156,8 @@ def _attributed(case: Case, number: int, seen: Record) -> Finding:
         "drops inside the fault's window",
         Verdict.FAIL if count else Verdict.PASS,
         f"{total:,} dropped, of {bound:,} allowed; {int(outside.sum()):,} of them outside the "
-        f"{seconds:.1f} s in which the fault was there; "
+        f"{seconds:.1f} s in which the fault was there"
+        + (f" or answered by {item.after.live}; " if expects.spared else "; ")
         + (", ".join(f"{each.count} {each.kind}" for each in grave) or "nothing lost or doubled"),
         act=number,
         about=item.act.name,

@@ -11,6 +11,8 @@ import pytest
 
 from cyan import journal
 from cyan.chaos import judging, record
+from cyan.chaos.catalogue import fault
+from cyan.chaos.fault import Expectation
 from cyan.chaos.judging import Controls
 from cyan.chaos.record import Ran, Record
 from cyan.proof import checks, measures, verdict
@@ -265,3 +267,23 @@ def test_a_way_back_that_a_killed_rollback_did_not_record_is_inferred_too(run: R
     (switch,) = unrecorded((there, back), (item,))
     assert (switch.source, switch.target, switch.version) == (second, first, "v2")
     assert unrecorded((there, back), (replace(item, after=run.history.performed[ACT].after),)) == ()
+
+
+@pytest.mark.parametrize("spared", [True, False])
+@pytest.mark.parametrize("of_the_new_color", [True, False])
+def test_only_the_color_that_was_hit_may_drop_what_it_was_asked(
+    run: Run, spared: bool, of_the_new_color: bool
+) -> None:
+    row = rows(run)[3]
+    after = run.history.performed[ACT].after.live
+    bad = run.planted(
+        row, failure="truncated", status=200, color=after if of_the_new_color else "", version=""
+    )
+    expects = Expectation(Traffic.SWITCH, outage=1.0, spared=spared)
+    finding = judging._attributed(bad.case(), ACT, fault_at(bad, row), expects)
+    wanted = Verdict.FAIL if spared and of_the_new_color else Verdict.PASS
+    assert finding.verdict is wanted, finding.text
+
+
+def test_of_a_container_that_is_killed_only_its_own_color_may_drop() -> None:
+    assert fault("old-killed-while-it-drains").expects.spared

@@ -38,7 +38,7 @@ def killed(moment: str) -> Drawn:
     return Drawn("deployer-killed", 0, (("moment", moment),))
 
 
-ELSEWHERE = ("never-healthy", "fails-smoke", "slow-to-be-healthy", "errs-after-the-switch")
+ELSEWHERE = ("never-healthy", "fails-smoke", "errs-after-the-switch")
 """These happen in the tests below, and in those of the rotation."""
 
 EVERY_TIME = ("disk-full", "standby-killed", "database-restarted", "connections-reset", "ssh-cut")
@@ -122,7 +122,11 @@ def test_a_fault_happens_and_heals_and_leaves_what_it_should(trial: Trial, drawn
 @pytest.mark.nightly
 @pytest.mark.alone
 def test_the_engine_is_restarted_and_the_live_color_runs_on(trial: Trial) -> None:
-    held = trial.judged(Drawn("engine-restarted"), another(trial.lab))
+    with trial.lab.load() as client:
+        held = trial.judged(Drawn("engine-restarted"), another(trial.lab))
+    seen = record.load(trial.folder / "it.json")
+    failed = [float(error.split(":")[0]) for error in client.errors]
+    assert all(seen.injected_ns < at * 1e9 < seen.healed_ns + 3e9 for at in failed)
     assert [each for each in held if each.verdict is not Verdict.PASS] == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
@@ -84,8 +85,8 @@ class OldKilledWhileItDrains(Kills):
 
     @property
     def expects(self) -> Expectation:
-        """The deploy goes on."""
-        return switches(outage=1.0)
+        """The deploy goes on, and nobody loses what the new color does."""
+        return replace(switches(outage=1.0), spared=True)
 
     def play(self, scene: Scene, version: str) -> None:
         """With a request in flight to it: its drain is open until it is killed."""

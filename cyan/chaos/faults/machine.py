@@ -16,6 +16,7 @@ import httpx
 
 from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, switches
 from cyan.chaos.faults.engine import SLOWLY, WAITING
+from cyan.errors import HostError
 from cyan.names import Color
 from cyan.proof.scenario import Traffic
 
@@ -101,13 +102,25 @@ class EngineRestarted(Fault):
 
     @property
     def expects(self) -> Expectation:
-        """The deploy fails before its switch, or survives it; the live color runs on."""
+        """The deploy fails before its switch, or survives it; the live color runs on.
+
+        Without its engine a container is found by no name, and a port that is published on the
+        loopback only leads nowhere: live-restore saves containers, not requests.
+        """
         says = "Docker Engine|docker|✓ switch"
-        return Expectation(Traffic.EITHER, ((0, 1),), (says,), outage=20.0)
+        return Expectation(Traffic.EITHER, ((0, 1),), (says,), outage=15.0)
 
     def words(self, version: str) -> tuple[str, ...]:
         """Slowly enough to be hit."""
         return (*super().words(version), *SLOWLY)
+
+    def play(self, scene: Scene, version: str) -> None:
+        """It is back while the deploy is still under way."""
+        with scene.deployer(self.words(version)) as deployer:
+            deployer.comes_to(self.moment)
+            scene.inject(self, deployer)
+            scene.heal(self)
+            deployer.ends()
 
     def inject(self, site: Site, deployer: Deployer | None) -> None:  # noqa: ARG002
         """Restart it as it was started, and see that it kept the live color running meanwhile."""
@@ -115,8 +128,8 @@ class EngineRestarted(Fault):
             raise NotInjectedError("the engine has no live-restore: it would end the containers")
         before = site.world()
         site.host.run(f"words={_words(site)}\n{RESTART}")
-        site.until(lambda: not self.healed(site), "the engine answers again", 60)
-        if not before.live_identity <= _running(site):
+        site.until(lambda: _seen(site), "the engine answers again", 60)
+        if not before.live_identity <= site.world().live_identity:
             raise NotInjectedError("the engine ended the live color's containers")
 
     def heal(self, site: Site) -> None:
@@ -159,9 +172,13 @@ def _words(site: Site) -> str:
     return shlex.quote(f"{site.settings.directory}/engine")
 
 
-def _running(site: Site) -> frozenset[tuple[str, str]]:
-    """Identity and start of every container that runs."""
-    return frozenset((p.id, p.started_at) for p in site.world().pieces if p.state == "running")
+def _seen(site: Site) -> bool:
+    """Whether the engine lets itself be looked at; our connection to the old one fails once."""
+    try:
+        site.look()
+    except HostError:
+        return False
+    return True
 
 
 class ClockStepped(Fault):
