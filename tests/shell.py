@@ -19,7 +19,7 @@ from cyan.errors import HostError
 from cyan.world.host import Host, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hypothesis.strategies import SearchStrategy
@@ -151,6 +151,11 @@ class Machine:
         )
         self._channels.append(channel)
         return channel
+
+    def pieces(self, command: str) -> Iterator[bytes]:
+        """As Host.pieces."""
+        with self.channel(command) as channel, channel.makefile("rb") as stream:
+            yield cast("bytes", stream.read())
 
     @property
     def _environment(self) -> dict[str, str]:
