@@ -16,6 +16,7 @@ import httpx
 
 from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, switches
 from cyan.chaos.faults.engine import SLOWLY, WAITING
+from cyan.chaos.site import as_root
 from cyan.errors import HostError
 from cyan.names import Color
 from cyan.proof.scenario import Traffic
@@ -127,14 +128,14 @@ class EngineRestarted(Fault):
         if site.docker("info", "-f", "{{.LiveRestoreEnabled}}") != "true":
             raise NotInjectedError("the engine has no live-restore: it would end the containers")
         before = site.world()
-        site.host.run(f"words={_words(site)}\n{RESTART}")
+        site.host.run(as_root(f"words={_words(site)}\n{RESTART}"))
         site.until(lambda: _seen(site), "the engine answers again", 60)
         if not before.live_identity <= site.world().live_identity:
             raise NotInjectedError("the engine ended the live color's containers")
 
     def heal(self, site: Site) -> None:
         """Start it where it is not."""
-        site.host.run(f"words={_words(site)}\n{START}")
+        site.host.run(as_root(f"words={_words(site)}\n{START}"))
 
     def healed(self, site: Site) -> str:
         """Whether it answers."""
