@@ -320,9 +320,8 @@ def verify_zero_downtime(
 
     wanted = settings(c)
     machine = _hosts(wanted, host)[0]
-    asked = {"quick": quick, "migrations": migrations, "reload": reload}
     wish = verify.Wish(
-        scenario=next((name for name, wanted in asked.items() if wanted), "full"),
+        scenario=_one_of(quick=quick, migrations=migrations, reload=reload) or "full",
         rate=rate or None,
         sessions=users or None,
         seed=seed or None,
@@ -568,6 +567,15 @@ def _abort(wanted: Settings, host: str, lock_wait: float) -> None:
     for machine in _hosts(wanted, host):
         undone = abort(wanted, machine, Progress(), lock_wait)
         console.print(f"{machine.name}: aborted; serving: {undone.serving}")
+
+
+def _one_of(**flags: bool) -> str:
+    """The name of the flag that was given, "" where none was. Raises UsageError for two."""
+    given = [name for name, was in flags.items() if was]
+    if len(given) > 1:
+        named = " and ".join(f"--{name}" for name in given)
+        raise UsageError(f"{named} ask for different acts", todo="give one of them")
+    return "".join(given)
 
 
 def _alone(*, resume: bool, abort: bool, others: bool) -> None:

@@ -59,6 +59,7 @@ def run(folder: Path, *words: str | bytes, **environment: str) -> subprocess.Com
         (("hammer", "--rate", "nan"), "rate cannot be nan"),
         (("hammer", "--seconds=-1"), "seconds cannot be -1"),
         (("verify-zero-downtime", "--workers", "-oProxyCommand=x"), "is no machine"),
+        (("verify-zero-downtime", "--quick", "--reload"), "ask for different acts"),
         (("report", "--run", "nowhere"), "is no run"),
         (("chaos", "--only", "meteor"), "there is no fault 'meteor'"),
         (("chaos", "--rtt", "far"), "'far' is not a duration"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import DeployError, HostError
+from cyan.rollout.cargo import hiding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cyan.settings import SmokeCheck
     from cyan.world.host import Host
 
-SHOWN = 200  # characters of an answer in a message
+SHOWN = 300  # characters of what is wrong, cut once its secrets are out: half of one is one, too
 MISSING = object()
 
 
@@ -34,7 +35,7 @@ def fault(check: SmokeCheck, answer: Answer) -> str:
     if answer.error:
         return answer.error
     if answer.status != check.status:
-        return f"answered {answer.status}, wanted {check.status}: {answer.body[:SHOWN].strip()}"
+        return f"answered {answer.status}, wanted {check.status}: {answer.body.strip()}"
     if check.contains not in answer.body:
         return f"the answer does not contain {check.contains!r}"
     for name, wanted in check.headers.items():
@@ -53,6 +54,8 @@ def run(job: Job, step: Step) -> int:
             port = job.settings.doors.of(step.color)
             wrong = fault(check, ask(job.host, port, job.settings.site.host, check))
         if wrong:
+            hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.cargo.secrets)
+            wrong = hide(wrong)[:SHOWN]
             raise DeployError(
                 f"{job.plan.target} is healthy but fails smoke: {check.name}: {wrong}",
                 where=f"{job.host.name}, {step.color}",
@@ -66,7 +69,7 @@ def _field_fault(check: SmokeCheck, body: str) -> str:
     try:
         whole = json.loads(body)
     except ValueError:
-        return f"the answer is not JSON: {body[:SHOWN]}"
+        return f"the answer is not JSON: {body}"
     for path, wanted in check.fields.items():
         found = _field(whole, path)
         if found is MISSING:

@@ -10,13 +10,13 @@ import pytest
 
 from cyan.errors import DeployError
 from cyan.names import Kind
-from cyan.rollout import hooks, migrate
+from cyan.rollout import hooks, migrate, smoking
 from cyan.rollout import plan as planning
 from cyan.rollout.cargo import Cargo, hiding
 from cyan.rollout.lock import Lock, Owner
 from cyan.rollout.plan import Request
 from cyan.rollout.steps import Job
-from cyan.settings import HookSettings
+from cyan.settings import HookSettings, SmokeCheck
 from cyan.world.compose import Project
 from cyan.world.engine import Engine
 from cyan.world.secrets import Secrets
@@ -72,3 +72,20 @@ def test_a_failing_hook_does_not_tell_the_secrets_that_it_prints(
     assert "exit code 3" in told
     assert "[secret TOKEN]" in told
     assert PLANTED not in told
+
+
+def test_a_failing_smoke_check_tells_no_part_of_a_secret_in_the_answer(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "answered 500, wanted 200: "
+    body = "x" * (smoking.SHOWN - len(said) - 4) + PLANTED  # the message ends within the secret
+    monkeypatch.setattr(smoking, "ask", lambda *_: smoking.Answer(500, body))
+    mine = settings(smoke=(SmokeCheck(path="/"),)).model_copy(update={"directory": machine.folder})
+    plan = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, mine, "")
+    plan = replace(plan, run=replace(plan.run, cargo=Cargo(Secrets((("TOKEN", PLANTED),)))))
+    with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
+        job = Job(machine.host, Engine(machine.host), lock, mine, V1_ON_BLUE, plan)
+        with pytest.raises(DeployError) as caught:
+            smoking.run(job, planning.Step(Kind.SMOKE, plan.target.color, ""))
+    assert said in caught.value.what
+    assert "hunt" not in caught.value.what
