@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.lab.harness import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""In the background of a script it is ignored, and so would it be by the commands that are tried."""
 
 PROJECT = Path(__file__).parent.parent
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

@@ -185,6 +185,7 @@ def test_a_fault_whose_process_was_killed_is_healed_by_another(trial: Trial) -> 
     subprocess.run(words, cwd=trial.lab.folder, check=True)
     assert trial.lab.states().count("paused") == 0
     assert record.load(trial.folder / "it.json").unhealed == ""
+    until(lambda: trial.lab.world().owner is None, "the deployer that it left ends", 120)
 
 
 TOOLKIT = (
