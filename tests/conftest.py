@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-"""In the background of a script it is ignored, and so would it be by the commands that are tried."""
+"""In the background of a script it is ignored, and so would it be by commands that are tried."""
 
 PROJECT = Path(__file__).parent.parent
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
