@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COMMAND = (sys.executable, "-m", "cyan")
 PATIENCE = 240.0
+PACE = 0.02  # seconds between two requests of a user: what is tried needs the processor more
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
@@ -59,7 +60,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 self.errors.append(f"{started}: {error!r}")
                 connection.close()
-            time.sleep(0.005)
+            time.sleep(PACE)
         connection.close()
 
     def saw_no_drop(self) -> None:
