@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cyan.settings import HostSettings, Settings
 
 VERSIONS = ("v1", "v2", "v3")
-CONVERGING = 12.0  # seconds of the deploy that follows each fault, with its gaps
+CONVERGING = 25.0  # seconds of the deploy that follows each fault, with the gaps, on two cores
 STEADY = 10.0
 WITHIN = 300.0  # seconds of an act at most: its deployers are given up on before
 ENDING = 120.0  # seconds in which an act ends its deployers, heals, and looks at the world

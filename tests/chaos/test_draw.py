@@ -61,8 +61,8 @@ def test_what_a_run_prints_draws_the_same_values_again(seed: int) -> None:
     assert only(seed, names, able) == faults
 
 
-def test_a_run_of_twenty_minutes_draws_every_fault_that_may_be_drawn() -> None:
-    named = {each.name for each in drawn(Wish(minutes=20, seed=7))}
+def test_a_run_of_half_an_hour_draws_every_fault_that_may_be_drawn() -> None:
+    named = {each.name for each in drawn(Wish(minutes=30, seed=7))}
     assert named == {each.name for each in FAULTS if not each.alone}
 
 
