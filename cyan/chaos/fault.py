@@ -47,7 +47,8 @@ class Fault(ABC):
     """One entry of the catalogue, made with the values that were drawn for it.
 
     `choices` are the values that may be drawn. `seconds` is about how long its act takes. `alone`
-    says why it is drawn only where it is asked for by name, "" for the others.
+    says why it is drawn only where it is asked for by name, "" for the others. `passes` says that
+    it is over while the command is still under way.
     """
 
     name: ClassVar[str]
@@ -55,6 +56,7 @@ class Fault(ABC):
     seconds: ClassVar[float] = 20
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     alone: ClassVar[str] = ""
+    passes: ClassVar[bool] = False
 
     def __init__(self, values: Values | None = None) -> None:
         first = {key: options[0] for key, options in self.choices.items()}
@@ -92,6 +94,8 @@ class Fault(ABC):
             if self.moment is not None:
                 deployer.comes_to(self.moment)
                 scene.inject(self, deployer)
+            if self.passes:
+                scene.heal(self)
             deployer.ends()
 
     def inject(self, site: Site, deployer: Deployer | None) -> None:  # noqa: B027 - see below

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cyan.chaos.fault import Expectation
     from cyan.chaos.invariants import Held
     from cyan.chaos.record import Record
-    from cyan.proof.case import Case
+    from cyan.proof.case import Case, Mask
     from cyan.proof.checks import Check
 
 DRAWN = "drawn.json"
@@ -131,22 +131,40 @@ def _finding(case: Case, number: int, held: Held) -> Finding:
 
 def _inside(acts: Iterable[tuple[int, Drawn, Record]], case: Case) -> tuple[Finding, ...]:
     """Where drops are allowed, each was in flight while the fault was there, and none was grave."""
-    found = []
-    for number, drawn, seen in acts:
-        expects = fault(drawn.name, dict(drawn.values)).expects
-        if expects.outage and number < len(case.history.performed):
-            found.append(_attributed(case, number, seen, expects))
-    return tuple(found)
+    expected = [(n, seen, fault(d.name, dict(d.values)).expects) for n, d, seen in acts]
+    allowed = [e for e in expected if e[2].outage and e[0] < len(case.history.performed)]
+    if not allowed:
+        return ()
+    drops = drops_of(case)
+    return tuple(
+        _attributed(case, number, seen, expects, drops) for number, seen, expects in allowed
+    )
 
 
-def _attributed(case: Case, number: int, seen: Record, expects: Expectation) -> Finding:
+@dataclass(frozen=True)
+class Drops:
+    """What was dropped in a run: the requests, and the findings that no fault excuses."""
+
+    requests: Mask
+    grave: tuple[Finding, ...]
+
+
+def drops_of(case: Case) -> Drops:
+    """What was dropped in a run; every check looks at all of it, so it is asked for once."""
+    grave = tuple(each for check in GRAVE for each in check(case) if each.count)
+    return Drops(allowance.dropped(case), grave)
+
+
+def _attributed(
+    case: Case, number: int, seen: Record, expects: Expectation, drops: Drops
+) -> Finding:
     frame, item = case.requests, case.history.performed[number]
     sent, ended = frame["sent_ns"].to_numpy(), frame["end_ns"].to_numpy()
     of_act = frame["act"].to_numpy() == number
     begin, end = seen.injected_ns - BEFORE_NS, seen.healed_ns + AFTER_NS
-    dropped = of_act & allowance.dropped(case)
+    dropped = of_act & drops.requests
     outside = dropped & ((ended < begin) | (sent > end))
-    grave = [each for check in GRAVE for each in check(case) if each.act == number and each.count]
+    grave = [each for each in drops.grave if each.act == number]
     if expects.spared:
         outside |= dropped & (frame["color"] == item.after.live).to_numpy()
     total, bound = int(dropped.sum()), item.act.allowed_drops

@@ -280,7 +280,9 @@ def test_only_the_color_that_was_hit_may_drop_what_it_was_asked(
         row, failure="truncated", status=200, color=after if of_the_new_color else "", version=""
     )
     expects = Expectation(Traffic.SWITCH, outage=1.0, spared=spared)
-    finding = judging._attributed(bad.case(), ACT, fault_at(bad, row), expects)
+    case = bad.case()
+    drops = judging.drops_of(case)
+    finding = judging._attributed(case, ACT, fault_at(bad, row), expects, drops)
     wanted = Verdict.FAIL if spared and of_the_new_color else Verdict.PASS
     assert finding.verdict is wanted, finding.text
 

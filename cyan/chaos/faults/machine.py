@@ -99,6 +99,7 @@ class EngineRestarted(Fault):
     group = "engine"
     seconds = 60
     alone = "it restarts the engine of the whole machine, also under what is not cyan's"
+    passes = True
     moment: ClassVar[Moment] = WAITING
 
     @property
@@ -114,14 +115,6 @@ class EngineRestarted(Fault):
     def words(self, version: str) -> tuple[str, ...]:
         """Slowly enough to be hit."""
         return (*super().words(version), *SLOWLY)
-
-    def play(self, scene: Scene, version: str) -> None:
-        """It is back while the deploy is still under way."""
-        with scene.deployer(self.words(version)) as deployer:
-            deployer.comes_to(self.moment)
-            scene.inject(self, deployer)
-            scene.heal(self)
-            deployer.ends()
 
     def inject(self, site: Site, deployer: Deployer | None) -> None:  # noqa: ARG002
         """Restart it as it was started, and see that it kept the live color running meanwhile."""

@@ -22,6 +22,7 @@ class Restarted(Fault):
 
     group = "shared"
     seconds = 25
+    passes = True
     service: ClassVar[str]
     grace: ClassVar[str] = "1"  # seconds until it is killed: the proxy waits for its streams
     outage: ClassVar[float]
@@ -35,14 +36,6 @@ class Restarted(Fault):
     def words(self, version: str) -> tuple[str, ...]:
         """Slowly enough to be hit."""
         return (*super().words(version), *SLOWLY)
-
-    def play(self, scene: Scene, version: str) -> None:
-        """It is back while the deploy is still under way."""
-        with scene.deployer(self.words(version)) as deployer:
-            deployer.comes_to(self.moment)
-            scene.inject(self, deployer)
-            scene.heal(self)
-            deployer.ends()
 
     def inject(self, site: Site, deployer: Deployer | None) -> None:  # noqa: ARG002
         """Restart it, and see that it is another process."""
