@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import math
 import time
@@ -16,25 +14,35 @@ from cyan.rollout.health import State
 from cyan.world import proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from cyan.rollout.health import Look
     from cyan.rollout.plan import Step
     from cyan.rollout.steps import Job
     from cyan.settings import BakeSettings
 
-BAD = 3  # failing looks in a row that end a bake; one may be a hiccup of a busy host
+BAD = 3  # bad looks in a row that end a bake; one may be a hiccup of a busy host
 FEW = 20  # requests: of fewer nothing is concluded
 ERRORS = 3  # answers of 5xx: fewer may be chance
 SECOND = 1.0  # between two looks at the proxy's log
-TAIL = 16 * 2**20  # bytes of the proxy's log that are looked at, its newest
+TAIL = 16 * 2**20  # bytes of the proxy's log that the first look goes back
+SERVER_ERROR = 500
 UNAVAILABLE = 503
 UPGRADED = 101  # a WebSocket's: its duration is the user's
 
 
 @dataclass(frozen=True)
+class Served:
+    """An answer as the proxy logged it: when its request started, wall seconds, and how it went."""
+
+    started: float
+    duration: float
+    status: int
+
+
+@dataclass(frozen=True)
 class Sample:
-    """What the proxy logged in a time: how many answers, of these 5xx, and their p95 in seconds."""
+    """How many answers there were, of these 5xx, and the p95 of their durations in seconds."""
 
     n: int
     errors: int
@@ -49,45 +57,92 @@ class Sample:
         return f"{self.rate:.1%} of {self.n} answers 5xx, 95 % within {self.p95 * 1000:.0f} ms"
 
 
-def fault(before: Sample, after: Sample, settings: BakeSettings) -> str:
-    """What is worse than just before the switch by more than the settings allow; "" if nothing."""
-    if after.n < FEW:
-        return ""
-    figures = f"{after}; before the switch {before}"
-    if after.errors >= ERRORS and after.rate - before.rate > settings.errors:
-        return f"it errs: {figures}"
-    slow = after.p95 > max(before.p95 * settings.slower, before.p95 + settings.slower_by)
-    return f"it is slow: {figures}" if slow and before.n >= FEW else ""
+def errs(before: Sample, after: Sample, settings: BakeSettings) -> str:
+    """That more of the answers are 5xx than just before the switch, past the bound; "" if not."""
+    wrong = after.n >= FEW and after.errors >= ERRORS
+    if wrong and after.rate - before.rate > settings.errors:
+        return f"it errs: {after}; before the switch {before}"
+    return ""
 
 
-def split(lines: Iterable[str], switched: float, seconds: float) -> tuple[Sample, Sample]:
-    """The answers to requests of the `seconds` before the switch, and of the time since it.
+def slow(before: Sample, after: Sample, settings: BakeSettings) -> str:
+    """That the answers take longer than just before the switch, past both bounds; "" if not."""
+    bound = max(before.p95 * settings.slower, before.p95 + settings.slower_by)
+    if min(before.n, after.n) >= FEW and after.p95 > bound:
+        return f"it is slow: {after}; before the switch {before}"
+    return ""
 
-    `lines` are Caddy's access log, `switched` is in wall seconds. A request belongs to the time in
-    which it started: https://caddyserver.com/docs/caddyfile/directives/log, `ts` less `duration`.
+
+def served(line: str) -> Served | None:
+    """The answer of a line of Caddy's access log; None for one that says nothing of a color.
+
+    https://caddyserver.com/docs/caddyfile/directives/log: `ts` is when the answer was complete.
     """
-    before: list[tuple[int, float]] = []
-    after: list[tuple[int, float]] = []
-    for line in lines:
-        try:
-            told = json.loads(line)
-            status, duration, ended = told["status"], told["duration"], told["ts"]
-        except (ValueError, KeyError, TypeError):  # torn by the cut, or no request's line
-            continue
-        started = ended - duration
-        if status == UPGRADED or started < switched - seconds or _of_maintenance(told):
-            continue
-        (after if started >= switched else before).append((status, duration))
-    return _sample(before), _sample(after)
+    try:
+        told = json.loads(line)
+        status, duration, ended = told["status"], told["duration"], told["ts"]
+    except (ValueError, KeyError, TypeError):  # torn by the cut, or no request's line
+        return None
+    if status == UPGRADED or _of_maintenance(told):
+        return None
+    return Served(ended - duration, duration, status)
+
+
+def sample(answers: Sequence[Served]) -> Sample:
+    """What answers say together."""
+    durations = sorted(each.duration for each in answers)
+    worst = durations[math.ceil(len(durations) * 0.95) - 1] if durations else 0.0
+    return Sample(len(answers), sum(each.status >= SERVER_ERROR for each in answers), worst)
+
+
+class Comparison:
+    """The new color's answers against the old one's just before the switch, look by look.
+
+    Errors are judged over all that was answered since the switch. What only the newest answers
+    show, errors or slowness, counts from `BAD` looks in a row on: the first seconds of a color
+    that was cold, or a hiccup of the host, are over by then.
+    """
+
+    def __init__(self, settings: BakeSettings, switched: float) -> None:
+        self._settings = settings
+        self._switched = switched
+        self._before: list[Served] = []
+        self._after: list[Served] = []
+        self.bad = 0
+
+    def look(self, lines: Iterable[str]) -> str:
+        """Take in what was logged since the last look; what is wrong by now, "" if nothing.
+
+        A request belongs to the time in which it started.
+        """
+        seen = len(self._after)
+        for line in lines:
+            answer = served(line)
+            if answer is None or answer.started < self._switched - self._settings.seconds:
+                continue
+            (self._after if answer.started >= self._switched else self._before).append(answer)
+        before = sample(self._before)
+        newest = sample(self._after[max(0, min(seen, len(self._after) - FEW)) :])
+        wrong = errs(before, newest, self._settings) or slow(before, newest, self._settings)
+        self.bad = self.bad + 1 if wrong else 0
+        in_all = errs(before, sample(self._after), self._settings) if newest.errors else ""
+        return in_all or (wrong if self.bad >= BAD else "")
+
+    def __str__(self) -> str:
+        after = sample(self._after)
+        return str(after) if after.n else "the proxy logged no request to judge"
 
 
 def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
-    """Watch for the configured time; the figures in words.
+    """Watch for the configured time, and on until the newest look is good; the figures in words.
 
     Raises DeployError where the new color is broken, or errs or is slow by the proxy's log.
     """
     settings, began = job.settings.bake, time.monotonic()
-    failed, read, says = 0, 0.0, ""
+    directory = str(job.settings.directory)
+    log = proxy.AccessLog(job.host, directory, TAIL)
+    compared = Comparison(settings, proxy.switched_at(job.host, directory, step.color))
+    failed, read = 0, -math.inf
     while True:
         interrupt.check()
         seen = look()
@@ -95,14 +150,12 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
         if seen.state is State.BROKEN or failed >= BAD:
             raise went_bad(job, seen.reason)
         over = time.monotonic() - began >= settings.seconds
-        if over or time.monotonic() - read >= SECOND:
+        if time.monotonic() - read >= SECOND or (over and not compared.bad):
             read = time.monotonic()
-            before, after = split(*_log(job, step), settings.seconds)
-            says = f"{after}" if after.n else "the proxy logged no request to judge"
-            if wrong := fault(before, after, settings):
+            if wrong := compared.look(log.more()):
                 raise went_bad(job, wrong)
-        if over and not failed:
-            return f"{settings.seconds:g} s without a fault; {says}"
+        if over and not failed and not compared.bad:
+            return f"{settings.seconds:g} s without a fault; {compared}"
         time.sleep(min(job.settings.health.interval, settings.seconds / 4))
 
 
@@ -114,21 +167,7 @@ def went_bad(job: Job, why: str) -> DeployError:
     )
 
 
-def _log(job: Job, step: Step) -> tuple[list[str], float]:
-    """The newest lines of the proxy's log, and when the marker was renamed."""
-    command = proxy.since_switch_command(str(job.settings.directory), step.color, TAIL)
-    switched, _, packed = job.host.run(command).stdout.partition("\n")
-    text = gzip.decompress(base64.b64decode(packed)).decode(errors="replace")
-    return text.splitlines(), float(switched)
-
-
 def _of_maintenance(told: dict[str, Any]) -> bool:
     """Whether the proxy answered so by itself, on purpose: every answer of a color names it."""
     headers = told.get("resp_headers") or {}
     return told["status"] == UNAVAILABLE and "Retry-After" in headers and "X-Color" not in headers
-
-
-def _sample(found: list[tuple[int, float]]) -> Sample:
-    durations = sorted(duration for _, duration in found)
-    worst = durations[math.ceil(len(durations) * 0.95) - 1] if durations else 0.0
-    return Sample(len(found), sum(status >= 500 for status, _ in found), worst)  # noqa: PLR2004

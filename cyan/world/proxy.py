@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import shlex
 from dataclasses import dataclass
@@ -78,16 +80,45 @@ def switch_command(directory: str, source: Color | None, target: Color) -> str:
     return f"{move} && date +%s.%N"
 
 
-def since_switch_command(directory: str, color: Color, most: int) -> str:
-    """The shell command that prints when a color's marker was renamed, and the newest log lines.
-
-    First a line with wall seconds: rename(2) changes the inode's ctime. Then at most `most` bytes
-    of the access log, its newest, through gzip and base64; none where there is no log.
-    """
+def switched_at(host: Host, directory: str, color: Color) -> float:
+    """When a color's marker was renamed, wall seconds of the host: it changes the inode's ctime."""
     marker = shlex.quote(f"{directory}/traffic/{color}")
-    log = shlex.quote(f"{directory}/logs/access.json")
-    tail = f"{{ tail -c {most} {log} 2>/dev/null || true; }}"
-    return f"stat -c %.6Z {marker} && {tail} | gzip -1 | base64"
+    return float(host.run(f"stat -c %.6Z {marker}").stdout)
+
+
+class AccessLog:
+    """The access log of a host's proxy. Every part of it is fetched once, at most `most` bytes.
+
+    To fetch its newest megabytes again and again would take the processor from the users.
+    """
+
+    def __init__(self, host: Host, directory: str, most: int) -> None:
+        self._host = host
+        self._path = shlex.quote(f"{directory}/logs/access.json")
+        self._most = most
+        self._at = 0
+        self._torn = b""
+
+    def more(self) -> list[str]:
+        """The lines that were completed since the last call; at the first one, its newest.
+
+        A log that is shorter than before was rolled, and is read from its start.
+        """
+        command = f"""
+            to=$(stat -c %s {self._path} 2>/dev/null || echo 0); from={self._at}
+            if [ "$to" -lt "$from" ]; then from=0; fi
+            if [ $((to - from)) -gt {self._most} ]; then from=$((to - {self._most})); fi
+            echo "$from $to"
+            if [ "$to" -gt "$from" ]
+            then tail -c +$((from + 1)) {self._path} | head -c $((to - from)) | gzip -1 | base64
+            fi
+        """
+        span, _, packed = self._host.run(command).stdout.partition("\n")
+        begin, end = map(int, span.split())
+        known = self._torn if begin == self._at else b""
+        *lines, self._torn = (known + gzip.decompress(base64.b64decode(packed))).split(b"\n")
+        self._at = end
+        return [line.decode(errors="replace") for line in lines]
 
 
 def markers_command(directory: str) -> str:

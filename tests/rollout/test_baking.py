@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cyan.rollout.baking import Sample, fault, split
+from cyan.rollout.baking import BAD, Comparison, Sample, errs, sample, served, slow
 from cyan.settings import BakeSettings
 
 SWITCH = 1000.0
@@ -20,30 +20,47 @@ def line(ended: float, duration: float = 0.01, status: int = 200, **headers: str
     return json.dumps(told)
 
 
+def second(start: float, n: int = 100, bad: int = 0, duration: float = 0.01) -> list[str]:
+    """The log of `n` requests that began in a second, `bad` of them answered with 502."""
+    begun = [start + number / n for number in range(n)]
+    return [
+        line(at + duration, duration, 502 if number < bad else 200)
+        for number, at in enumerate(begun)
+    ]
+
+
+def compared() -> Comparison:
+    """A comparison that knows two good seconds before the switch."""
+    comparison = Comparison(SETTINGS, SWITCH)
+    assert comparison.look([*second(SWITCH - 2), *second(SWITCH - 1)]) == ""
+    return comparison
+
+
 def test_a_request_belongs_to_the_time_in_which_it_started() -> None:
-    across = line(SWITCH + 1, duration=2)
-    before, after = split([across, line(SWITCH + 1)], SWITCH, 5)
-    assert (before.n, after.n) == (1, 1)
+    comparison = Comparison(SETTINGS, SWITCH)
+    across = [line(SWITCH + 9, duration=9.5, status=500) for _ in range(40)]
+    assert comparison.look([*across, line(SWITCH + 1)]) == ""
+    assert str(comparison).startswith("0.0% of 1 answers")
 
 
 def test_what_is_older_than_the_time_looked_at_does_not_count_nor_do_torn_lines() -> None:
-    lines = [line(SWITCH - 9), '{"ts": 12', "", line(SWITCH - 1), line(SWITCH - 1, status=101)]
-    before, after = split(lines, SWITCH, 5)
-    assert (before.n, after.n) == (1, 0)
+    comparison = Comparison(SETTINGS, SWITCH)
+    old = [line(SWITCH - 9, status=502) for _ in range(100)]
+    assert comparison.look([*old, '{"ts": 12', "", *second(SWITCH - 1)]) == ""
+    assert "before the switch 0.0% of 100 answers" in comparison.look(second(SWITCH, bad=5))
+    assert served(line(SWITCH - 1, status=101)) is None
 
 
 def test_the_503s_of_a_maintenance_are_not_held_against_the_new_color() -> None:
-    lines = [line(SWITCH + 1 + n / 10, status=503, Retry_After="60") for n in range(40)]
-    before, after = split(lines, SWITCH, 5)
-    assert fault(before, after, SETTINGS) == ""
+    lines = [line(SWITCH + n / 10, status=503, Retry_After="60") for n in range(1, 40)]
+    assert compared().look(lines) == ""
     own = [line(SWITCH + n, status=503, Retry_After="9", X_Color="blue") for n in range(1, 40)]
-    assert "it errs" in fault(*split(own, SWITCH, 5), SETTINGS)
+    assert "it errs" in compared().look(own)
 
 
 def test_the_sample_counts_5xx_and_has_the_duration_that_95_percent_keep() -> None:
     lines = [line(SWITCH + n, n / 1000, 502 if n > 98 else 200) for n in range(1, 101)]
-    _, after = split(lines, SWITCH, 5)
-    assert after == Sample(100, 2, 0.095)
+    assert sample([each for each in map(served, lines) if each]) == Sample(100, 2, 0.095)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +74,7 @@ def test_the_sample_counts_5xx_and_has_the_duration_that_95_percent_keep() -> No
 def test_errors_and_slowness_past_the_thresholds_are_told_with_figures(
     before: Sample, after: Sample, said: str
 ) -> None:
-    assert said in fault(before, after, SETTINGS)
+    assert said in errs(before, after, SETTINGS) + slow(before, after, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -72,4 +89,33 @@ def test_errors_and_slowness_past_the_thresholds_are_told_with_figures(
     ],
 )
 def test_what_may_be_chance_or_was_so_before_is_no_fault(before: Sample, after: Sample) -> None:
-    assert fault(before, after, SETTINGS) == ""
+    assert errs(before, after, SETTINGS) + slow(before, after, SETTINGS) == ""
+
+
+def test_a_stall_that_is_over_is_no_fault_and_slowness_that_stays_is() -> None:
+    comparison = compared()
+    assert comparison.look(second(SWITCH, duration=0.9)) == ""  # cold
+    assert comparison.look(second(SWITCH + 1, duration=0.9)) == ""
+    assert comparison.look(second(SWITCH + 2)) == ""
+    for number in range(BAD - 1):
+        assert comparison.look(second(SWITCH + 3 + number, duration=0.9)) == ""
+    assert "95 % within 900 ms" in comparison.look(second(SWITCH + 9, duration=0.9))
+
+
+def test_errors_that_come_late_are_not_thinned_by_the_good_time_before() -> None:
+    comparison = compared()
+    for number in range(60):
+        assert comparison.look(second(SWITCH + number)) == ""
+    late = [comparison.look(second(SWITCH + 60 + number, bad=5)) for number in range(BAD)]
+    assert late[:-1] == ["", ""]
+    assert "it errs: 5.0% of 100 answers" in late[-1]
+
+
+def test_of_a_site_with_few_users_the_newest_twenty_answers_are_judged() -> None:
+    comparison = compared()
+    for number in range(BAD):
+        assert comparison.look(second(SWITCH + number, n=6, duration=0.9)) == ""
+    for number in range(BAD - 1):
+        assert comparison.look(second(SWITCH + 3 + number, n=6, duration=0.9)) == ""
+    said = comparison.look(second(SWITCH + 9, n=6, duration=0.9))
+    assert "it is slow: 0.0% of 20 answers" in said
