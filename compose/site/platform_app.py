@@ -148,7 +148,7 @@ def large(size: int) -> tuple[bytes, str]:
 
 
 async def ask(request: Request) -> Response:
-    """Ask rag: it must be of our color and version."""
+    """Ask rag: it must be of our color and version; 409 where it is not, and nowhere else."""
     try:
         answer = (await rag.get("/answer")).json()
     except (httpx.HTTPError, ValueError) as error:
@@ -156,7 +156,7 @@ async def ask(request: Request) -> Response:
     own = {"color": COLOR, "version": VERSION}
     if planted(request.scope) == "mixed":
         answer = {**answer, "color": "another"}
-    return JSONResponse({"platform": own, "rag": answer}, 200 if answer == own else 500)
+    return JSONResponse({"platform": own, "rag": answer}, 200 if answer == own else 409)
 
 
 async def events(request: Request) -> Response:

@@ -130,6 +130,16 @@ def session_lost(run: Run) -> tuple[Run, int]:
 
 def mixed_colors(run: Run) -> tuple[Run, int]:
     row = row_of(run, run.requests["journey"] == "ask")
+    return run.planted(row, failure="status", status=409), row
+
+
+def mixed_colors_that_the_site_missed(run: Run) -> tuple[Run, int]:
+    row = row_of(run, run.requests["journey"] == "ask")
+    return run.planted(row, failure="status", status=200), row
+
+
+def ask_that_erred(run: Run) -> tuple[Run, int]:
+    row = row_of(run, run.requests["journey"] == "ask")
     return run.planted(row, failure="status", status=500), row
 
 
@@ -242,6 +252,8 @@ PLANTS: tuple[tuple[Plant, Kind], ...] = (
     (backwards, Kind.BACKWARDS),
     (session_lost, Kind.SESSION_LOST),
     (mixed_colors, Kind.MIXED),
+    (mixed_colors_that_the_site_missed, Kind.MIXED),
+    (ask_that_erred, Kind.STATUS),
     (cut_by_a_drain, Kind.CUT),
     (lost_write, Kind.LOST_WRITE),
     (double_write, Kind.DOUBLE_WRITE),
@@ -285,6 +297,7 @@ FAILED_AT_THE_CLIENT = (
     timeout,
     status,
     truncated,
+    ask_that_erred,
     cut_by_a_drain,
 )
 

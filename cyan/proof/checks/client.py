@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 CUT_WITHIN_NS = 15 * SECOND
 """A drain that gave up sends SIGTERM at once; what it cuts ends within this."""
 
-SERVER_ERROR = 500
+OK = 200
 UNAUTHORISED = 401
+CONFLICT = 409
+SERVER_ERROR = 500
 
 
 def refused(case: Case) -> tuple[Finding, ...]:
@@ -106,9 +108,10 @@ def session_mask(case: Case) -> Mask:
 
 
 def mixed_mask(case: Case) -> Mask:
-    """Requests to `ask` that found two colors: the site answers 500 then, and only then."""
-    crossed = case.requests["status"].to_numpy() == SERVER_ERROR
-    return mask(is_in(case.requests["journey"], ("ask",)) & crossed & ~cut_mask(case))
+    """Requests to `ask` that found two colors: the site said so, or the client read it."""
+    asked, status = is_in(case.requests["journey"], ("ask",)), case.requests["status"].to_numpy()
+    read = (status == OK) & case.failed & is_in(case.requests["failure"], ("status",))
+    return mask(asked & (read | (status == CONFLICT)))
 
 
 def cut_mask(case: Case) -> Mask:
@@ -120,10 +123,11 @@ def cut_mask(case: Case) -> Mask:
     sent = case.requests["sent_ns"].to_numpy()
     ended = case.requests["end_ns"].to_numpy()
     found = np.zeros(len(sent), bool)
+    dead = case.failed & ~session_mask(case) & ~mixed_mask(case)
     for drain in case.history.drains:
         if drain.cut:
             soon = (ended >= drain.done_ns) & (ended <= drain.done_ns + CUT_WITHIN_NS)
-            lost = (sent < drain.done_ns) & soon & case.failed & _let_go(case, drain) & ~found
+            lost = (sent < drain.done_ns) & soon & dead & _let_go(case, drain) & ~found
             rows = np.flatnonzero(lost)
             found[rows[np.argsort(ended[rows], kind="stable")][: drain.cut]] = True
     return found

@@ -12,7 +12,7 @@ from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
-    from cyan.proof.history import Performed, Switch
+    from cyan.proof.history import Performed
 
 FOREVER = np.iinfo(np.int64).max
 
@@ -84,9 +84,9 @@ def backwards_mask(case: Case) -> Mask:
     look = frame["color"].cat.codes.to_numpy()[rows], frame["version"].cat.codes.to_numpy()[rows]
     changed = same & ((look[0][1:] != look[0][:-1]) | (look[1][1:] != look[1][:-1]))
     found = np.zeros(len(frame), bool)
-    for place in np.flatnonzero(changed):
-        before, after = rows[place], rows[place + 1]
-        found[after] = not _explained(case, int(before), int(after))
+    places = np.flatnonzero(changed)
+    before, after = rows[places], rows[places + 1]
+    found[after] = ~_explained(case, before, after)
     return found
 
 
@@ -116,20 +116,21 @@ def _by_connection(case: Case, rows: Any) -> tuple[Any, Any]:  # noqa: ANN401 - 
     return order, (ranked[1:] == ranked[:-1]) & ~new[order][1:]
 
 
-def _explained(case: Case, before: int, after: int) -> bool:
-    """Whether a switch to the later answer's release may lie between the two requests."""
-    margin = case.bounds.stale_ns + case.uncertainty_ns
-    early, late = case.requests.iloc[before], case.requests.iloc[after]
-    return any(
-        _leads_to(switch, late["color"], late["version"])
-        and switch.begun_ns - case.uncertainty_ns <= late["end_ns"]
-        and switch.done_ns + margin >= early["sent_ns"]
-        for switch in case.history.switches
-    )
-
-
-def _leads_to(switch: Switch, color: str, version: str) -> bool:
-    return switch.target == color and switch.version in {"", version}
+def _explained(case: Case, before: Any, after: Any) -> Mask:  # noqa: ANN401 - numpy arrays
+    """Whether a switch to the later answer's release may lie between the requests of each pair."""
+    margin, frame = case.bounds.stale_ns + case.uncertainty_ns, case.requests
+    sent, ended = frame["sent_ns"].to_numpy()[before], frame["end_ns"].to_numpy()[after]
+    color, version = frame["color"].iloc[after], frame["version"].iloc[after]
+    explained = np.zeros(len(after), bool)
+    for switch in case.history.switches:
+        leads = is_in(color, (switch.target,))
+        if switch.version:
+            leads &= is_in(version, (switch.version,))
+        between = (switch.begun_ns - case.uncertainty_ns <= ended) & (
+            switch.done_ns + margin >= sent
+        )
+        explained |= leads & between
+    return explained
 
 
 def who_answers(case: Case) -> tuple[Finding, ...]:
