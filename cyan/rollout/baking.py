@@ -16,6 +16,7 @@ from cyan.world import proxy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from cyan.names import Color
     from cyan.rollout.health import Look
     from cyan.rollout.plan import Step
     from cyan.rollout.steps import Job
@@ -33,11 +34,15 @@ UPGRADED = 101  # a WebSocket's: its duration is the user's
 
 @dataclass(frozen=True)
 class Served:
-    """An answer as the proxy logged it: when its request started, wall seconds, and how it went."""
+    """An answer as the proxy logged it: when its request started, wall seconds, and how it went.
+
+    `color` is who gave it; "" for the proxy itself.
+    """
 
     started: float
     duration: float
     status: int
+    color: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def served(line: str) -> Served | None:
         return None
     if status == UPGRADED or _of_maintenance(told):
         return None
-    return Served(ended - duration, duration, status)
+    color = (told.get("resp_headers") or {}).get("X-Color", [""])[0]
+    return Served(ended - duration, duration, status, color)
 
 
 def sample(answers: Sequence[Served]) -> Sample:
@@ -103,30 +109,37 @@ class Comparison:
     that was cold, or a hiccup of the host, are over by then.
     """
 
-    def __init__(self, settings: BakeSettings, switched: float) -> None:
+    def __init__(self, settings: BakeSettings, color: Color, switched: float) -> None:
         self._settings = settings
+        self._color = color
         self._switched = switched
         self._before: list[Served] = []
         self._after: list[Served] = []
         self.bad = 0
 
     def look(self, lines: Iterable[str]) -> str:
-        """Take in what was logged since the last look; what is wrong by now, "" if nothing.
-
-        A request belongs to the time in which it started.
-        """
+        """Take in what was logged since the last look; what is wrong by now, "" if nothing."""
         seen = len(self._after)
         for line in lines:
             answer = served(line)
             if answer is None or answer.started < self._switched - self._settings.seconds:
                 continue
-            (self._after if answer.started >= self._switched else self._before).append(answer)
+            (self._after if self._is_new(answer) else self._before).append(answer)
         before = sample(self._before)
         newest = sample(self._after[max(0, min(seen, len(self._after) - FEW)) :])
         wrong = errs(before, newest, self._settings) or slow(before, newest, self._settings)
         self.bad = self.bad + 1 if wrong else 0
         in_all = errs(before, sample(self._after), self._settings) if newest.errors else ""
         return in_all or (wrong if self.bad >= BAD else "")
+
+    def _is_new(self, answer: Served) -> bool:
+        """Whether it was the new color's: by its name or, where the proxy answered, by its start.
+
+        A request that had just started when the marker was renamed may be the new color's.
+        """
+        return answer.color == self._color or (
+            not answer.color and answer.started >= self._switched
+        )
 
     def __str__(self) -> str:
         after = sample(self._after)
@@ -141,7 +154,8 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
     settings, began = job.settings.bake, time.monotonic()
     directory = str(job.settings.directory)
     log = proxy.AccessLog(job.host, directory, TAIL)
-    compared = Comparison(settings, proxy.switched_at(job.host, directory, step.color))
+    switched = proxy.switched_at(job.host, directory, step.color)
+    compared = Comparison(settings, step.color, switched)
     failed, read = 0, -math.inf
     while True:
         interrupt.check()

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cyan.names import Color
 from cyan.rollout.baking import BAD, Comparison, Sample, errs, sample, served, slow
 from cyan.settings import BakeSettings
 
@@ -31,20 +32,24 @@ def second(start: float, n: int = 100, bad: int = 0, duration: float = 0.01) -> 
 
 def compared() -> Comparison:
     """A comparison that knows two good seconds before the switch."""
-    comparison = Comparison(SETTINGS, SWITCH)
+    comparison = Comparison(SETTINGS, Color.BLUE, SWITCH)
     assert comparison.look([*second(SWITCH - 2), *second(SWITCH - 1)]) == ""
     return comparison
 
 
-def test_a_request_belongs_to_the_time_in_which_it_started() -> None:
-    comparison = Comparison(SETTINGS, SWITCH)
-    across = [line(SWITCH + 9, duration=9.5, status=500) for _ in range(40)]
-    assert comparison.look([*across, line(SWITCH + 1)]) == ""
+def test_an_answer_belongs_to_the_color_that_gave_it_and_of_none_to_when_it_was_asked_for() -> None:
+    comparison = Comparison(SETTINGS, Color.BLUE, SWITCH)
+    across = [line(SWITCH + 9, duration=9.5, status=502) for _ in range(40)]
+    of_old = [line(SWITCH + 2, status=500, X_Color="green") for _ in range(40)]
+    assert comparison.look([*across, *of_old, line(SWITCH + 1)]) == ""
     assert str(comparison).startswith("0.0% of 1 answers")
+    just_asked_for = line(SWITCH + 1, duration=1.001, status=500, X_Color="blue")
+    assert comparison.look([just_asked_for]) == ""
+    assert str(comparison).startswith("50.0% of 2 answers")
 
 
 def test_what_is_older_than_the_time_looked_at_does_not_count_nor_do_torn_lines() -> None:
-    comparison = Comparison(SETTINGS, SWITCH)
+    comparison = Comparison(SETTINGS, Color.BLUE, SWITCH)
     old = [line(SWITCH - 9, status=502) for _ in range(100)]
     assert comparison.look([*old, '{"ts": 12', "", *second(SWITCH - 1)]) == ""
     assert "before the switch 0.0% of 100 answers" in comparison.look(second(SWITCH, bad=5))
