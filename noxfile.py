@@ -53,5 +53,5 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, one after the other."""
-    for name in ("commands", "deploy", "switch", "marker", "logging_cost"):
+    for name in ("commands", "deploy", "switch", "marker", "logging_cost", "reconcile"):
         session.run(f"{BIN}/python", f"benchmarks/{name}.py", success_codes=[0, 1, 2, 3])

@@ -209,8 +209,3 @@ def _on_wall_clock(frame: pd.DataFrame, clocks: dict[int, Clock]) -> pd.DataFram
 def write_requests(frame: pd.DataFrame, path: Path) -> None:
     """The frame as Parquet, dictionaries kept."""
     frame.to_parquet(path, index=False, compression="zstd")
-
-
-def read_requests(path: Path) -> pd.DataFrame:
-    """A frame written by `write_requests`."""
-    return pd.read_parquet(path)

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.errors import HostError
+from cyan import journal
+from cyan.errors import CyanError, HostError, LockedError, UsageError
+from cyan.interrupt import ignored
+from cyan.rollout.cargo import stored_secrets
+from cyan.rollout.release import release_id
 from cyan.world.compose import quoted_path
+from cyan.world.engine import Engine
+from cyan.world.host import Host
+from cyan.world.secrets import Secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cyan.rollout.steps import Job
+    from cyan.settings import HostSettings, Settings
     from cyan.world.engine import Container
 
 SHOWN = 15  # lines of a log in the message
@@ -56,10 +66,65 @@ def keep(job: Job, evidence: Evidence, said: str, folder: Path, hide: Callable[[
 
     `hide` takes secrets out of every text. Raises OSError where this machine cannot write it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     files = (("error.txt", said), ("journal.jsonl", _journal(job)), *evidence.files)
+    _write(folder, [(name, hide(text)) for name, text in files])
+
+
+@contextmanager
+def kept(
+    settings: Settings,
+    machine: HostSettings,
+    what: str,
+    reports: Path,
+    note: Callable[[str], None],
+) -> Iterator[None]:
+    """Around what is no rotation: where it fails, a folder of `reports` tells the same of it.
+
+    Nothing is kept of what was refused before anything was touched, and of a host that is gone.
+    """
+    began = time.monotonic()
+    try:
+        yield
+    except (UsageError, LockedError):
+        raise
+    except (CyanError, KeyboardInterrupt) as error:
+        said = f"{error}\n" if isinstance(error, CyanError) else "it was interrupted\n"
+        try:
+            with ignored(lambda: note("what happened is being read")), Host(machine) as host:
+                now = float(host.run("date +%s.%N").stdout)
+                since = now - (time.monotonic() - began) - CLOCK
+                folder = reports / f"{release_id(what, now)}-failed"
+                _write(folder, _all(host, settings, said, (since, now)))
+        except (OSError, HostError) as bad:
+            note(f"nothing could be kept of this: {getattr(bad, 'what', bad)}")
+        else:
+            note(f"logs, events and journal of this: {folder}")
+        raise
+
+
+def _all(
+    host: Host, settings: Settings, said: str, span: tuple[float, float]
+) -> list[tuple[str, str]]:
+    """What every container of the application left, and what happened in `span`, by file name."""
+    engine, path = Engine(host), quoted_path(settings.directory, "journal.jsonl")
+    found = engine.containers(settings.app)
+    lines = journal.parse(host.run(f"tail -n {KEPT} {path}", check=False).stdout)
+    newest = [f"{journal.dump(each)}\n" for each in lines if each.at >= span[0]]
+    files = [("error.txt", said), ("journal.jsonl", "".join(newest))]
+    files.append(("events.jsonl", engine.events(settings.app, *span)))
+    for each in found:
+        files.append((f"{each.name}.log", engine.logs(each.id, KEPT)))
+        files.append((f"{each.name}.json", engine.described(each.id)))
+    releases = {each.release for each in found} - {""}
+    stored = (stored_secrets(host, settings, each) for each in releases)
+    secrets = Secrets(tuple(value for each in stored for value in each.values))
+    return [(name, secrets.redacted(text)) for name, text in files]
+
+
+def _write(folder: Path, files: list[tuple[str, str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files:
-        (folder / name).write_text(hide(text), encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _is_targets(job: Job, item: Container) -> bool:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 HEARTBEAT = 10  # seconds between two heartbeats
 ANSWER = 30  # seconds for an answer of the holder
 PATIENCE = 60  # seconds without one after which the holder on the host gives up
+RESERVE = 2**18  # bytes that are kept on the host for the lock and the journal: 800 lines or so
 
 LOST = 175  # exit code of a command whose lock was lost; none of the commands has it
 
@@ -48,19 +49,25 @@ refuse() { # how, and who holds it
 mend() { # a line that a full disk or a crash has torn
   if [ -s journal.jsonl ] && [ -n "$(tail -c1 journal.jsonl)" ]; then echo >>journal.jsonl; fi
 }
+spare() { # room that is given to the journal when the disk is full, so that a rollback can go on
+  [ "$(stat -c %s reserve 2>/dev/null)" = "$4" ] || head -c "$4" /dev/zero >reserve || : >reserve
+}
+owned() { printf '%s\n' "$1" | sed "s/\"pid\": 0/\"pid\": $$/" >lock; }
+append() { mend && printf '%s\n' "$1" >>journal.jsonl && sync -d journal.jsonl; }
+again() { "$@" || { : >reserve; "$@"; }; }
 exec 9>>lock
 flock -w 1 9 || refuse held # a moment, for who only looks
 flock -w 20 busy true || refuse busy
 was=$(tr -d '\n' <lock)
-if ! printf '%s\n' "$2" | sed "s/\"pid\": 0/\"pid\": $$/" >lock; then echo "full"; exit 1; fi
+if ! again owned "$2"; then echo "full"; exit 1; fi
+spare "$@" 2>/dev/null
 printf 'mine %s\n' "$was" # only now: who holds it must be in there, for inv unlock
 while IFS= read -r -t "$3" line; do
   case $line in
     beat) touch lock && echo ok ;;
     bye) : >lock && echo ok && exit 0 ;;
     *) line=${line/\"at\":0.0/\"at\":$EPOCHREALTIME}
-       if mend && printf '%s\n' "$line" >>journal.jsonl && sync -d journal.jsonl; then echo ok
-       else echo unwritten; fi ;;
+       if again append "$line"; then echo ok; else echo unwritten; fi ;;
   esac
 done
 """
@@ -179,7 +186,7 @@ class Lock:
     def _take(self) -> Owner | None:
         """Try once; whose dead hands it was taken from."""
         words = ["bash", "-c", HOLDER, "cyan-lock", self._directory]
-        words += [json.dumps(asdict(self._owner)), str(PATIENCE)]
+        words += [json.dumps(asdict(self._owner)), str(PATIENCE), str(RESERVE)]
         self._channel = self._host.channel(shlex.join(words))
         self._channel.settimeout(ANSWER)
         self._answers = self._channel.makefile("r")

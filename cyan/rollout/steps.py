@@ -76,7 +76,7 @@ def preflight(job: Job, _step: Step) -> Done:
     troubles = tuple(f"{item.name}: {item.says}" for item in found if item.level is not Level.OK)
     memory = next(item.says for item in found if item.name == "memory")
     says = f"{len(found)} checks; {memory}; live is {job.world.serving}"
-    return Done(says, {"checks": {item.name: item.says for item in found}}, troubles)
+    return Done(says, {"checks": [f"{item.name}: {item.says}" for item in found]}, troubles)
 
 
 def clear(job: Job, step: Step) -> Done:

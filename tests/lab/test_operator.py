@@ -53,6 +53,25 @@ def test_a_release_that_is_healthy_and_then_errs_is_switched_away_from_with_its_
     lab.is_clean()
 
 
+@pytest.mark.nightly
+def test_a_release_that_is_slower_under_load_is_switched_away_from_with_its_figures(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    color = lab.answering()[0]
+    with lab.configured(smoke=[]), lab.load() as client:
+        done = lab.cyan(
+            *("deploy", "--version", "v2", "--env", "FAULT=slow=1"),
+            check=False,
+            INVOKE_CYAN_BAKE_SECONDS="40.0",
+        )
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"it is slow: 0.0% of \d+ answers 5xx, 95 % within 1\d\d\d ms", done.stderr)
+    assert lab.answering() == (color, "v1")
+    assert client.errors == []
+    lab.is_clean()
+
+
 def test_a_failure_leaves_a_folder_with_logs_events_and_journal_but_no_values(lab: Lab) -> None:
     lab.live("v1")
     done = lab.cyan(
@@ -163,6 +182,7 @@ def test_a_changed_caddyfile_is_loaded_by_lame_duck_and_a_broken_one_is_not(lab:
         done = lab.cyan("proxy.reload", check=False)
         assert done.returncode == 1
         assert "the Caddyfile is not valid" in done.stderr
+        kept_of(lab, "proxy.reload", done)
         assert get(lab).headers["X-Loaded"] == "yes"
         assert lab.markers() == {lab.answering()[0]}
     finally:
@@ -189,6 +209,17 @@ def test_a_deployer_that_is_killed_while_the_lame_duck_is_up_leaves_no_marker(la
         assert lab.cyan("deploy", "--version", "v2").returncode == 0  # waits for the host's command
     assert lab.answering()[1] == "v2"
     lab.is_clean()
+
+
+def kept_of(lab: Lab, what: str, done: subprocess.CompletedProcess[str]) -> None:
+    """The folder of what failed and is no rotation tells of every container and of nothing else."""
+    folder = max((lab.folder / "reports").glob(f"*Z-{what}-failed"))
+    assert str(folder) in done.stdout
+    assert (folder / "error.txt").read_text().splitlines()[0] in done.stderr
+    assert (folder / "events.jsonl").exists()
+    made = {f"{lab.app}-{name}-1.json" for name in ("proxy", "database")}
+    logs = {f"{lab.app}-{lab.answering()[0]}-platform-1.log", f"{lab.app}-proxy-1.log"}
+    assert made | logs <= {path.name for path in folder.iterdir()}
 
 
 def changed(lab: Lab, text: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ANN = Owner("ann", "laptop", 1.0, "deploy v1")
 BOB = Owner("bob", "desk", 2.0, "cleanup")
+AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 
 
 @pytest.fixture
@@ -116,6 +117,50 @@ def test_a_lock_that_cannot_be_written_is_not_taken(machine: Machine, folder: Pa
     machine.program("sed", "exec cat >/dev/full")
     with pytest.raises(HostError, match="lock cannot be written"), lock(machine, folder):
         pass
+
+
+@pytest.fixture
+def small(folder: Path) -> Iterator[Path]:
+    """A file system of one megabyte in the place of the application's folder."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1M", "cyan-test", str(folder)]
+    subprocess.run([*AS_ROOT, *mount], check=True)
+    subprocess.run([*AS_ROOT, "chmod", "777", str(folder)], check=True)
+    yield folder
+    subprocess.run([*AS_ROOT, "umount", str(folder)], check=True)
+
+
+def filled(folder: Path) -> None:
+    with suppress(OSError), (folder / "full").open("wb", buffering=0) as full:
+        while full.write(bytes(4096)):
+            pass
+
+
+def test_what_is_kept_in_reserve_lets_a_rollback_be_journalled_on_a_full_disk(
+    machine: Machine, small: Path
+) -> None:
+    with lock(machine, small) as mine:
+        mine.record(note("before"))
+    filled(small)
+    long = "x" * 3000
+    with lock(machine, small, BOB) as mine:
+        for _ in range(60):
+            mine.record(note(long))
+    assert texts(small) == ["before", *[long] * 60]
+
+
+def test_the_reserve_is_refilled_once_there_is_room_and_a_spent_one_is_told(
+    machine: Machine, small: Path
+) -> None:
+    with lock(machine, small):
+        pass
+    (small / "reserve").write_bytes(b"")
+    filled(small)
+    os.truncate(small / "full", (small / "full").stat().st_size - 8192)  # room for the lock itself
+    with lock(machine, small) as mine, pytest.raises(JournalError):
+        mine.record(note("x" * 9000))
+    (small / "full").unlink()
+    with lock(machine, small):
+        assert (small / "reserve").stat().st_size == locking.RESERVE
 
 
 def test_a_heartbeat_tells_that_the_owner_lives(machine: Machine, folder: Path) -> None:

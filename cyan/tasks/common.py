@@ -1,0 +1,49 @@
+"""What the commands share: their flags' help, their hosts, and what is kept of a failure."""
+
+# ruff: noqa: PLC0415 - late imports; flags are arguments
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from cyan.errors import UsageError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from cyan.settings import HostSettings, Settings
+
+HOST = "only this host of cyan.hosts, by its address"
+LOCK_WAIT = "how long to wait for a lock that another holds, such as 10m (not at all unless given)"
+
+
+def hosts(wanted: Settings, only: str) -> tuple[HostSettings, ...]:
+    """The hosts of the settings, or the one that is named. Raises UsageError for an unknown one."""
+    found = tuple(item for item in wanted.hosts if only in ("", item.address, item.name))
+    if not found:
+        known = ", ".join(item.address for item in wanted.hosts)
+        raise UsageError(f"{only!r} is none of cyan.hosts", todo=f"one of: {known}")
+    return found
+
+
+def keeping(wanted: Settings, machine: HostSettings, what: str) -> AbstractContextManager[None]:
+    """Around what may fail and is no rotation: its evidence is kept in reports/."""
+    from cyan.cli import project_folder
+    from cyan.rollout.failure import kept
+    from cyan.terminal import Progress
+
+    return kept(wanted, machine, what, project_folder() / "reports", Progress().note)
+
+
+def confirmed(question: str) -> bool:
+    """Whether a person answered 'yes'; nobody did where this is no terminal."""
+    if not sys.stdin.isatty():
+        return False
+    return input(f"{question} Type 'yes': ").strip() == "yes"
+
+
+def given(value: str, flag: str, example: str) -> str:
+    """The flag's value. Raises UsageError where there is none."""
+    if not value:
+        raise UsageError(f"{flag} is missing", todo=f"for example: {flag} {example}")
+    return value

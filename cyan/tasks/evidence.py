@@ -1,0 +1,226 @@
+"""Commands that prove: load, verification, chaos and their reports."""
+
+# ruff: noqa: PLC0415, FBT001, FBT002, PLR0913, PLR0917 - late imports; flags are arguments
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from cyan.cli import command, settings
+from cyan.errors import UsageError
+from cyan.names import seconds
+from cyan.tasks.common import HOST, hosts
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+    from cyan.proof.checks import Check
+    from cyan.proof.crew import Crew
+    from cyan.settings import Settings
+
+RUN = "a folder of reports/ (the newest one unless given)"
+
+
+@command(
+    help={
+        "url": "the site to load (the lab's unless given)",
+        "rate": "requests a second",
+        "users": "connections that are kept open",
+        "seconds": "how long",
+        "path": "load only GET of this path, for a site that is not the demo",
+        "seed": "of the choice of journeys",
+    }
+)
+def hammer(
+    c: Context,
+    url: str = "",
+    rate: float = 0.0,
+    users: int = 0,
+    seconds: float = 30.0,
+    path: str = "",
+    seed: int = 1,
+) -> None:
+    """Run only the swarm, against any URL, and say what its clients saw."""
+    from cyan.cli import project_folder
+    from cyan.proof.hammer import Strike
+    from cyan.proof.hammer import hammer as strike
+    from cyan.terminal import console
+
+    wanted = settings(c)
+    where = url or f"http://{wanted.site.host}:{wanted.site.port}"
+    asked = Strike(
+        where, rate or wanted.verify.rate, users or wanted.verify.sessions, seconds, path, seed
+    )
+    strike(wanted, project_folder(), asked, console)
+
+
+@command(
+    help={
+        "rate": "requests a second",
+        "users": "connections that are kept open",
+        "quick": "four acts in place of all eight",
+        "migrations": "the phases of a migration as acts instead: expand, backfill, contract",
+        "reload": "changes of the proxy's configuration as acts instead, which may drop a few",
+        "calibrate": "plant one drop of every kind instead, and show that each is found",
+        "rtt": "a round trip that a relay adds before the site, such as 40ms",
+        "fresh_connections": "a new connection for every request",
+        "http2": "add users over TLS and HTTP/2",
+        "processes": "how many processes of this machine share the load",
+        "workers": "machines that share the load, as user@host:port,... over SSH",
+        "seed": "of the choice of journeys",
+        "host": HOST,
+    }
+)
+def verify_zero_downtime(
+    c: Context,
+    rate: float = 0.0,
+    users: int = 0,
+    quick: bool = False,
+    migrations: bool = False,
+    reload: bool = False,
+    calibrate: bool = False,
+    rtt: str = "0",
+    fresh_connections: bool = False,
+    http2: bool = False,
+    processes: int = 1,
+    workers: str = "",
+    seed: int = 0,
+    host: str = "",
+) -> None:
+    """Deploy, roll back and fail under load, and prove that no request was dropped."""
+    from cyan.cli import project_folder
+    from cyan.lab import lab
+    from cyan.proof import verify
+    from cyan.terminal import console
+
+    wanted = settings(c)
+    machine = hosts(wanted, host)[0]
+    wish = verify.Wish(
+        scenario=_one_of(quick=quick, migrations=migrations, reload=reload) or "full",
+        rate=rate or None,
+        sessions=users or None,
+        seed=seed or None,
+        rtt=seconds(rtt),
+        fresh_connections=fresh_connections,
+        http2=http2,
+        processes=processes,
+        crew=_crew(wanted, workers),
+        calibrate=calibrate,
+    )
+    if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
+        lab.up(wanted, console.print)
+    if calibrate:
+        verdict = verify.calibrate(wanted, machine, project_folder(), wish, console)
+    else:
+        verdict = verify.verify(wanted, machine, project_folder(), wish, console).verdict
+    sys.exit(verdict.exit_code)
+
+
+@command(
+    help={
+        "minutes": "how long, about, besides the controls",
+        "seed": "of the drawing: the same seed draws the same faults",
+        "only": "these faults, in this order: NAME,NAME:ROUND,… as a failed run prints them",
+        "rate": "requests a second",
+        "rtt": "a round trip to add between swarm and site, such as 40ms",
+        "shrink": "how many shorter runs may follow one that fails, for what still does; 0: none",
+        "list": "show the catalogue and what would be drawn, and do nothing",
+    }
+)
+def chaos(
+    c: Context,
+    minutes: float = 20.0,
+    seed: int = 1,
+    only: str = "",
+    rate: float = 0.0,
+    rtt: str = "0",
+    shrink: int = 6,
+    list: bool = False,  # noqa: A002 - the flag's name
+) -> None:
+    """Rotate with drawn faults under load, and prove that each leaves what it should."""
+    from cyan.chaos import chaos as run
+    from cyan.chaos import orders
+    from cyan.chaos.show import show_catalogue
+    from cyan.cli import project_folder
+    from cyan.lab import lab
+    from cyan.terminal import console
+
+    wanted = settings(c)
+    names = tuple(name for name in only.split(",") if name)
+    wish = orders.Wish(minutes, seed, names, rate or None, seconds(rtt), shrink)
+    drawn = orders.drawn(wish)
+    if list:
+        show_catalogue(console, drawn)
+        return
+    machine = wanted.hosts[0]
+    if not lab.is_lab(wanted, machine):
+        raise UsageError(
+            f"{machine.name} is not the lab, and chaos breaks things",
+            todo="give cyan.hosts the lab's address and port, as cyan's own invoke.yaml does",
+        )
+    lab.up(wanted, console.print)
+    ground = orders.Ground(wanted, machine, project_folder(), console)
+    sys.exit(run.chaos(ground, wish).exit_code)
+
+
+@command(help={"minutes": "of chaos", "seed": "of the drawing and of the load"})
+def nightly(c: Context, minutes: float = 20.0, seed: int = 1) -> None:
+    """Chaos, verification and calibration: the worst verdict, and reports/summary.md."""
+    from cyan.chaos import night
+    from cyan.cli import project_folder
+
+    settings(c)
+    found = night.night(project_folder(), night.parts(minutes, seed), night.called)
+    sys.exit(found.exit_code)
+
+
+@command(help={"run": RUN, "against": "another run, to compare this one with"})
+def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG001 - Invoke's own
+    """Judge a run again from its stored logs and write its report anew, or compare two runs."""
+    from cyan.cli import project_folder
+    from cyan.proof import verify
+    from cyan.terminal import console
+
+    reports = project_folder() / "reports"
+    folder = reports / run if run else verify.newest(project_folder())
+    for each in (folder, reports / against):
+        if not each.is_dir():
+            raise UsageError(f"{each} is no run", todo="see the folders of reports/")
+    if against:
+        verify.against(folder, reports / against, console)
+        return
+    more: tuple[Check, ...] = ()
+    if folder.name.endswith(("-chaos", "-shrink")):
+        from cyan.chaos import judging
+
+        more = judging.checks(folder)
+    sys.exit(verify.report(folder, console, more).verdict.exit_code)
+
+
+def _one_of(**flags: bool) -> str:
+    """The name of the flag that was given, "" where none was. Raises UsageError for two."""
+    given = [name for name, was in flags.items() if was]
+    if len(given) > 1:
+        named = " and ".join(f"--{name}" for name in given)
+        raise UsageError(f"{named} ask for different acts", todo="give one of them")
+    return "".join(given)
+
+
+def _crew(wanted: Settings, names: str) -> Crew | None:
+    """The machines that share the load, with what cyan.hosts says of those that it names."""
+    from cyan.cli import project_folder
+    from cyan.proof.crew import Crew
+    from cyan.settings import machine_of
+
+    machines = tuple(machine_of(name, wanted) for name in names.split(",") if name)
+    if not machines:
+        return None
+    project = project_folder()
+    directory = wanted.verify.workers_directory or project
+    if not wanted.verify.locustfile.is_relative_to(project):
+        raise UsageError(
+            f"{wanted.verify.locustfile} is not in this project, so the workers do not have it",
+            todo="cyan.verify.locustfile as a path within the project",
+        )
+    locustfile = wanted.verify.locustfile.relative_to(project)
+    return Crew(machines, str(directory), str(locustfile))

@@ -1,0 +1,43 @@
+"""Commands of the throwaway host on this machine."""
+
+# ruff: noqa: PLC0415, FBT001, FBT002 - late imports; flags are arguments
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cyan.cli import command, settings
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+
+@command(name="up")
+def lab_up(c: Context) -> None:
+    """Start the throwaway host: sshd on 127.0.0.1, the database and the proxy."""
+    from cyan.lab.lab import up
+    from cyan.terminal import console
+
+    up(settings(c), console.print)
+
+
+@command(name="down", help={"volumes": "remove the database's data too"})
+def lab_down(c: Context, volumes: bool = False) -> None:
+    """Remove the lab's containers and end its sshd."""
+    from cyan.lab.lab import down
+    from cyan.terminal import console
+
+    down(settings(c), console.print, volumes=volumes)
+
+
+@command(name="status")
+def lab_status(c: Context) -> None:
+    """Show what of the lab runs."""
+    from cyan.lab.lab import status as look
+    from cyan.terminal import console
+
+    found = look(settings(c))
+    console.print(f"sshd        {f'process {found.sshd}' if found.sshd else 'does not run'}")
+    console.print(f"engine      {found.engine}")
+    console.print(f"containers  {', '.join(found.containers) or 'none'}")
+    if found.foreign:
+        console.print(f"[yellow]these belong to {found.foreign}; inv lab.up replaces them[/yellow]")

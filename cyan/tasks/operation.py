@@ -1,0 +1,167 @@
+"""Commands that look at a host, or change it without a rotation."""
+
+# ruff: noqa: PLC0415, FBT001, FBT002 - late imports; flags are arguments
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from cyan.cli import command, settings
+from cyan.errors import UsageError
+from cyan.names import Color, seconds
+from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, hosts, keeping
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+
+@command(help={"host": HOST})
+def status(c: Context, host: str = "") -> None:
+    """Show colors, versions, health, requests in flight, drift and the last runs."""
+    from cyan.rollout.status import observe, show
+    from cyan.terminal import console
+
+    wanted = settings(c)
+    for machine in hosts(wanted, host):
+        show(console, observe(wanted, machine), wanted, machine.name)
+
+
+@command(help={"host": HOST})
+def doctor(c: Context, host: str = "") -> None:
+    """Check everything that a deploy needs, and say how to mend what is wrong."""
+    from cyan.rollout.doctor import examine, show
+    from cyan.terminal import console
+
+    wanted = settings(c)
+    found = [(machine, examine(wanted, machine)) for machine in hosts(wanted, host)]
+    well = [show(console, machine.name, checks) for machine, checks in found]
+    sys.exit(0 if all(well) else 1)
+
+
+@command(
+    help={
+        "expired": "only if it has been warm for longer than cyan.warm.for; for a cron job",
+        "lock_wait": LOCK_WAIT,
+        "host": HOST,
+    }
+)
+def cleanup(c: Context, expired: bool = False, lock_wait: str = "0", host: str = "") -> None:
+    """Remove the standby color; a rollback must then deploy."""
+    from cyan.rollout.removal import cleanup as remove
+    from cyan.terminal import Progress, console
+
+    wanted = settings(c)
+    for machine in hosts(wanted, host):
+        with keeping(wanted, machine, "cleanup"):
+            removed = remove(wanted, machine, Progress(), seconds(lock_wait), expired=expired)
+        console.print(f"{machine.name}: removed {removed.what}; serving: {removed.serving}")
+
+
+@command(
+    help={
+        "yes": "do not ask",
+        "volumes": "remove the volumes too: the database's data is lost",
+        "lock_wait": LOCK_WAIT,
+        "host": HOST,
+    }
+)
+def reset(
+    c: Context, yes: bool = False, volumes: bool = False, lock_wait: str = "0", host: str = ""
+) -> None:
+    """Remove everything of the application, both colors and the shared services."""
+    from cyan.rollout.removal import reset as remove
+    from cyan.terminal import Progress, console
+
+    wanted = settings(c)
+    machines = hosts(wanted, host)
+    names = ", ".join(machine.name for machine in machines)
+    data = " AND ITS DATA" if volumes else ""
+    if not yes and not confirmed(f"Remove {wanted.app}{data} from {names}?"):
+        raise UsageError("nothing was removed", todo="answer 'yes', or give --yes")
+    for machine in machines:
+        wait = seconds(lock_wait)
+        with keeping(wanted, machine, "reset"):
+            removed = remove(wanted, machine, Progress(), volumes=volumes, lock_wait=wait)
+        console.print(f"{machine.name}: removed {removed.what}")
+
+
+@command(help={"force": "needed: whoever holds the lock may be at work", "host": HOST})
+def unlock(c: Context, force: bool = False, host: str = "") -> None:
+    """Take the lock from an owner who hangs; a dead one's needs no unlocking."""
+    from cyan.rollout.removal import unlock as take
+    from cyan.terminal import Progress, console
+
+    if not force:
+        raise UsageError("a living owner's lock is only taken by force", todo="inv unlock --force")
+    wanted = settings(c)
+    for machine in hosts(wanted, host):
+        was = take(wanted, machine, Progress())
+        console.print(f"{machine.name}: {f'taken from {was}' if was else 'nobody holds the lock'}")
+
+
+@command(help={"state": "on or off", "lock_wait": LOCK_WAIT, "host": HOST})
+def maintenance(c: Context, state: str, lock_wait: str = "0", host: str = "") -> None:
+    """Answer every user with 503, on purpose, or serve again: on | off."""
+    from cyan.rollout.maintenance import maintenance as turn
+    from cyan.terminal import Progress, console
+
+    if state not in ("on", "off"):
+        raise UsageError(f"{state!r} is neither on nor off", todo="inv maintenance on")
+    wanted = settings(c)
+    for machine in hosts(wanted, host):
+        wait, tell = seconds(lock_wait), Progress().note
+        with keeping(wanted, machine, "maintenance"):
+            serving = turn(wanted, machine, tell, on=state == "on", lock_wait=wait)
+        console.print(f"{machine.name}: maintenance is {state}; serving: {serving}")
+
+
+@command(
+    name="reload",
+    help={
+        "again": "also where the proxy runs this Caddyfile already",
+        "lock_wait": LOCK_WAIT,
+        "host": HOST,
+    },
+)
+def proxy_reload(c: Context, again: bool = False, lock_wait: str = "0", host: str = "") -> None:
+    """Load a changed Caddyfile, validated first, after asking the clients to reconnect."""
+    from cyan.rollout.reloading import reload
+    from cyan.terminal import Progress, console
+
+    wanted = settings(c)
+    for machine in hosts(wanted, host):
+        wait, tell = seconds(lock_wait), Progress().note
+        with keeping(wanted, machine, "proxy.reload"):
+            done = reload(wanted, machine, tell, again=again, lock_wait=wait)
+        console.print(f"{machine.name}: {done.says}")
+
+
+@command(
+    help={
+        "color": "blue or green (the live one unless given)",
+        "service": "one service, also a shared one (all of the color's unless given)",
+        "tail": "how many lines of each container",
+        "host": HOST,
+    }
+)
+def logs(c: Context, color: str = "", service: str = "", tail: int = 50, host: str = "") -> None:
+    """Show the last log lines of a color's containers."""
+    from cyan.rollout.status import logs as read
+
+    if color and color not in tuple(Color):
+        raise UsageError(f"{color!r} is no color", todo="blue or green")
+    wanted = settings(c)
+    for machine in hosts(wanted, host):
+        for name, text in read(wanted, machine, color, service, tail):
+            sys.stdout.write(f"--- {name} on {machine.name}\n{text}")
+
+
+@command(help={"lines": "how many", "host": HOST})
+def history(c: Context, lines: int = 40, host: str = "") -> None:
+    """Show the journal: every run and step, oldest first."""
+    from cyan.rollout.status import observe, steps
+
+    wanted = settings(c)
+    for machine in hosts(wanted, host):
+        for line in steps(observe(wanted, machine).journal, lines):
+            sys.stdout.write(f"{line}\n")

@@ -1,0 +1,136 @@
+"""Commands that change which release is live."""
+
+# ruff: noqa: PLC0415, FBT001, FBT002, PLR0913, PLR0917 - late imports; flags are arguments
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING
+
+from cyan.cli import command, settings
+from cyan.errors import UsageError
+from cyan.names import seconds, valid_version
+from cyan.tasks.common import HOST, LOCK_WAIT, given, hosts, keeping
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from invoke import Context
+
+    from cyan.rollout.plan import Request
+    from cyan.settings import Settings
+
+FORCE = "a check of preflight to override, by its name; may be given often"
+
+
+@command(
+    iterable=["env", "force"],
+    help={
+        "version": "the tag to deploy",
+        "plan": "print the steps and their commands, and do nothing",
+        "env": "KEY=VALUE for the release's containers; may be given often",
+        "resume": "go on with the deploy or rollback that was left unfinished",
+        "abort": "undo the deploy or rollback that was left unfinished",
+        "force": FORCE,
+        "lock_wait": LOCK_WAIT,
+        "host": HOST,
+    },
+)
+def deploy(
+    c: Context,
+    version: str = "",
+    plan: bool = False,
+    env: list[str] | None = None,
+    resume: bool = False,
+    abort: bool = False,
+    force: list[str] | None = None,
+    lock_wait: str = "0",
+    host: str = "",
+) -> None:
+    """Start a version beside the live color and switch to it once it is healthy."""
+    from cyan.rollout.migrate import read
+    from cyan.world.secrets import collect
+
+    wanted, wait = settings(c), seconds(lock_wait)
+    read(wanted)  # a migration with a wrong name is told before anything is touched
+    forced = _forced(wanted, force)
+    if resume or abort:
+        _alone(resume=resume, abort=abort, others=bool(version or env or (abort and plan)))
+    if abort:
+        _abort(wanted, host, wait)
+        return
+    what = "resume" if resume else "deploy"
+    version = "" if resume else valid_version(given(version, "--version", "v1"))
+    request = _request(what, version, forced, wait, env or ())
+    if not resume:  # which may need none: what was fetched is on the host
+        request = request.carrying(collect(wanted.secrets))
+    _rotate(wanted, request, host, plan=plan)
+
+
+@command(
+    iterable=["force"],
+    help={
+        "plan": "print the steps and their commands, and do nothing",
+        "force": FORCE,
+        "lock_wait": LOCK_WAIT,
+        "host": HOST,
+    },
+)
+def rollback(
+    c: Context,
+    plan: bool = False,
+    force: list[str] | None = None,
+    lock_wait: str = "0",
+    host: str = "",
+) -> None:
+    """Switch to the previous release: at once while it is warm, else by deploying it."""
+    wanted = settings(c)
+    request = _request("rollback", "", _forced(wanted, force), seconds(lock_wait))
+    _rotate(wanted, request, host, plan=plan)
+
+
+def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> None:
+    from cyan.cli import project_folder
+    from cyan.rollout.run import rotate
+    from cyan.rollout.show import show_plan
+    from cyan.terminal import Progress, console
+
+    reports = project_folder() / "reports"
+    for machine in hosts(wanted, host):
+        if plan:
+            show_plan(console, wanted, machine, request)
+            continue
+        console.print(f"[bold]{request.title}[/bold] on {machine.name}")
+        outcome = rotate(wanted, machine, request, Progress(), reports)
+        console.print(f"live: [bold]{outcome.plan.target}[/bold], {outcome.seconds:.1f} s")
+
+
+def _abort(wanted: Settings, host: str, lock_wait: float) -> None:
+    from cyan.rollout.run import abort
+    from cyan.terminal import Progress, console
+
+    for machine in hosts(wanted, host):
+        with keeping(wanted, machine, "abort"):
+            undone = abort(wanted, machine, Progress(), lock_wait)
+        console.print(f"{machine.name}: aborted; serving: {undone.serving}")
+
+
+def _alone(*, resume: bool, abort: bool, others: bool) -> None:
+    if others or (resume and abort):
+        raise UsageError(
+            "--resume and --abort stand alone: the journal on the host says what it is about",
+            todo="see what was left unfinished: inv status",
+        )
+
+
+def _request(
+    what: str, version: str, forced: tuple[str, ...], wait: float, env: Sequence[str] = ()
+) -> Request:
+    from cyan.rollout.plan import Request, valid_environment
+
+    return Request(what, version, getpass.getuser(), valid_environment(env), forced, wait)
+
+
+def _forced(wanted: Settings, names: Sequence[str] | None) -> tuple[str, ...]:
+    from cyan.rollout.preflight import valid_names
+
+    return valid_names(names or (), wanted)
