@@ -106,7 +106,8 @@ class Comparison:
 
     Errors are judged over all that was answered since the switch. What only the newest answers
     show, errors or slowness, counts from `BAD` looks in a row on: the first seconds of a color
-    that was cold, or a hiccup of the host, are over by then.
+    that was cold, or a hiccup of the host, are over by then. A look has `FEW` answers or more,
+    each of which is in one look only.
     """
 
     def __init__(self, settings: BakeSettings, color: Color, switched: float) -> None:
@@ -115,31 +116,37 @@ class Comparison:
         self._switched = switched
         self._before: list[Served] = []
         self._after: list[Served] = []
+        self._looked_at = 0
         self.bad = 0
 
     def look(self, lines: Iterable[str]) -> str:
-        """Take in what was logged since the last look; what is wrong by now, "" if nothing."""
-        seen = len(self._after)
-        for line in lines:
-            answer = served(line)
-            if answer is None or answer.started < self._switched - self._settings.seconds:
-                continue
-            (self._after if self._is_new(answer) else self._before).append(answer)
-        before = sample(self._before)
-        newest = sample(self._after[max(0, min(seen, len(self._after) - FEW)) :])
+        """Take in what was logged since the last call; what is wrong by now, "" if nothing."""
+        for answer in filter(None, map(served, lines)):
+            if self._is_new(answer):
+                self._after.append(answer)
+            elif self._is_old(answer):
+                self._before.append(answer)
+        before, newest = sample(self._before), sample(self._after[self._looked_at :])
         wrong = errs(before, newest, self._settings) or slow(before, newest, self._settings)
-        self.bad = self.bad + 1 if wrong else 0
-        in_all = errs(before, sample(self._after), self._settings) if newest.errors else ""
+        if newest.n >= FEW:
+            self._looked_at = len(self._after)
+            self.bad = self.bad + 1 if wrong else 0
+        in_all = errs(before, sample(self._after), self._settings)
         return in_all or (wrong if self.bad >= BAD else "")
 
     def _is_new(self, answer: Served) -> bool:
         """Whether it was the new color's: by its name or, where the proxy answered, by its start.
 
-        A request that had just started when the marker was renamed may be the new color's.
+        A request that had just started when the marker was renamed may be the new color's, but
+        what ended before then was of an earlier release on it.
         """
-        return answer.color == self._color or (
-            not answer.color and answer.started >= self._switched
-        )
+        if answer.color == self._color:
+            return answer.started + answer.duration >= self._switched
+        return not answer.color and answer.started >= self._switched
+
+    def _is_old(self, answer: Served) -> bool:
+        since = self._switched - self._settings.seconds
+        return answer.color != self._color and since <= answer.started < self._switched
 
     def __str__(self) -> str:
         after = sample(self._after)
@@ -147,7 +154,7 @@ class Comparison:
 
 
 def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
-    """Watch for the configured time, and on until the newest look is good; the figures in words.
+    """Watch for the configured time, and a little longer where it ends on bad looks; the figures.
 
     Raises DeployError where the new color is broken, or errs or is slow by the proxy's log.
     """
@@ -163,13 +170,15 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
         failed = 0 if seen.state is State.PASSING else failed + 1
         if seen.state is State.BROKEN or failed >= BAD:
             raise went_bad(job, seen.reason)
-        over = time.monotonic() - began >= settings.seconds
+        spent = time.monotonic() - began
+        over = spent >= settings.seconds
         if time.monotonic() - read >= SECOND or (over and not compared.bad):
             read = time.monotonic()
             if wrong := compared.look(log.more()):
                 raise went_bad(job, wrong)
-        if over and not failed and not compared.bad:
-            return f"{settings.seconds:g} s without a fault; {compared}"
+        undecided = compared.bad and spent < settings.seconds + BAD * SECOND
+        if over and not failed and not undecided:
+            return f"nothing went bad in {spent:.1f} s; {compared}"
         time.sleep(min(job.settings.health.interval, settings.seconds / 4))
 
 

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from cyan import journal
 from cyan.errors import CyanError, HostError, LockedError, UsageError
-from cyan.interrupt import ignored
-from cyan.rollout.cargo import stored_secrets
 from cyan.rollout.release import release_id
-from cyan.world.compose import quoted_path
+from cyan.world.compose import parse_env_file, quoted_path
 from cyan.world.engine import Engine
 from cyan.world.host import Host
 from cyan.world.secrets import Secrets
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
 SHOWN = 15  # lines of a log in the message
 KEPT = 500  # lines of a log in the folder
+SEPARATOR = "--cyan--"
 CLOCK = 0.2  # seconds that our idea of the host's clock may be ahead of it
 
 
@@ -80,45 +79,52 @@ def kept(
 ) -> Iterator[None]:
     """Around what is no rotation: where it fails, a folder of `reports` tells the same of it.
 
-    Nothing is kept of what was refused before anything was touched, and of a host that is gone.
+    Nothing is kept of what was refused before anything was touched, or was interrupted.
     """
     began = time.monotonic()
     try:
         yield
     except (UsageError, LockedError):
         raise
-    except (CyanError, KeyboardInterrupt) as error:
-        said = f"{error}\n" if isinstance(error, CyanError) else "it was interrupted\n"
+    except CyanError as error:
         try:
-            with ignored(lambda: note("what happened is being read")), Host(machine) as host:
+            with Host(machine) as host:
                 now = float(host.run("date +%s.%N").stdout)
-                since = now - (time.monotonic() - began) - CLOCK
+                span = now - (time.monotonic() - began) - CLOCK, now
+                hide = _secrets(host, settings).redacted
+                files = [(name, hide(text)) for name, text in _all(host, settings, span)]
                 folder = reports / f"{release_id(what, now)}-failed"
-                _write(folder, _all(host, settings, said, (since, now)))
-        except (OSError, HostError) as bad:
-            note(f"nothing could be kept of this: {getattr(bad, 'what', bad)}")
+                _write(folder, [("error.txt", hide(f"{error}\n")), *files])
+        except (Exception, KeyboardInterrupt) as bad:  # noqa: BLE001 - the failure is told all the same
+            why = getattr(bad, "what", str(bad)) or "it was interrupted"
+            note(f"nothing could be kept of this: {why}")
         else:
             note(f"logs, events and journal of this: {folder}")
         raise
 
 
-def _all(
-    host: Host, settings: Settings, said: str, span: tuple[float, float]
-) -> list[tuple[str, str]]:
-    """What every container of the application left, and what happened in `span`, by file name."""
+def _all(host: Host, settings: Settings, span: tuple[float, float]) -> Iterator[tuple[str, str]]:
+    """What every container left, and what happened in `span`, by file name."""
     engine, path = Engine(host), quoted_path(settings.directory, "journal.jsonl")
-    found = engine.containers(settings.app)
     lines = journal.parse(host.run(f"tail -n {KEPT} {path}", check=False).stdout)
-    newest = [f"{journal.dump(each)}\n" for each in lines if each.at >= span[0]]
-    files = [("error.txt", said), ("journal.jsonl", "".join(newest))]
-    files.append(("events.jsonl", engine.events(settings.app, *span)))
-    for each in found:
-        files.append((f"{each.name}.log", engine.logs(each.id, KEPT)))
-        files.append((f"{each.name}.json", engine.described(each.id)))
-    releases = {each.release for each in found} - {""}
-    stored = (stored_secrets(host, settings, each) for each in releases)
-    secrets = Secrets(tuple(value for each in stored for value in each.values))
-    return [(name, secrets.redacted(text)) for name, text in files]
+    newest = (each for each in lines if each.at >= span[0])
+    yield "journal.jsonl", "".join(f"{journal.dump(each)}\n" for each in newest)
+    yield "events.jsonl", engine.events(settings.app, *span)
+    for each in engine.containers(settings.app):
+        yield f"{each.name}.log", engine.logs(each.id, KEPT)
+        yield f"{each.name}.json", engine.described(each.id)
+
+
+def _secrets(host: Host, settings: Settings) -> Secrets:
+    """The secrets of every release on the host. Raises HostError where one cannot be read."""
+    each = f'cat -- "$file" && echo {SEPARATOR} || exit 1'
+    folder = quoted_path(settings.directory, "releases")
+    command = (
+        f'cd {folder} && for file in */secrets.env; do [ ! -e "$file" ] || {{ {each}; }}; done'
+    )
+    texts = host.run(command).stdout.split(f"{SEPARATOR}\n")
+    values = (parse_env_file(text).items() for text in texts)
+    return Secrets(tuple(value for release in values for value in release))
 
 
 def _write(folder: Path, files: list[tuple[str, str]]) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 HEARTBEAT = 10  # seconds between two heartbeats
 ANSWER = 30  # seconds for an answer of the holder
 PATIENCE = 60  # seconds without one after which the holder on the host gives up
-RESERVE = 2**18  # bytes that are kept on the host for the lock and the journal: 800 lines or so
+RESERVE = 2**18  # bytes that are kept free for the journal on the host: 800 lines or so
 
 LOST = 175  # exit code of a command whose lock was lost; none of the commands has it
 
@@ -49,25 +49,26 @@ refuse() { # how, and who holds it
 mend() { # a line that a full disk or a crash has torn
   if [ -s journal.jsonl ] && [ -n "$(tail -c1 journal.jsonl)" ]; then echo >>journal.jsonl; fi
 }
-spare() { # room that is given to the journal when the disk is full, so that a rollback can go on
-  [ "$(stat -c %s reserve 2>/dev/null)" = "$4" ] || head -c "$4" /dev/zero >reserve || : >reserve
+reserve() { # room that no other writer can take, so that on a full disk a rollback is journalled
+  : >>journal.jsonl && fallocate -n -o "$(stat -c %s journal.jsonl)" -l "$1" journal.jsonl
 }
-owned() { printf '%s\n' "$1" | sed "s/\"pid\": 0/\"pid\": $$/" >lock; }
-append() { mend && printf '%s\n' "$1" >>journal.jsonl && sync -d journal.jsonl; }
-again() { "$@" || { : >reserve; "$@"; }; }
+put() { # the lock's one line, in the page that it has: on a full disk there is no other
+  printf '%s\n' "$1" 1<>lock && truncate -s $((${#1} + 1)) lock
+}
 exec 9>>lock
 flock -w 1 9 || refuse held # a moment, for who only looks
 flock -w 20 busy true || refuse busy
 was=$(tr -d '\n' <lock)
-if ! again owned "$2"; then echo "full"; exit 1; fi
-spare "$@" 2>/dev/null
+if ! put "${2/\"pid\": 0/\"pid\": $$}"; then echo "full"; exit 1; fi
+reserve "$4" 2>/dev/null # not every file system can
 printf 'mine %s\n' "$was" # only now: who holds it must be in there, for inv unlock
 while IFS= read -r -t "$3" line; do
   case $line in
     beat) touch lock && echo ok ;;
-    bye) : >lock && echo ok && exit 0 ;;
+    bye) put "" && echo ok && exit 0 ;;
     *) line=${line/\"at\":0.0/\"at\":$EPOCHREALTIME}
-       if again append "$line"; then echo ok; else echo unwritten; fi ;;
+       if mend && printf '%s\n' "$line" >>journal.jsonl && sync -d journal.jsonl; then echo ok
+       else echo unwritten; fi ;;
   esac
 done
 """

@@ -26,7 +26,8 @@ SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
 BOOKS = 16 * MIB  # bytes that the journal and the logs need
 CLOCKS = 2.0  # seconds that the clocks may differ
 RESOURCES = ("memory", "disk", "directory")
-NEEDS = {"memory": Kind.START, "disk": Kind.FETCH}
+NEEDS = {"memory": Kind.START, "disk": Kind.FETCH, "directory": Kind.START}
+"""What a plan needs only if it has the step; the journal has room of its own."""
 OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
 
 
@@ -60,11 +61,11 @@ def checks(
     `supply` is what a release would be made of, None where nothing is fetched. What is `unneeded`
     is told, and forbids nothing.
     """
+    resources = (_memory(facts), _disk(facts), _directory(facts, settings))
     return (
         *(_service(name, world) for name in settings.stateful),
         *(_reachable(name, answers) for name, answers in facts.reachable),
-        *(_soft(e) if e.name in unneeded else e for e in (_memory(facts), _disk(facts))),
-        _directory(facts, settings),
+        *(_soft(each) if each.name in unneeded else each for each in resources),
         *(_version(name, getattr(facts, name)) for name in OLDEST),
         _ports(facts, settings),
         _traffic(facts, settings),

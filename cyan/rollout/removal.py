@@ -46,6 +46,8 @@ def cleanup(
     """
     with turn(settings, machine, "cleanup", report.note, lock_wait) as mine:
         host, lock, world = mine.host, mine.lock, mine.world
+        if world.live is None and expired:
+            return Removed("nothing: no color is live", world.serving)
         if world.live is None:
             raise DeployError(
                 "no color is live, so none is the standby",

@@ -212,7 +212,7 @@ def test_a_deployer_that_is_killed_while_the_lame_duck_is_up_leaves_no_marker(la
 
 
 def kept_of(lab: Lab, what: str, done: subprocess.CompletedProcess[str]) -> None:
-    """The folder of what failed and is no rotation tells of every container and of nothing else."""
+    """The folder of what failed and is no rotation tells of every container."""
     folder = max((lab.folder / "reports").glob(f"*Z-{what}-failed"))
     assert str(folder) in done.stdout
     assert (folder / "error.txt").read_text().splitlines()[0] in done.stderr

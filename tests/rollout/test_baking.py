@@ -116,11 +116,32 @@ def test_errors_that_come_late_are_not_thinned_by_the_good_time_before() -> None
     assert "it errs: 5.0% of 100 answers" in late[-1]
 
 
-def test_of_a_site_with_few_users_the_newest_twenty_answers_are_judged() -> None:
+def test_of_a_site_with_few_users_twenty_answers_are_a_look() -> None:
     comparison = compared()
-    for number in range(BAD):
+    for number in range(4 * BAD - 1):  # six a second
         assert comparison.look(second(SWITCH + number, n=6, duration=0.9)) == ""
-    for number in range(BAD - 1):
-        assert comparison.look(second(SWITCH + 3 + number, n=6, duration=0.9)) == ""
-    said = comparison.look(second(SWITCH + 9, n=6, duration=0.9))
-    assert "it is slow: 0.0% of 20 answers" in said
+    said = comparison.look(second(SWITCH + 4 * BAD - 1, n=6, duration=0.9))
+    assert "it is slow: 0.0% of 24 answers" in said
+
+
+def test_a_hiccup_is_seen_once_although_nobody_comes_after_it() -> None:
+    comparison = compared()
+    assert comparison.look([*second(SWITCH, n=23), *second(SWITCH, n=2, duration=0.9)]) == ""
+    assert comparison.bad == 1
+    for _ in range(2 * BAD):
+        assert comparison.look([]) == ""
+    assert comparison.bad == 1
+
+
+def test_errors_of_the_first_few_answers_count_once_there_are_enough() -> None:
+    comparison = compared()
+    assert comparison.look(second(SWITCH, n=15, bad=15)) == ""
+    assert "it errs" in comparison.look(second(SWITCH + 1, n=25))
+
+
+def test_what_an_earlier_release_on_the_same_color_did_is_neither_release_s() -> None:
+    comparison = Comparison(SETTINGS, Color.BLUE, SWITCH)
+    earlier = [line(SWITCH - 1, status=500, X_Color="blue") for _ in range(30)]
+    assert comparison.look([*earlier, *second(SWITCH - 1)]) == ""
+    assert "no request to judge" in str(comparison)
+    assert "before the switch 0.0% of 100 answers" in comparison.look(second(SWITCH, bad=9))

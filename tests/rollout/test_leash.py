@@ -88,7 +88,7 @@ def test_a_leash_is_held_whatever_the_directory_is_called(machine: Machine) -> N
     with Lock(machine.host, str(folder), Owner("ann", "laptop", 1.0, "it")) as lock:
         assert Leash(lock).run("sleep 0.2; echo done").stdout == "done\n"
     assert machine.clean
-    assert {path.name for path in folder.iterdir()} == {"lock", "busy", "reserve"}
+    assert {path.name for path in folder.iterdir()} == {"lock", "busy", "journal.jsonl"}
 
 
 def test_a_command_ends_once_its_deployer_is_interrupted_and_has_the_lock_still(

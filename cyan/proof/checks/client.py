@@ -108,10 +108,10 @@ def session_mask(case: Case) -> Mask:
 
 
 def mixed_mask(case: Case) -> Mask:
-    """Requests to `ask` that found two colors: the site said so, or the client read it."""
-    asked, status = is_in(case.requests["journey"], ("ask",)), case.requests["status"].to_numpy()
-    read = (status == OK) & case.failed & is_in(case.requests["failure"], ("status",))
-    return mask(asked & (read | (status == CONFLICT)))
+    """Requests to `ask` that found two colors: the site said so (409), or the client read it."""
+    asked = is_in(case.requests["journey"], ("ask",)) & case.failed
+    said = np.isin(case.requests["status"].to_numpy(), (OK, CONFLICT))
+    return mask(asked & said & is_in(case.requests["failure"], ("status",)))
 
 
 def cut_mask(case: Case) -> Mask:
