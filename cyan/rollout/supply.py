@@ -63,7 +63,7 @@ def gather(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Supply
         return Supply((read.stderr or read.stdout).strip()[-SHOWN:])
     search = Search(host, engine, settings)
     if plan.cargo.again:
-        return Supply(images=tuple(search.again(pin) for pin in plan.cargo.pins))
+        return Supply(images=tuple(dict.fromkeys(map(search.again, plan.cargo.pins))))
     services = pinning.services(read.stdout, settings.project(step.color))
     return Supply(images=tuple(search.each(services)))
 

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
@@ -17,7 +19,6 @@ from tests.lab.harness import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 USER, PASSWORD = "ann", 'pa$$ "word" planted-4712'
 
@@ -55,10 +56,11 @@ def second_engine(folder: Path, data: Path) -> Iterator[str]:
     """An engine of its own; where it listens."""
     if os.geteuid() != 0:
         pytest.skip("a second Docker Engine wants root")
-    address = f"unix://{folder}/docker.sock"
+    short = Path(tempfile.mkdtemp(prefix="cyan-"))  # a socket's path has 104 characters at most
+    address = f"unix://{short}/docker.sock"
     # in a network of its own: an engine without a bridge takes away the docker0 that it finds
     words = ["unshare", "--net", "dockerd", "--host", address, "--data-root", str(data)]
-    words += ["--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
+    words += ["--exec-root", str(short / "exec"), "--pidfile", str(folder / "pid")]
     words += ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
@@ -73,7 +75,8 @@ def second_engine(folder: Path, data: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-        shutil.rmtree(data, ignore_errors=True)
+        for each in (data, short):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COMMAND = (sys.executable, "-m", "cyan")
 PATIENCE = 240.0
+HANGS = 900.0  # seconds after which a command is taken for one that hangs; chaos takes minutes
 PACE = 0.02  # seconds between two requests of a user: what is tried needs the processor more
 
 
@@ -102,7 +103,7 @@ class Lab:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANGS,
             check=False,
         )
         assert not check or done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
