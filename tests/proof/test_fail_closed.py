@@ -158,6 +158,12 @@ def test_an_act_too_short_for_a_rare_journey_needs_none_of_it(clean: Run) -> Non
     assert judged(run) == (Verdict.PASS, [])
 
 
+def test_an_act_needs_no_log_in_for_each_user_sends_one_at_the_beginning(clean: Run) -> None:
+    acts, logged_in = clean.case().requests["act"], clean.requests["journey"] == "login"
+    assert judged(fewer(clean, ~((acts == 3) & logged_in).to_numpy())) == (Verdict.PASS, [])
+    assert judged(fewer(clean, ~logged_in.to_numpy())) == (Verdict.UNKNOWN, ["no class empty"])
+
+
 def test_a_log_that_could_not_be_fetched_whole_is_unknown(clean: Run) -> None:
     told = replace(clean.witnesses, faults=("access.json cannot be read to its end",))
     assert judged(replace(clean, witnesses=told)) == (Verdict.UNKNOWN, ["logs present"])
