@@ -9,6 +9,7 @@ import pytest
 from cyan.names import Kind
 from cyan.rollout import plan as planning
 from cyan.rollout import supply
+from cyan.rollout.cargo import Cargo
 from cyan.rollout.pins import Pin, Service
 from cyan.rollout.plan import Request
 from cyan.rollout.supply import Had, Search
@@ -141,3 +142,14 @@ def test_a_rollback_to_a_warm_color_fetches_nothing_and_looks_for_nothing(tmp_pa
     plan = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, settings(), "")
     looked = search(tmp_path, Fake(NO_TAG))
     assert supply.gather(looked.host, looked.engine, looked.settings, plan) is None
+
+
+def test_an_image_that_several_services_ran_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "machine").mkdir()
+    pins = tuple(Pin(name, "r:5000/a:1", "sha256:1") for name in ("platform", "rag", "crawler"))
+    asked = Request("deploy", "v2", "ann", cargo=Cargo(again="r1", pins=pins))
+    mine = settings().model_copy(update={"directory": tmp_path})
+    plan = planning.deploy(asked, V1_ON_BLUE, mine, "services: {}")
+    found = supply.gather(Machine(tmp_path / "machine").host, cast("Engine", Fake("")), mine, plan)
+    assert found is not None
+    assert [each.had for each in found.images] == [Had.NEVER]
