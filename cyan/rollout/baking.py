@@ -178,7 +178,8 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
                 raise went_bad(job, wrong)
         undecided = compared.bad and spent < settings.seconds + BAD * SECOND
         if over and not failed and not undecided:
-            return f"nothing went bad in {spent:.1f} s; {compared}"
+            doubt = ", the newest of them bad, too few looks to judge" if compared.bad else ""
+            return f"nothing went bad in {spent:.1f} s; {compared}{doubt}"
         time.sleep(min(job.settings.health.interval, settings.seconds / 4))
 
 

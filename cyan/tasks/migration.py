@@ -12,11 +12,14 @@ from cyan.names import seconds, valid_version
 from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, given, hosts, keeping
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from invoke import Context
 
-    from cyan.settings import HostSettings
+    from cyan.settings import HostSettings, Settings
+
+    Tell = Callable[[str], None]
+    Apply = Callable[[Settings, HostSettings, Tell, float], tuple[str, ...]]
 
 
 @command(name="check")
@@ -55,26 +58,16 @@ def migrate_status(c: Context, host: str = "") -> None:
 def migrate_expand(c: Context, lock_wait: str = "0", host: str = "") -> None:
     """Apply the pending expand files now; a deploy does so by itself."""
     from cyan.rollout.migrating import expand
-    from cyan.terminal import Progress
 
-    wanted = settings(c)
-    for machine in hosts(wanted, host):
-        with keeping(wanted, machine, "migrate.expand"):
-            done = expand(wanted, machine, Progress().note, seconds(lock_wait))
-        _migrated(machine, done)
+    _applied(settings(c), expand, lock_wait, host)
 
 
 @command(name="backfill", help={"lock_wait": LOCK_WAIT, "host": HOST})
 def migrate_backfill(c: Context, lock_wait: str = "0", host: str = "") -> None:
     """Repeat the pending backfills, batch by batch, until they find no row."""
     from cyan.rollout.migrating import backfill
-    from cyan.terminal import Progress
 
-    wanted = settings(c)
-    for machine in hosts(wanted, host):
-        with keeping(wanted, machine, "migrate.backfill"):
-            done = backfill(wanted, machine, Progress().note, seconds(lock_wait))
-        _migrated(machine, done)
+    _applied(settings(c), backfill, lock_wait, host)
 
 
 @command(
@@ -104,6 +97,15 @@ def migrate_contract(
             raise UsageError("nothing was applied", todo="answer 'yes', or give --yes")
         with keeping(wanted, machine, "migrate.contract"):
             done = contract(wanted, machine, version, Progress().note, seconds(lock_wait))
+        _migrated(machine, done)
+
+
+def _applied(wanted: Settings, kind: Apply, lock_wait: str, host: str) -> None:
+    from cyan.terminal import Progress
+
+    for machine in hosts(wanted, host):
+        with keeping(wanted, machine, f"migrate.{kind.__name__}"):
+            done = kind(wanted, machine, Progress().note, seconds(lock_wait))
         _migrated(machine, done)
 
 

@@ -34,42 +34,37 @@ def get(lab: Lab, path: str = "/items") -> httpx.Response:
     return httpx.get(f"http://127.0.0.1:{lab.port}{path}", timeout=10)
 
 
-def test_a_release_that_is_healthy_and_then_errs_is_switched_away_from_with_its_figures(
-    lab: Lab,
-) -> None:
+def switched_back(lab: Lab, fault: str) -> tuple[str, list[str]]:
+    """What is told of a fault that the bake finds under load, and the users' errors."""
     lab.live("v1")
     color = lab.answering()[0]
     with lab.configured(smoke=[]), lab.load() as client:
         done = lab.cyan(
-            *("deploy", "--version", "v2", "--env", "FAULT=errors=0.05"),
+            *("deploy", "--version", "v2", "--env", f"FAULT={fault}"),
             check=False,
             INVOKE_CYAN_BAKE_SECONDS="40.0",
         )
     assert done.returncode == 1, done.stdout
-    assert re.search(r"it errs: [\d.]+% of \d+ answers 5xx.*before the switch 0\.\d%", done.stderr)
     assert lab.answering() == (color, "v1")
-    assert client.errors
-    assert {error.split(": ")[1] for error in client.errors} == {"HTTPException('status 500')"}
     lab.is_clean()
+    return done.stderr, client.errors
+
+
+def test_a_release_that_is_healthy_and_then_errs_is_switched_away_from_with_its_figures(
+    lab: Lab,
+) -> None:
+    said, errors = switched_back(lab, "errors=0.05")
+    assert re.search(r"it errs: [\d.]+% of \d+ answers 5xx.*before the switch 0\.\d%", said)
+    assert {error.split(": ")[1] for error in errors} == {"HTTPException('status 500')"}
 
 
 @pytest.mark.nightly
 def test_a_release_that_is_slower_under_load_is_switched_away_from_with_its_figures(
     lab: Lab,
 ) -> None:
-    lab.live("v1")
-    color = lab.answering()[0]
-    with lab.configured(smoke=[]), lab.load() as client:
-        done = lab.cyan(
-            *("deploy", "--version", "v2", "--env", "FAULT=slow=1"),
-            check=False,
-            INVOKE_CYAN_BAKE_SECONDS="40.0",
-        )
-    assert done.returncode == 1, done.stdout
-    assert re.search(r"it is slow: 0.0% of \d+ answers 5xx, 95 % within 1\d\d\d ms", done.stderr)
-    assert lab.answering() == (color, "v1")
-    assert client.errors == []
-    lab.is_clean()
+    said, errors = switched_back(lab, "slow=1")
+    assert re.search(r"it is slow: 0.0% of \d+ answers 5xx, 95 % within 1\d\d\d ms", said)
+    assert errors == []
 
 
 def test_a_failure_leaves_a_folder_with_logs_events_and_journal_but_no_values(lab: Lab) -> None:
