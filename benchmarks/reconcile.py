@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/reconcile.py [REQUESTS ...]
 
 Writes raw files as a run leaves them (the swarm's rows, the proxy's and the application's JSON
-lines, the ledger), then reads, joins, checks and measures them in a process of its own. Without
-sizes it takes 1, 2, 5 and 10 million: that wants the machine for itself and 15 GiB of disk.
+lines, the ledger, each in the order in which it is written), then reads, joins, checks and measures
+them in a process of its own. Without sizes it takes 1, 2, 5 and 10 million: that wants the machine
+for itself and 15 GiB of disk. With `--mixed` ids and so every join are in random order.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.proof import synthetic
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RATE = 2000
 ALLOWED_SECONDS = 60
@@ -36,6 +36,7 @@ ALLOWED_GROWTH = 1.5
 """How much more a request may cost in the largest run than in the smallest."""
 CHUNK = 500_000
 MILLION = 1_000_000
+MIXED = "--mixed" in sys.argv
 
 PROXY = (
     '{{"level":"info","ts":{at:.7f},"logger":"http.log.access.log0","msg":"handled request",'
@@ -56,14 +57,14 @@ APPLICATION = (
 
 def lay_out(requests: int, folder: Path) -> int:
     """Write the raw files of a clean run; their size in bytes."""
-    made = synthetic.run(requests, RATE)
+    made = synthetic.run(requests, RATE, mixed=MIXED)
     synthetic.write(made, folder, witnesses=False)
     (folder / "application").mkdir(exist_ok=True)
     lines = folder / "application" / "app-blue-platform-1.jsonl"
     with (folder / "proxy.jsonl").open("w") as proxy, lines.open("w") as application:
         for start in range(0, requests, CHUNK):
             piece = made.requests.iloc[start : start + CHUNK]
-            proxy.write("".join(_proxy(piece)))
+            proxy.write("".join(_proxy(piece.sort_values("end_ns"))))
             application.write("".join(_application(piece)))
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -80,14 +81,16 @@ def _proxy(piece: pd.DataFrame) -> list[str]:
 
 
 def _application(piece: pd.DataFrame) -> list[str]:
-    rows: Any = piece.itertuples()
+    started = piece.assign(event="start", at=piece["sent_ns"], told=0)
+    ended = piece.assign(event="end", at=piece["end_ns"], told=piece["status"])
+    rows: Any = pd.concat([started, ended]).sort_values("at").itertuples()
     return [
         APPLICATION.format(
-            id=row.id, event=event, at=at, status=status, color=row.color, version=row.version
+            id=row.id, event=row.event, at=row.at, status=row.told, color=row.color,
+            version=row.version,
         )
         for row in rows
-        for event, at, status in (("start", row.sent_ns, 0), ("end", row.end_ns, row.status))
-    ]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def main() -> int:
         print(json.dumps({"seconds": made.seconds, "gib": made.gib, "verdict": made.verdict}))
         return 0
     bad, each = 0, []
-    for requests in sorted(int(word) for word in sys.argv[1:]) or SIZES:
+    for requests in sorted(int(word) for word in sys.argv[1:] if word != "--mixed") or SIZES:
         found = measured(requests)
         each.append(found.seconds / requests * MILLION)
         print(

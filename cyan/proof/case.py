@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,16 +77,13 @@ class Ranked:
             counts[self.rows] = above - np.searchsorted(inside, self.ids, side="left")
         return counts
 
-    def known(self, found: npt.NDArray[np.uint64]) -> Mask:
-        """Which of `found` are ids of a row."""
+    def unknown(self, found: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Those of `found` that are the id of no row, in rising order."""
+        inside = np.sort(found)
         if not len(self.ids):
-            return np.zeros(len(found), bool)
-        order = np.argsort(found)
-        inside = found[order]
+            return inside
         place = np.minimum(np.searchsorted(self.ids, inside), len(self.ids) - 1)
-        known = np.zeros(len(found), bool)
-        known[order] = self.ids[place] == inside
-        return known
+        return inside[mask(self.ids[place] != inside)]
 
 
 @dataclass(frozen=True)
@@ -105,15 +103,20 @@ class Case:
     history: History
     bounds: Bounds = field(default_factory=Bounds)
 
-    @property
+    @cached_property
     def ok(self) -> Mask:
         """The requests that the client took as well answered."""
         return mask(self.requests["answered"]) & is_in(self.requests["failure"], ("",))
 
-    @property
+    @cached_property
     def failed(self) -> Mask:
         """The requests whose failure the client recorded."""
-        return mask(self.requests["answered"]) & ~is_in(self.requests["failure"], ("",))
+        return mask(self.requests["answered"]) & ~self.ok
+
+    @cached_property
+    def by_user(self) -> npt.NDArray[np.int64]:
+        """The rows, user after user, and each user's in the order of sending."""
+        return np.argsort(users(self), kind="stable")  # the rows are in that order already
 
     @property
     def uncertainty_ns(self) -> int:
@@ -197,9 +200,8 @@ def mask(column: Any) -> Mask:  # noqa: ANN401 - a pandas column
 
 def is_in(column: pd.Series[Any], wanted: tuple[str, ...]) -> Mask:
     """Which rows of a categorical column hold one of `wanted`; compares codes, not texts."""
-    categories = column.cat.categories
-    codes = [code for code, text in enumerate(categories) if text in wanted]
-    return np.isin(column.cat.codes.to_numpy(), codes)
+    meant = [text in wanted for text in column.cat.categories]
+    return np.array([*meant, False])[column.cat.codes.to_numpy()]  # of none the code is -1
 
 
 def users(case: Case) -> npt.NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,10 @@ class Measure:
 def measure(case: Case, findings: Iterable[Finding]) -> tuple[Measure, ...]:
     """The measures of every act in order, the steady state's last."""
     kept = tuple(findings)
-    acts = tuple(_measure(case, window, kept) for window in case.history.windows())
     begun, ended = case.history.load_begun_ns, case.history.load_ended_ns
-    return (*acts, _measure(case, Window("steady", -1, begun, ended), kept))
+    windows = (*case.history.windows(), Window("steady", -1, begun, ended))
+    with ThreadPoolExecutor(2) as pool:  # most of it leaves the interpreter's lock
+        return tuple(pool.map(lambda window: _measure(case, window, kept), windows))
 
 
 def drop_ids(findings: Iterable[Finding], act: int | None = None) -> tuple[str, ...]:

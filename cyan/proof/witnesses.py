@@ -7,36 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.json as pajson
+
+from cyan.proof.hexids import parse_hex
+from cyan.proof.jsonlines import blocks
+from cyan.proof.testimony import Lines, application_lines, proxy_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-Ids = npt.NDArray[np.uint64]
 T = TypeVar("T")
-
-TEXTS = pa.list_(pa.string())
-PROXY_SCHEMA = pa.schema(
-    {
-        "request": pa.struct({"headers": pa.struct({"X-Request-Id": TEXTS})}),
-        "status": pa.int16(),
-    }
-)
-APPLICATION_SCHEMA = pa.schema({"id": pa.string(), "event": pa.string(), "service": pa.string()})
-"""Only what a check asks for is read: each further column costs seconds in ten million lines."""
-
-EVENTS = ("start", "end")
-"""What counts of the application's lines; a request that was cut has a start and no end."""
-
-HEX_DIGITS = 16
-BLOCK = 1 << 22  # bytes that are parsed at once; a larger one leaves the processor's cache
-SECOND = 1e9
 
 
 @dataclass(frozen=True)
@@ -70,7 +54,7 @@ def read_witnesses(folder: Path, public: str = "platform") -> Witnesses:
             return default
 
     none: tuple[pd.DataFrame | None, int] = (None, 0)
-    with ThreadPoolExecutor(2) as pool:  # reading JSON leaves the interpreter's lock
+    with ThreadPoolExecutor(2) as pool:  # numpy leaves the interpreter's lock
         lines = pool.submit(read, "application", lambda p: _application(p, public), none)
         proxy, strange = read("proxy.jsonl", _proxy, none)
         application, odd = lines.result()
@@ -85,108 +69,26 @@ def read_witnesses(folder: Path, public: str = "platform") -> Witnesses:
     )
 
 
-def parse_hex(texts: pa.Array) -> tuple[Ids, npt.NDArray[np.bool_]]:
-    """Ids sent as 16 hexadecimal digits: the numbers, and which of `texts` were such ids."""
-    fits = pc.fill_null(pc.equal(pc.binary_length(texts), HEX_DIGITS), False)  # noqa: FBT003
-    kept = texts.filter(fits).cast(pa.binary())
-    values = np.zeros(len(texts), np.uint64)
-    valid = fits.to_numpy(zero_copy_only=False).astype(bool)
-    if len(kept):
-        numbers, right = _digits(kept)
-        values[valid] = numbers
-        valid[valid] = right
-    return values, valid
-
-
-def _digits(kept: pa.Array) -> tuple[Ids, npt.NDArray[np.bool_]]:
-    offsets = np.frombuffer(kept.buffers()[1], np.int32)[kept.offset : kept.offset + 1]
-    raw = np.frombuffer(kept.buffers()[2], np.uint8)[offsets[0] :][: len(kept) * HEX_DIGITS]
-    nibbles = _NIBBLES[raw.reshape(-1, HEX_DIGITS)]
-    numbers = np.zeros(len(kept), np.uint64)
-    for column in range(HEX_DIGITS):
-        numbers = (numbers << np.uint64(4)) | (nibbles[:, column] & np.uint8(15))
-    return numbers, np.asarray((nibbles < HEX_DIGITS).all(axis=1))
-
-
-def _nibbles() -> npt.NDArray[np.uint8]:
-    table = np.full(256, 255, np.uint8)
-    for number, digit in enumerate("0123456789abcdef"):
-        table[ord(digit)] = number
-        table[ord(digit.upper())] = number
-    return table
-
-
-_NIBBLES = _nibbles()
-
-
-def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """A file of JSON lines, in pieces, reading only the columns of `schema`."""
-    if path.stat().st_size == 0:
-        return
-    yield from pajson.open_json(
-        path,
-        read_options=pajson.ReadOptions(block_size=BLOCK),
-        parse_options=pajson.ParseOptions(
-            explicit_schema=schema, unexpected_field_behavior="ignore"
-        ),
-    )
-
-
 def _proxy(path: Path) -> tuple[pd.DataFrame | None, int]:
     if not path.exists():
         return None, 0
-    pieces, strangers = [], 0
-    for batch in _batches(path, PROXY_SCHEMA):
-        frame, strange = _proxy_piece(batch.filter(pc.is_valid(batch.column("status"))))
-        pieces.append(frame)
-        strangers += strange
-    return _concatenated(pieces, ("id", "status")), strangers
-
-
-def _proxy_piece(batch: pa.RecordBatch) -> tuple[pd.DataFrame, int]:
-    headers = batch.column("request").field("headers").field("X-Request-Id")
-    ids, valid = parse_hex(_first(headers))
-    status = pc.fill_null(batch.column("status"), 0).to_numpy(zero_copy_only=False)
-    frame = pd.DataFrame({"id": ids, "status": status.astype(np.int16)})
-    return frame[valid], int((~valid).sum())
+    return _frame("status", np.int16, [proxy_lines(block) for block in blocks(path)])
 
 
 def _application(folder: Path, public: str) -> tuple[pd.DataFrame | None, int]:
     paths = sorted(folder.glob("*.jsonl"))
     if not paths:
         return None, 0
-    pieces, strangers = [], 0
-    for path in paths:
-        for batch in _batches(path, APPLICATION_SCHEMA):
-            ours = pc.equal(batch.column("service"), public)
-            told = pc.is_in(batch.column("event"), value_set=pa.array(EVENTS))
-            frame, strange = _application_piece(batch.filter(pc.and_(ours, told)))
-            pieces.append(frame)
-            strangers += strange
-    return _concatenated(pieces, ("id", "end")), strangers
+    read = [application_lines(block, public) for path in paths for block in blocks(path)]
+    return _frame("end", np.bool_, read)
 
 
-def _application_piece(batch: pa.RecordBatch) -> tuple[pd.DataFrame, int]:
-    ids, valid = parse_hex(batch.column("id"))
-    end = pc.equal(batch.column("event"), "end").to_numpy(zero_copy_only=False)
-    frame = pd.DataFrame({"id": ids, "end": end})
-    return frame[valid], int((~valid).sum())
-
-
-def _first(lists: pa.Array) -> pa.Array:
-    """The first text of each list, null where there is none."""
-    some = pc.fill_null(pc.greater(pc.list_value_length(lists), 0), pa.scalar(value=False))
-    return pc.list_element(pc.if_else(some, lists, None), 0)
-
-
-def _concatenated(pieces: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """One frame of `pieces`."""
-    pieces = [piece for piece in pieces if len(piece)]
-    if not pieces:
-        empty = pd.DataFrame({name: np.zeros(0, np.int64) for name in columns})
-        return empty.astype({"id": np.uint64})
-    whole = {name: np.concatenate([piece[name].to_numpy() for piece in pieces]) for name in columns}
-    return pd.DataFrame(whole, copy=False)
+def _frame(name: str, kind: type, read: list[Lines]) -> tuple[pd.DataFrame, int]:
+    """All the lines in one frame, what they tell as column `name`; how many are of strangers."""
+    ids = np.concatenate([np.zeros(0, np.uint64), *(lines.ids for lines in read)])
+    told = np.concatenate([np.zeros(0, kind), *(lines.told for lines in read)])
+    frame = pd.DataFrame({"id": ids, name: told}, copy=False)
+    return frame, sum(lines.strangers for lines in read)
 
 
 def _table(path: Path, types: dict[str, pa.DataType]) -> pa.Table | None:

@@ -145,11 +145,13 @@ def drain(color: str, at: int, cut: int = 0) -> Drain:
     return Drain(color, at + MS, at + 1000 * MS, readings, cut)
 
 
-def run(n: int = 4000, rate: float = 400, seed: int = 1) -> Run:
-    """Clean evidence of `n` requests at `rate` a second."""
+def run(n: int = 4000, rate: float = 400, seed: int = 1, *, mixed: bool = True) -> Run:
+    """Clean evidence of `n` requests at `rate` a second; ids rise where they are not `mixed`."""
     random = np.random.default_rng(seed)
     told = story(n / rate)
     requests = client(n, rate, told, random)
+    if not mixed:
+        requests["id"] = np.sort(requests["id"].to_numpy())
     return Run(requests, told, counted(requests), witnesses(requests))
 
 
@@ -258,7 +260,7 @@ def _write_client(made: Run, folder: Path) -> None:
         frame[name] = (frame[name] - BEGIN + offset).where(frame[name] != 0, 0)
     for worker, rows in frame.groupby("worker"):
         _tsv(rows[list(INTENT_COLUMNS)], folder / f"intents-{worker}.tsv")
-        answered = rows[rows["answered"]].sample(frac=1, random_state=1)
+        answered = rows[rows["answered"]].sort_values("end_ns")
         _tsv(answered[list(RESULT_COLUMNS)], folder / f"results-{worker}.tsv")
     for signoff in made.signoffs:
         (folder / f"signoff-{signoff.worker}.json").write_text(json.dumps(asdict(signoff)))

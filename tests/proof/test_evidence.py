@@ -13,10 +13,12 @@ from hypothesis import strategies as some
 
 from cyan.errors import ProofError
 from cyan.proof import checks, evidence, history
+from cyan.proof.case import is_in
 from cyan.proof.findings import Verdict
+from cyan.proof.hexids import parse_hex
 from cyan.proof.reconcile import read_case, reconcile
 from cyan.proof.report import render
-from cyan.proof.witnesses import parse_hex, read_witnesses
+from cyan.proof.witnesses import read_witnesses
 from tests.proof import synthetic
 from tests.proof.synthetic import Run
 
@@ -85,9 +87,27 @@ def test_results_without_intents_and_ids_written_twice_are_counted(folder: Path)
     assert (log.orphans, log.duplicates) == (3, 1)
 
 
+def test_results_are_joined_in_whatever_order_they_were_written(folder: Path) -> None:
+    before = evidence.read_client(folder / "client").requests
+    results = folder / "client" / "results-0.tsv"
+    lines = results.read_text().splitlines(keepends=True)
+    np.random.default_rng(1).shuffle(lines)
+    results.write_text("".join(lines))
+    after = evidence.read_client(folder / "client").requests
+    for name in before.columns:
+        assert (before[name].astype(str) == after[name].astype(str)).all(), name
+
+
 def test_an_empty_results_file_leaves_only_intents(folder: Path) -> None:
     (folder / "client" / "results-0.tsv").write_text("")
-    assert not evidence.read_client(folder / "client").requests["answered"].any()
+    case = read_case(folder)
+    assert not case.requests["answered"].any()
+    assert not (case.ok | case.failed).any()
+
+
+def test_a_missing_text_is_none_of_those_wanted() -> None:
+    column = pd.Series(pd.Categorical([None, "a", "b"]))
+    assert is_in(column, ("b", "c")).tolist() == [False, False, True]
 
 
 BROKEN = {

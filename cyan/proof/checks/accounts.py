@@ -50,10 +50,9 @@ def foreign(case: Case) -> tuple[Finding, ...]:
     proxy = case.witnesses.proxy
     if proxy is None:
         return ()
-    other = ~case.ranked.known(proxy["id"].to_numpy())
-    count = int(other.sum()) + case.witnesses.strangers
+    others = case.ranked.unknown(proxy["id"].to_numpy())
+    count, ids = len(others) + case.witnesses.strangers, hex_ids(others[:MOST_IDS])
     sentence = f"{count:,} lines of the other witnesses are foreign traffic"
-    ids = hex_ids(proxy["id"].to_numpy()[other][:MOST_IDS])
     return (for_run("foreign traffic", count, sentence, bad=Verdict.PASS, ids=ids),)
 
 

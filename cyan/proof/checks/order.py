@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cyan.proof.history import Performed
 
 FOREVER = np.iinfo(np.int64).max
+NO_ROWS = np.zeros(0, np.int64)
 
 
 def stale(case: Case) -> tuple[Finding, ...]:
@@ -101,19 +102,9 @@ def _followers(case: Case) -> Mask:
 def _neighbours(case: Case) -> tuple[Any, Any]:
     """The rows of good answers, by connection, and which neighbours share one; none unjournaled."""
     good = case.ok & ~stale_mask(case) & ~is_in(case.requests["color"], ("",))
-    rows = np.flatnonzero(good if case.history.journal_present else np.zeros(len(good), bool))
-    order, same = _by_connection(case, rows)
-    return rows[order], same
-
-
-def _by_connection(case: Case, rows: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy arrays
-    """The order that puts each connection's requests in a row; which neighbours share one."""
-    user = users(case)[rows]
-    sent = case.requests["sent_ns"].to_numpy()[rows]
-    new = is_in(case.requests["connection"], ("new",))[rows]
-    order = np.lexsort((sent, user))
-    ranked = user[order]
-    return order, (ranked[1:] == ranked[:-1]) & ~new[order][1:]
+    rows = case.by_user[good[case.by_user]] if case.history.journal_present else NO_ROWS
+    user, new = users(case)[rows], is_in(case.requests["connection"], ("new",))[rows]
+    return rows, (user[1:] == user[:-1]) & ~new[1:]
 
 
 def _explained(case: Case, before: Any, after: Any) -> Mask:  # noqa: ANN401 - numpy arrays

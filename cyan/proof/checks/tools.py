@@ -29,15 +29,15 @@ def per_act(  # noqa: PLR0913 - what differs between checks
     None). One that the act does not excuse, or more than it allows, make the finding `bad`.
     """
     acts = case.requests["act"].to_numpy()
-    looked = np.ones(len(acts), bool) if among is None else among
-    good = case.ok
+    number = len(case.history.performed)
+    looked_at = np.bincount((acts if among is None else acts[among]) + 1, minlength=number + 1)
+    rows = np.flatnonzero(found)
     findings = []
-    for act in range(-1, len(case.history.performed)):
-        within = acts == act
-        n = int((within & looked).sum())
-        ids = case.requests["id"].to_numpy()[within & found]
+    for act in range(-1, number):
+        n, mine = int(looked_at[act + 1]), rows[acts[rows] == act]
+        ids = case.requests["id"].to_numpy()[mine]
         performed = case.history.performed[act].act if act >= 0 else None
-        excused = performed and not (within & found & _grave(kind, performed, good)).any()
+        excused = performed and not _grave(kind, performed, case.ok[mine]).any()
         allowed = performed.allowed_drops if performed and excused else 0
         findings.append(
             Finding(

@@ -82,10 +82,9 @@ def foreign_writes(case: Case) -> tuple[Finding, ...]:
     ledger = case.witnesses.orders
     if ledger is None:
         return ()
-    foreign = ~case.ranked.known(ledger["id"].to_numpy())
-    count = int(foreign.sum())
+    foreign = case.ranked.unknown(ledger["id"].to_numpy())
+    count, ids = len(foreign), hex_ids(foreign[:MOST_IDS])
     sentence = f"{count:,} orders in the ledger are of other clients"
-    ids = hex_ids(ledger["id"].to_numpy()[foreign][:MOST_IDS])
     return (for_run("foreign writes", count, sentence, bad=Verdict.PASS, n=len(ledger), ids=ids),)
 
 
