@@ -90,7 +90,8 @@ class Ranked:
 class Case:
     """What the checks judge.
 
-    `ranked` joins further frames to `requests`, which has the columns of ClientLog.requests and:
+    `ranked` joins further frames to `requests`, which has the columns and the order of
+    ClientLog.requests and:
     `act` (int16: number of the act in whose
     window the request was sent or, sent outside any, ended; -1 steady), `proxied`, `proxy_status`,
     `started`, `finished`, `written` (int16 counts by that witness, ABSENT where it is missing).

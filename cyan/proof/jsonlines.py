@@ -2,8 +2,8 @@
 
 A parser gives every byte a meaning, which costs microseconds a line. numpy compares bytes as fast
 as they come from memory, and that is enough for lines of the shape that their program always
-writes: inside of a JSON string a quote is escaped (RFC 8259, section 7), so `"status":` without a
-backslash can only be a name. The lines of any other shape are left to pyarrow's parser.
+writes: inside of a JSON string quotes are escaped (RFC 8259, section 7), so that only a name ends
+with `status":`, and no user writes names. Lines of any other shape are left to pyarrow's parser.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ Places = npt.NDArray[np.int64]
 
 NOWHERE = -(1 << 30)
 BLOCK = 1 << 21  # bytes that are looked at together; many more do not stay in the cache
+LONGEST = 1 << 24  # bytes of a line; something else is wrong with a file that has a longer one
 MARGIN = 256  # bytes after the last line: no text that is looked for or at is longer
 SAMPLE = 1 << 12  # bytes by which it is guessed which byte of a needle is rare
-NEWLINE = ord("\n")
+NEWLINE, SPACE = ord("\n"), ord(" ")
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Where something is, in rising order: in each line the `count` from `first` on."""
+    """Where something is, in rising order: in each line the `count` from `first` on, if any."""
 
     found: Places
     first: Places
@@ -54,10 +55,22 @@ class Marks:
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole lines: their bytes, with MARGIN more, and where the newline of each is."""
+    """Some whole lines: their bytes, with MARGIN more, and where those are that control."""
 
     raw: Bytes
-    ends: Places
+    controls: Places
+
+    @cached_property
+    def ends(self) -> Places:
+        """Where the newline of each line is."""
+        newlines: Mask = self.raw[self.controls] == NEWLINE
+        return self.controls[newlines]
+
+    @cached_property
+    def clean(self) -> Mask:
+        """The lines without another control character: JSON has none, a hole in a file has."""
+        alone: Mask = np.diff(np.searchsorted(self.controls, self.ends), prepend=-1) == 1
+        return alone
 
     @cached_property
     def starts(self) -> Places:
@@ -102,7 +115,10 @@ class Block:
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    """The lines of a file, in order; its last one may lack a newline."""
+    """The lines of a file, in order; its last one may lack a newline.
+
+    Raises ValueError where one is longer than LONGEST.
+    """
     rest, ended = np.zeros(0, np.uint8), False
     with path.open("rb", buffering=0) as file:
         while not ended:
@@ -113,7 +129,9 @@ def blocks(path: Path) -> Iterator[Block]:
             if ended and size:
                 raw[size] = NEWLINE
                 size += 1
-            ends = np.flatnonzero(raw[:size] == NEWLINE)
-            if len(ends):
-                yield Block(raw[: size + MARGIN], ends)
-            rest = raw[ends[-1] + 1 : size] if len(ends) else raw[:size]
+            block = Block(raw[: size + MARGIN], np.flatnonzero(raw[:size] < SPACE))
+            if len(block.ends):
+                yield block
+            rest = raw[block.ends[-1] + 1 : size] if len(block.ends) else raw[:size]
+            if len(rest) > LONGEST:
+                raise ValueError(f"a line of more than {LONGEST:,} bytes")

@@ -30,6 +30,8 @@ EVENTS = ("start", "end")
 
 REQUEST, HEADERS, HEADER = b'"request":', b'"headers":', b'"X-Request-Id":["'
 STATUS, ANSWER = b'"status":', b',"resp_headers":'
+END = b'"]}}'  # of resp_headers and of the line
+ZERO, NINE = np.uint8(ord("0")), 9
 MOST_BRACES = 5  # in a line of the proxy: of all of it, request, headers, tls, resp_headers
 ID, EVENT = b'{"id":"', b'","event":"'
 
@@ -56,28 +58,32 @@ class Lines:
 def proxy_lines(block: Block) -> Lines:
     """Lines of Caddy: {.., "request":{.., "headers":{}}, .., "status":200,"resp_headers":{}}.
 
-    A line that was torn, with the next one behind it, has too many braces.
+    One that was torn, with another behind it, has too many braces or the wrong names before them.
     """
-    braces = block.marks(b"{")
+    braces, closed = block.marks(b"{"), block.marks(b"}")
     answer = braces.at(-1)
-    header = block.marks(HEADER, until=braces.at(3))
+    header = block.marks(HEADER, until=np.minimum(braces.at(3), closed.at(0)))
     ids, hexadecimal = numbers_of(block.texts(header.at(0) + len(HEADER), HEX_DIGITS))
-    status = block.texts(answer - len(ANSWER) - 3, 3)
+    digits = block.texts(answer - len(ANSWER) - 3, 3).view(np.uint8).reshape(-1, 3) - ZERO
     plain = (
-        (braces.at(0) == block.starts)
+        block.clean
+        & (braces.at(0) == block.starts)
         & block.spelled(braces.at(1) - len(REQUEST), REQUEST)
         & block.spelled(braces.at(2) - len(HEADERS), HEADERS)
         & (braces.count <= MOST_BRACES)
+        & (braces.count == closed.count)
         & (header.count == 1)
+        & (header.at(0) > braces.at(2))
         & hexadecimal
         & block.spelled(header.at(0) + len(HEADER) + HEX_DIGITS, b'"]')
         & block.spelled(answer - len(ANSWER) - 3 - len(STATUS), STATUS)
-        & np.strings.isdigit(status)
+        & (digits <= NINE).all(axis=1)
+        & (digits[:, 0] > 0)
         & block.spelled(answer - len(ANSWER), ANSWER)
-        & block.spelled(block.ends - 2, b"}}")
+        & block.spelled(block.ends - len(END), END)
+        & ~block.spelled(block.ends - len(END) - 1, b"\\")
     )
-    digits = status[plain].view(np.uint8).reshape(-1, 3) - np.uint8(ord("0"))
-    lines = Lines(ids[plain], digits @ np.array([100, 10, 1], np.int16))
+    lines = Lines(ids[plain], digits[plain] @ np.array([100, 10, 1], np.int16))
     if plain.all():
         return lines
     others = block.parsed(~plain, PROXY_SCHEMA)
@@ -93,18 +99,21 @@ def _request_ids(table: pa.Table) -> pa.ChunkedArray:
 
 
 def application_lines(block: Block, public: str) -> Lines:
-    """Lines of the demo: {"id":"..","event":"..", .., "service":"..", ..} without other braces."""
+    """Lines of the demo: {"id":"..","event":"..", .., "service":"..", .., "status":200}."""
     braces, service = block.marks(b"{"), block.marks(b'"service":"')
+    started = block.spelled(block.ends - 11, b'"status":0}')
+    ended = block.spelled(block.ends - 13, STATUS) & block.spelled(block.ends - 1, b"}")
     event = block.starts + len(ID) + HEX_DIGITS
     ids, hexadecimal = numbers_of(block.texts(block.starts + len(ID), HEX_DIGITS))
     end = block.spelled(event, EVENT + b'end"')
     plain = (
-        (braces.count == 1)
+        block.clean
+        & (braces.count == 1)
         & block.spelled(block.starts, ID)
         & hexadecimal
         & (end | block.spelled(event, EVENT + b'start"'))
         & (service.count == 1)
-        & block.spelled(block.ends - 1, b"}")
+        & (started | ended)
     )
     ours = plain & block.spelled(service.at(0), f'"service":"{public}"'.encode())
     lines = Lines(ids[ours], end[ours])

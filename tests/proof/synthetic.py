@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BEGIN = 1_800_000_000 * SECOND
 MS = 1_000_000
+COMPACT = (",", ":")  # as Caddy and the demo separate what they log
 JOURNEYS = case.JOURNEYS
 PATHS = {
     "page": "/", "items": "/items", "order": "/orders", "login": "/login", "me": "/me",
@@ -287,7 +288,8 @@ def _write_proxy(made: Run, path: Path) -> None:
                 "size": row.size,
                 "status": row.status,
                 "resp_headers": {"X-Color": [row.color], "X-Version": [row.version]},
-            }
+            },
+            separators=COMPACT,
         )
         for row in _rows(made.witnesses.proxy)
     ]
@@ -307,7 +309,8 @@ def _write_application(made: Run, path: Path) -> None:
                 "color": row.color,
                 "version": row.version,
                 "status": row.status,
-            }
+            },
+            separators=COMPACT,
         )
         for row in _rows(made.witnesses.application)
     ]

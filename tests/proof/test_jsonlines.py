@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from cyan.proof import jsonlines
 from cyan.proof.jsonlines import MARGIN, Block, blocks
 from cyan.proof.testimony import application_lines, proxy_lines
+from cyan.proof.witnesses import read_witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,8 @@ TEXTS = some.one_of(
     some.text(max_size=12),
     some.sampled_from(
         ('"X-Request-Id":["', f'"X-Request-Id":["{OTHER}"]', '","status":500,"resp_headers":{',
-         "{", "}}", "{{{", "\\", '"', f'{{"id":"{OTHER}","event":"end"', '"service":"platform"')
+         '"request":{', '"headers":{', "{", "}", "{{{", "\\", '"', '"service":"platform"',
+         f'{{"id":"{OTHER}","event":"end"', '"status":0}', '"]}}', '\\"]}}')
     ),
 )  # fmt: skip
 
@@ -35,7 +37,7 @@ def block(*lines: str) -> Block:
     """Lines as a file holds them, in one block."""
     raw = np.frombuffer("".join(f"{line}\n" for line in lines).encode(), np.uint8)
     padded = np.concatenate((raw, np.zeros(MARGIN, np.uint8)))
-    return Block(padded, np.flatnonzero(raw == ord("\n")))
+    return Block(padded, np.flatnonzero(raw < ord(" ")))
 
 
 def dumped(line: dict[str, Any]) -> str:
@@ -79,6 +81,28 @@ def unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
         return schema.empty_table()
 
     monkeypatch.setattr(Block, "parsed", parsed)
+
+
+CADDY = (
+    '{"level":"info","ts":1795520118.7034972,"logger":"http.log.access.log0","msg":"handled '
+    'request","request":{"remote_ip":"172.20.0.1","remote_port":"60012","proto":"HTTP/1.1",'
+    '"method":"POST","host":"127.0.0.1:18100","uri":"/orders","headers":{"User-Agent":['
+    '"python/gevent-http-client-2.6.1"],"Content-Type":["application/json"],"X-Request-Id":['
+    f'"{ID}"],"Content-Length":["34"]}}}},"user_id":"","duration":0.004965049,"size":46,'
+    '"status":201,"resp_headers":{"X-Version":["v1"],"X-Request-Id":["0ff6660000000009"],'
+    '"Content-Length":["46"],"Server":["Caddy"],"X-Color":["blue"]}}'
+)
+DEMO = (
+    f'{{"id":"{ID}","event":"end","at_ns":1795520116940012869,"color":"blue","version":"v1",'
+    '"service":"platform","path":"/ready","status":200}'
+)
+"""Lines of a run in the lab, but for their ids, and some headers that were left out."""
+
+
+@pytest.mark.usefixtures("unparsed")
+def test_lines_of_a_real_run_need_no_parser() -> None:
+    assert proxied(CADDY) == [(int(ID, 16), 201)]
+    assert applied(DEMO) == [(int(ID, 16), True)]
 
 
 @pytest.mark.usefixtures("unparsed")
@@ -182,6 +206,9 @@ def edited(line: dict[str, Any], edits: list[tuple[str, str, Any]]) -> dict[str,
 
 
 @given(EDITS)
+@example([("headers", "X-Request-Id", "drop"), ("request", "X-Request-Id", [OTHER])])
+@example([("request", "headers", {"headers": {"X-Request-Id": [OTHER]}})])
+@example([("headers", "X-Request-Id", "drop"), ("request", "tls", {"X-Request-Id": [OTHER]})])
 def test_a_line_of_the_proxy_in_another_shape_is_read_as_a_parser_reads_it(edits: Any) -> None:
     agree(proxied, dumped(edited(access(), edits)))
 
@@ -192,6 +219,8 @@ def test_and_so_is_one_of_the_application(edits: Any) -> None:
 
 
 WRITTEN, EVENTED = dumped(access()), dumped(event())
+HOLED = WRITTEN[: WRITTEN.index("]") + 1], WRITTEN[WRITTEN.index(',"size"') :]
+"""What is left where the middle of two lines was never written to the disk."""
 
 
 @pytest.mark.parametrize(
@@ -201,6 +230,12 @@ WRITTEN, EVENTED = dumped(access()), dumped(event())
         (dumped(access(status=0)), [(int(ID, 16), 0)]),  # a WebSocket, given away
         (WRITTEN.replace(":200,", ":null,"), []),
         (WRITTEN.replace(":200,", ":2e2,"), None),
+        (WRITTEN.replace(":200,", ":20\0,"), None),
+        (WRITTEN.replace(":200,", ":007,"), None),
+        (WRITTEN.replace('"blue"', '"a}}').removesuffix("]}}"), None),
+        (WRITTEN.replace('"blue"', r'"a\"]}}').removesuffix("]}}"), None),
+        (HOLED[0] + HOLED[1], None),
+        (HOLED[0] + "\0" * 99 + HOLED[1], None),
         (dumped(access("no-hexadecimals!")), []),
         (dumped(access(ID + "0")), []),
         (dumped(access(ID.upper())), [(int(ID, 16), 200)]),
@@ -228,6 +263,9 @@ def test_odd_lines_of_the_proxy(line: str, told: list[Any] | None) -> None:
         (dumped(event("no-hexadecimals!")), []),
         (EVENTED.replace('"service":"platform",', ""), []),
         (EVENTED.replace('"path"', '"service":"rag","path"'), None),
+        (EVENTED.replace('/items","status":0}', "/a}"), None),
+        (EVENTED.replace('/items","status":0}', r"/\"status\":0}"), None),
+        (EVENTED.replace("at_ns", "at\0ns"), None),
         (EVENTED.replace('{"id"', '{"no"'), []),
         (dumped(event(more={"service": "rag"})), [(int(ID, 16), False)]),
         (dumped(dict(reversed(event(name="end").items()))), [(int(ID, 16), True)]),
@@ -263,6 +301,30 @@ def test_a_file_is_read_in_whole_lines(
         for start, stop in zip(block.starts, block.ends, strict=True)
     ]
     assert read == lines
+
+
+@pytest.mark.parametrize("size", [50, 333, 1000, 5000])
+def test_no_line_is_lost_between_two_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(jsonlines, "BLOCK", size)
+    path = tmp_path / "log"
+    path.write_text("\n".join(dumped(access(f"{number:016x}", 200)) for number in range(300)))
+    read = [proxy_lines(block) for block in blocks(path)]
+    assert [number for lines in read for number in lines.ids.tolist()] == list(range(300))
+
+
+def test_a_file_without_an_end_of_a_line_is_not_read_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonlines, "BLOCK", 1000)
+    monkeypatch.setattr(jsonlines, "LONGEST", 3000)
+    (tmp_path / "proxy.jsonl").write_bytes(bytes(10_000))
+    with pytest.raises(ValueError, match="a line of more than 3,000 bytes"):
+        list(blocks(tmp_path / "proxy.jsonl"))
+    assert read_witnesses(tmp_path).faults == (
+        "proxy.jsonl cannot be read: a line of more than 3,000 bytes",
+    )
 
 
 def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:

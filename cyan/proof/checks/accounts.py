@@ -46,7 +46,10 @@ def sent_twice(case: Case) -> tuple[Finding, ...]:
 
 
 def foreign(case: Case) -> tuple[Finding, ...]:
-    """Requests that the proxy saw and no client of this run sent; counted, not judged."""
+    """Requests that the proxy saw and no client of this run sent; counted, not judged.
+
+    Told with the smallest of their ids.
+    """
     proxy = case.witnesses.proxy
     if proxy is None:
         return ()

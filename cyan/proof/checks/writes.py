@@ -78,7 +78,10 @@ def _no_jobs(case: Case, kind: Kind) -> Finding:
 
 
 def foreign_writes(case: Case) -> tuple[Finding, ...]:
-    """Orders in the ledger that no client of this run sent; counted, not judged."""
+    """Orders in the ledger that no client of this run sent; counted, not judged.
+
+    Told with the smallest of their ids.
+    """
     ledger = case.witnesses.orders
     if ledger is None:
         return ()
