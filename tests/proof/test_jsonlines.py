@@ -219,7 +219,8 @@ def test_and_so_is_one_of_the_application(edits: Any) -> None:
 
 
 WRITTEN, EVENTED = dumped(access()), dumped(event())
-HOLED = WRITTEN[: WRITTEN.index("]") + 1], WRITTEN[WRITTEN.index(',"size"') :]
+OWN = f'"X-Request-Id":["{ID}"]'
+HOLED = WRITTEN[: WRITTEN.index(OWN) + len(OWN)], WRITTEN[WRITTEN.index(',"size"') :]
 """What is left where the middle of two lines was never written to the disk."""
 
 
@@ -236,10 +237,13 @@ HOLED = WRITTEN[: WRITTEN.index("]") + 1], WRITTEN[WRITTEN.index(',"size"') :]
         (WRITTEN.replace('"blue"', r'"a\"]}}').removesuffix("]}}"), None),
         (HOLED[0] + HOLED[1], None),
         (HOLED[0] + "\0" * 99 + HOLED[1], None),
+        (WRITTEN.replace('"uri":"/items"', "\0" * 14), None),
+        (WRITTEN + dumped(access(OTHER, 500)), [(int(ID, 16), 200), (int(OTHER, 16), 500)]),
+        (WRITTEN.replace(f",{OWN}", "", 1).replace('"headers"', f'{OWN},"headers"'), []),
         (dumped(access("no-hexadecimals!")), []),
         (dumped(access(ID + "0")), []),
         (dumped(access(ID.upper())), [(int(ID, 16), 200)]),
-        (WRITTEN.replace(f'"X-Request-Id":["{ID}"]', f'"X-Request-Id":["{OTHER}","{ID}"]', 1),
+        (WRITTEN.replace(OWN, f'"X-Request-Id":["{OTHER}","{ID}"]', 1),
          [(int(OTHER, 16), 200)]),
         (WRITTEN.replace('{"User', f'{{"X-Request-Id":["{OTHER}"],"User', 1), None),
         (WRITTEN.replace('"headers":', f'"tls":{{"X-Request-Id":["{OTHER}"]}},"headers":', 1),
@@ -266,6 +270,7 @@ def test_odd_lines_of_the_proxy(line: str, told: list[Any] | None) -> None:
         (EVENTED.replace('/items","status":0}', "/a}"), None),
         (EVENTED.replace('/items","status":0}', r"/\"status\":0}"), None),
         (EVENTED.replace("at_ns", "at\0ns"), None),
+        (EVENTED.replace('"status":0}', '"status":2000'), None),
         (EVENTED.replace('{"id"', '{"no"'), []),
         (dumped(event(more={"service": "rag"})), [(int(ID, 16), False)]),
         (dumped(dict(reversed(event(name="end").items()))), [(int(ID, 16), True)]),
