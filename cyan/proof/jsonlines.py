@@ -77,13 +77,24 @@ class Block:
         """Where each line begins."""
         return np.concatenate((np.zeros(1, np.int64), self.ends[:-1] + 1))
 
+    @cached_property
+    def _after_z(self) -> Places:
+        """Where the few bytes are that come after "z", the braces among them: one look for both."""
+        return np.flatnonzero(self.raw[: self.ends[-1]] > ord("z"))
+
+    def braces(self, brace: bytes) -> Marks:
+        """Where an opening or closing brace is in each line."""
+        same: Mask = self.raw[self._after_z] == ord(brace)
+        return self._marks(self._after_z[same])
+
     def marks(self, needle: bytes, until: Places | None = None) -> Marks:
         """Where `needle` is in each line, before its end or before `until`."""
         seen = np.bincount(self.raw[:SAMPLE], minlength=256)
         rarest = min(range(len(needle)), key=lambda offset: int(seen[needle[offset]]))
         found = np.flatnonzero(self.raw[: self.ends[-1]] == needle[rarest]) - rarest
-        if len(needle) > 1:
-            found = found[self.spelled(found, needle)]
+        return self._marks(found[self.spelled(found, needle)], until)
+
+    def _marks(self, found: Places, until: Places | None = None) -> Marks:
         first = np.searchsorted(found, self.starts)
         beyond = np.searchsorted(found, self.ends if until is None else until)
         return Marks(found, first, beyond - first)

@@ -60,7 +60,7 @@ def proxy_lines(block: Block) -> Lines:
 
     One that was torn, with another behind it, has too many braces or the wrong names before them.
     """
-    braces, closed = block.marks(b"{"), block.marks(b"}")
+    braces, closed = block.braces(b"{"), block.braces(b"}")
     answer = braces.at(-1)
     header = block.marks(HEADER, until=np.minimum(braces.at(3), closed.at(0)))
     ids, hexadecimal = numbers_of(block.texts(header.at(0) + len(HEADER), HEX_DIGITS))
@@ -100,7 +100,7 @@ def _request_ids(table: pa.Table) -> pa.ChunkedArray:
 
 def application_lines(block: Block, public: str) -> Lines:
     """Lines of the demo: {"id":"..","event":"..", .., "service":"..", .., "status":200}."""
-    braces, service = block.marks(b"{"), block.marks(b'"service":"')
+    braces, service = block.braces(b"{"), block.marks(b'"service":"')
     started = block.spelled(block.ends - 11, b'"status":0}')
     ended = block.spelled(block.ends - 13, STATUS) & block.spelled(block.ends - 1, b"}")
     event = block.starts + len(ID) + HEX_DIGITS
