@@ -55,7 +55,7 @@ class Marks:
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole lines: their bytes, with MARGIN more, and where those are that control."""
+    """Some whole lines: their bytes, with MARGIN more, and where the control characters are."""
 
     raw: Bytes
     controls: Places
