@@ -34,6 +34,7 @@ END = b'"]}}'  # of resp_headers and of the line
 ZERO, NINE = np.uint8(ord("0")), 9
 MOST_BRACES = 5  # in a line of the proxy: of all of it, request, headers, tls, resp_headers
 ID, EVENT = b'{"id":"', b'","event":"'
+UNTOLD = STATUS + b"0}"  # the status of a request that has only started
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,9 @@ def _request_ids(table: pa.Table) -> pa.ChunkedArray:
 def application_lines(block: Block, public: str) -> Lines:
     """Lines of the demo: {"id":"..","event":"..", .., "service":"..", .., "status":200}."""
     braces, service = block.braces(b"{"), block.marks(b'"service":"')
-    started = block.spelled(block.ends - 11, b'"status":0}')
-    ended = block.spelled(block.ends - 13, STATUS) & block.spelled(block.ends - 1, b"}")
+    last = block.ends - len(b"200}")
+    ended = block.spelled(last - len(STATUS), STATUS) & block.spelled(block.ends - 1, b"}")
+    started = block.spelled(block.ends - len(UNTOLD), UNTOLD)
     event = block.starts + len(ID) + HEX_DIGITS
     ids, hexadecimal = numbers_of(block.texts(block.starts + len(ID), HEX_DIGITS))
     end = block.spelled(event, EVENT + b'end"')

@@ -49,7 +49,7 @@ def read_witnesses(folder: Path, public: str = "platform") -> Witnesses:
     def read(name: str, reader: Callable[[Path], T], default: T) -> T:
         try:
             return reader(folder / name)
-        except (pa.ArrowException, ValueError) as error:
+        except (pa.ArrowException, ValueError, OSError) as error:
             faults.append(f"{name} cannot be read: {error}")
             return default
 

@@ -152,6 +152,14 @@ def test_a_witness_that_left_no_file_is_absent_and_an_empty_one_has_no_rows(fold
     assert (missing.verdict, missing.count) == (Verdict.UNKNOWN, 2)
 
 
+def test_a_log_that_the_disk_does_not_give_is_a_fault_and_no_crash(folder: Path) -> None:
+    (folder / "proxy.jsonl").unlink()
+    (folder / "proxy.jsonl").mkdir()  # which opens no better than a file on a broken disk
+    read = read_witnesses(folder)
+    assert read.proxy is None
+    assert read.faults[0].startswith("proxy.jsonl cannot be read: ")
+
+
 def test_lines_of_strangers_are_counted(folder: Path) -> None:
     assert read_witnesses(folder).strangers == 1
 
