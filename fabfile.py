@@ -69,25 +69,25 @@ def logs(c: Connection, color: str = "", service: str = "", tail: int = 50) -> N
 @told
 def switch_state(c: Connection) -> None:
     """Show which color is live, by the marker alone."""
+    from cyan.proxies import caddy
     from cyan.terminal import console
-    from cyan.world import proxy
     from cyan.world.host import Host
 
     wanted, machine = _settings(c)
     with Host(machine) as host:
-        output = host.run(proxy.markers_command(str(wanted.directory)))
+        output = host.run(caddy.markers_command(str(wanted.directory)))
     markers = frozenset(output.stdout.split())
-    console.print(f"live: {proxy.live_color(markers) or 'none'}; markers: {sorted(markers)}")
+    console.print(f"live: {caddy.live_color(markers) or 'none'}; markers: {sorted(markers)}")
 
 
 @task
 @told
 def provision(c: Connection) -> None:
     """Prepare a bare host: Docker Engine, the application's directory, the shared services."""
+    from cyan.rollout.provision import install_engine
+    from cyan.rollout.provision import provision as prepare
     from cyan.terminal import console
     from cyan.world.host import Host
-    from cyan.world.provision import install_engine
-    from cyan.world.provision import provision as prepare
 
     wanted, machine = _settings(c)
     with Host(machine) as host:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.status import Status
 
     from cyan.errors import CyanError
@@ -20,16 +21,6 @@ WIDTH = 11
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""What makes a progress bar from a label and a number of bytes."""
-
-
-@contextmanager
-def no_bar(_label: str, _total: int | None) -> Iterator[Callable[[int], None]]:
-    """No progress bar."""
-    yield lambda _size: None
 
 
 class Progress:

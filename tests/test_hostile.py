@@ -19,18 +19,22 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
+from cyan.engines import compose, images
 from cyan.errors import UsageError
-from cyan.journal import Entry, Event
+from cyan.hosts import look
+from cyan.journal.entries import Entry, Event
+from cyan.journal.lock import Lock, Owner, take_away
 from cyan.lab import lab
 from cyan.names import Color, names_a_path, valid_version
 from cyan.proof.crew import Crew
 from cyan.proof.hammer import Strike, _check
 from cyan.proof.surroundings import RealSurroundings
-from cyan.rollout import observation, plan, run
-from cyan.rollout.lock import Lock, Owner, take_away
+from cyan.proxies import caddy
+from cyan.rollout import plan, run
+from cyan.rollout.provision import install_engine, provision
 from cyan.settings import Settings, load, machine_of
-from cyan.world import compose, images, proxy
-from cyan.world.provision import install_engine, provision
+from cyan.world.envfile import VARIABLE_PATTERN, env_file, parse_env_file
+from cyan.world.shell import write_files
 from tests.rollout import worlds
 from tests.shell import INJECTIONS, NAMES, PIECES, WORDS, Machine
 
@@ -112,7 +116,7 @@ def test_a_host_is_provisioned_whatever_its_directory_is_called(
     assert machine.calls[-1] == compose_words("demo", shared, *up)
     assert (shared / "compose.yml").read_text() == COMPOSE
     assert (shared / "proxy/Caddyfile").read_text() == settings.caddyfile.read_text()
-    values = compose.parse_env_file((shared / ".env").read_text())
+    values = parse_env_file((shared / ".env").read_text())
     assert values["DIRECTORY"] == str(settings.directory)
     assert values["PUBLIC_PORT"] == str(settings.public.port)
 
@@ -135,7 +139,7 @@ def test_every_command_of_a_deploy_arrives_literally(machine: Machine, settings:
     made = plan.deploy(asked, worlds.V1_ON_BLUE, settings, COMPOSE)
     folder = settings.directory / "releases" / made.target.id
     for step in made.steps:
-        machine.run(compose.write_files(step.files) or "true")
+        machine.run(write_files(step.files) or "true")
         for command in step.commands:
             machine.run(command)
     assert machine.calls == [
@@ -155,7 +159,7 @@ def test_every_command_of_a_deploy_arrives_literally(machine: Machine, settings:
         )
     ]
     assert (folder / "compose.yml").read_text() == COMPOSE
-    values = compose.parse_env_file((folder / ".env").read_text())
+    values = parse_env_file((folder / ".env").read_text())
     assert values["A"] == INJECTIONS[3]
     assert values["DEPLOYED_BY"] == asked.by
     assert values["DIRECTORY"] == str(settings.directory)
@@ -167,8 +171,8 @@ def test_a_rollback_finds_the_files_that_its_release_ran_with(
     machine: Machine, settings: Settings
 ) -> None:
     folder = settings.directory / "releases/r1"
-    env = compose.env_file({"VERSION": "v1", "A": "it's"})
-    machine.run(compose.write_files(((f"{folder}/compose.yml", COMPOSE), (f"{folder}/.env", env))))
+    env = env_file({"VERSION": "v1", "A": "it's"})
+    machine.run(write_files(((f"{folder}/compose.yml", COMPOSE), (f"{folder}/.env", env))))
     kept = run._kept(machine.host, settings, "r1")
     assert kept == run.Kept(COMPOSE, (("A", "it's"),), None)
 
@@ -180,14 +184,14 @@ def test_the_world_is_read_whatever_the_directory_is_called(
     (settings.directory / "traffic").mkdir(parents=True)
     (settings.directory / "traffic/green").touch()
     (settings.directory / "journal.jsonl").write_text("{}\n")
-    parts = machine.run(observation._command(settings)).stdout.split(f"{observation.SEPARATOR}\n")
+    parts = machine.run(look._command(settings)).stdout.split(f"{look.SEPARATOR}\n")
     assert float(parts[0]) > 1e9
     assert parts[1:5] == ["green\n", "{}\n", "", ""]
     label = "label=com.docker.compose"
     asked = ["--filter", f"{label}.project=demo", "--filter", f"{label}.service=proxy"]
     assert machine.calls == [
         ["ps", "-q", *asked],
-        ["exec", "c1", "sh", "-c", proxy.UPSTREAMS],
+        ["exec", "c1", "sh", "-c", caddy.UPSTREAMS],
     ]
 
 
@@ -445,9 +449,9 @@ def test_an_environment_comes_back_as_it_was_given_or_is_refused(key: str, value
     try:
         pairs = plan.valid_environment([f"{key}={value}", "LAST=1"])
     except UsageError:
-        assert not compose.VARIABLE_PATTERN.fullmatch(f"{key}={value}".partition("=")[0])
+        assert not VARIABLE_PATTERN.fullmatch(f"{key}={value}".partition("=")[0])
         return
-    text = compose.env_file(dict(pairs))
+    text = env_file(dict(pairs))
     assert plan.extra_environment(text) == pairs
 
 

@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cyan import journal
 from cyan.chaos.fault import NotInjectedError
 from cyan.chaos.record import Ran
+from cyan.journal import entries as journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ import httpx
 
 from cyan.chaos.fault import NotInjectedError
 from cyan.chaos.world import Piece, World
+from cyan.engines.docker import Engine
+from cyan.hosts.look import look
 from cyan.rollout.drift import drift
-from cyan.rollout.observation import look
-from cyan.world.engine import Engine
 from cyan.world.host import Host
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from cyan.engines.docker import Container
+    from cyan.hosts.look import Observation
     from cyan.names import Color
-    from cyan.rollout.observation import Observation
     from cyan.settings import HostSettings, Settings
-    from cyan.world.engine import Container
 
 POLL = 0.1
 WITHIN = 20.0

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.engines import compose
+from cyan.engines.docker import Engine
 from cyan.errors import HostError, UsageError
 from cyan.lab import ports, sshd
 from cyan.names import Color
-from cyan.world import compose
-from cyan.world.engine import Engine
+from cyan.rollout.provision import provision
 from cyan.world.host import Host
-from cyan.world.provision import provision
+from cyan.world.shell import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,7 @@ def _remove(host: Host, settings: Settings, *, volumes: bool = False) -> None:
     for color in Color:
         host.run(compose.down(settings.project(color), GRACE))
     host.run(compose.down(settings.app, GRACE, volumes=volumes))
-    host.run(f"rm -f -- {compose.quoted_path(settings.directory, 'traffic')}/*")
+    host.run(f"rm -f -- {quoted_path(settings.directory, 'traffic')}/*")
 
 
 def _free_ports(host: Host, settings: Settings) -> None:

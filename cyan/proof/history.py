@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cyan import journal
+from cyan.journal import entries as journal
 from cyan.proof.scenario import Act, Traffic
 
 if TYPE_CHECKING:

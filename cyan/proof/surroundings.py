@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
 
+from cyan.engines.docker import Engine
 from cyan.errors import HostError
 from cyan.proof.history import SECOND, Clock, Container, Observation
 from cyan.proof.rolled import LogFile, unread
-from cyan.world import proxy
-from cyan.world.engine import Engine
+from cyan.proxies import caddy
 from cyan.world.host import Host
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class RealSurroundings:
     def observe(self) -> Observation:
         """Who is live, and the containers of both colors that run."""
         with ThreadPoolExecutor(1) as pool:
-            files = pool.submit(self._host.run, proxy.markers_command(str(self._directory)))
+            files = pool.submit(self._host.run, caddy.markers_command(str(self._directory)))
             found = self._engine.containers(self._settings.app)
             markers = frozenset(files.result().stdout.split())
         containers = tuple(
@@ -90,7 +90,7 @@ class RealSurroundings:
             for item in found
             if item.color and item.state == "running"
         )
-        return Observation(str(proxy.live_color(markers) or ""), containers)
+        return Observation(str(caddy.live_color(markers) or ""), containers)
 
     def clock(self) -> Clock:
         """The host's clock against ours, in nanoseconds."""

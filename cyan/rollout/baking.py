@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from cyan import interrupt
 from cyan.errors import DeployError
+from cyan.proxies import caddy
 from cyan.rollout.health import State
-from cyan.world import proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cyan.names import Color
     from cyan.rollout.health import Look
+    from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.rollout.steps import Job
     from cyan.settings import BakeSettings
 
 BAD = 3  # bad looks in a row that end a bake; one may be a hiccup of a busy host
@@ -160,8 +160,8 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
     """
     settings, began = job.settings.bake, time.monotonic()
     directory = str(job.settings.directory)
-    log = proxy.AccessLog(job.host, directory, TAIL)
-    switched = proxy.switched_at(job.host, directory, step.color)
+    log = caddy.AccessLog(job.host, directory, TAIL)
+    switched = caddy.switched_at(job.host, directory, step.color)
     compared = Comparison(settings, step.color, switched)
     failed, read = 0, -math.inf
     while True:

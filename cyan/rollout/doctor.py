@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from cyan.application.secrets import collect
+from cyan.engines.docker import Engine
 from cyan.errors import CyanError
-from cyan.rollout import lint, migrate, supply
+from cyan.hosts.look import look
+from cyan.migrations import apply, lint
+from cyan.migrations.files import Kind
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
-from cyan.rollout.facts import gather
-from cyan.rollout.migrations import Kind
-from cyan.rollout.observation import look
+from cyan.rollout.facts import comes, gather
 from cyan.rollout.preflight import Check, Level, checks
-from cyan.world import here
-from cyan.world.engine import Engine
+from cyan.world import local
 from cyan.world.host import Host
-from cyan.world.secrets import collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
-    from cyan.rollout.observation import Observation
+    from cyan.hosts.look import Observation
+    from cyan.releases.precheck import Precheck
     from cyan.settings import HostSettings, Settings
 
 SYNTAX = 5.0  # seconds that a shell may take to read a hook
@@ -40,30 +41,28 @@ def examine(settings: Settings, machine: HostSettings) -> tuple[Check, ...]:
         world = look(host, engine, settings)
         facts = gather(host, engine, settings, world)
         return (
-            *checks(world, facts, settings, _supply(host, engine, settings, world)),
-            *_migrations(migrate.Bench(host, settings, world)),
+            *checks(world, facts, settings, _comes(host, engine, settings, world)),
+            *_migrations(apply.Migrator(host, settings, world)),
             *_secrets(settings),
             *_hooks(host, settings),
             *(Check("drift", Level.WARN, line) for line in drift(world, settings)),
         )
 
 
-def _supply(
-    host: Host, engine: Engine, settings: Settings, world: Observation
-) -> supply.Supply | None:
+def _comes(host: Host, engine: Engine, settings: Settings, world: Observation) -> Precheck | None:
     """What the live version would be made of, were it deployed again; None where none is live."""
     version = world.version(world.live)
     if not version:
         return None
     request = planning.Request("deploy", version, "doctor")
     text = settings.compose.stateless.read_text()
-    return supply.gather(host, engine, settings, planning.deploy(request, world, settings, text))
+    return comes(host, engine, settings, planning.deploy(request, world, settings, text))
 
 
-def _migrations(at: migrate.Bench) -> Iterator[Check]:
+def _migrations(at: apply.Migrator) -> Iterator[Check]:
     """Whether the next deploy would take the pending expand files."""
     try:
-        pending = migrate.state(at, alone=False).pending(Kind.EXPAND)
+        pending = apply.state(at, alone=False).pending(Kind.EXPAND)
         unsafe = lint.findings(pending)
     except CyanError as error:
         yield Check("migrations", Level.REFUSE, error.what, error.todo)
@@ -90,7 +89,7 @@ def _hooks(host: Host, settings: Settings) -> Iterator[Check]:
     for hook in settings.hooks:
         command = shlex.join(("sh", "-n", "-c", hook.run))
         read = (
-            here.run(command, {}, SYNTAX) if hook.on == "here" else host.run(command, check=False)
+            local.run(command, {}, SYNTAX) if hook.on == "here" else host.run(command, check=False)
         )
         if read.code != 0:
             said = read.stderr.strip()

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from cyan import interrupt
 from cyan.errors import HostError
-from cyan.world import proxy
+from cyan.proxies import caddy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cyan.hosts.look import Observation
     from cyan.names import Color
-    from cyan.rollout.observation import Observation
     from cyan.settings import Settings
     from cyan.world.host import Host
 
@@ -90,13 +90,13 @@ def _counter(
     A gauge that broke is made anew: the proxy may have been restarted meanwhile.
     """
     container = world.service(settings.proxy)
-    gauges: list[proxy.Gauge] = []
+    gauges: list[caddy.Gauge] = []
 
     def count(color: Color) -> int:
         if container is None:
             return UNKNOWN
         if not gauges:
-            gauges.append(proxy.Gauge(host, container.id))
+            gauges.append(caddy.Gauge(host, container.id))
         try:
             return gauges[0].read().of(color)
         except HostError:
@@ -104,7 +104,7 @@ def _counter(
             return UNKNOWN
 
     if container is not None:
-        gauges.append(proxy.Gauge(host, container.id))
+        gauges.append(caddy.Gauge(host, container.id))
     try:
         yield count
     finally:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cyan.engines.docker import lacking
 from cyan.names import Color
 from cyan.rollout import unfinished
-from cyan.rollout.health import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cyan.rollout.observation import Observation
+    from cyan.hosts.look import Observation
     from cyan.settings import Settings
 
 MARKERS = {"blue", "green", "maintenance", "lameduck"}

@@ -8,12 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.names import Kind
+from cyan.releases import precheck
+from cyan.releases.precheck import Search
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cyan.rollout.observation import Observation
+    from cyan.engines.docker import Container, Engine, Wiring
+    from cyan.hosts.look import Observation
+    from cyan.releases.precheck import Precheck
+    from cyan.rollout.plan import Plan
     from cyan.settings import Settings
-    from cyan.world.engine import Container, Engine, Wiring
     from cyan.world.host import Host
 
 READINGS = 3  # of the clock
@@ -79,6 +85,14 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         clock_offset=clock.result().offset,
         clock_uncertainty=clock.result().uncertainty,
     )
+
+
+def comes(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Precheck | None:
+    """What a plan would fetch, as it would come; None where it fetches nothing. HostError."""
+    step = next((each for each in plan.steps if each.kind is Kind.FETCH), None)
+    if step is None:
+        return None
+    return precheck.gather(Search(host, engine, settings), plan.target, plan.contents, step.files)
 
 
 def _memory(engine: Engine, containers: Iterable[Container]) -> int:

@@ -8,21 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan import journal
+from cyan.application.release import release_id
+from cyan.application.secrets import Secrets
+from cyan.engines.docker import Engine
 from cyan.errors import CyanError, HostError, LockedError, UsageError
-from cyan.rollout.release import release_id
-from cyan.world.compose import parse_env_file, quoted_path
-from cyan.world.engine import Engine
+from cyan.journal import entries as journal
+from cyan.world.envfile import parse_env_file
 from cyan.world.host import Host
-from cyan.world.secrets import Secrets
+from cyan.world.shell import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from cyan.rollout.steps import Job
+    from cyan.engines.docker import Container
+    from cyan.rollout.job import Job
     from cyan.settings import HostSettings, Settings
-    from cyan.world.engine import Container
 
 SHOWN = 15  # lines of a log in the message
 KEPT = 500  # lines of a log in the folder

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from cyan.engines.docker import lacking
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cyan.rollout.release import Release
+    from cyan.application.release import Release
+    from cyan.engines.docker import Container
     from cyan.settings import HealthSettings
-    from cyan.world.engine import Container
 
 
 class State(StrEnum):
@@ -64,13 +66,6 @@ def judge_containers(
     down = {item.service: item for item in containers if not item.up}
     states = (f"{name} is {_state(down.get(name))}" for name in waiting)
     return Look(State.WAITING, ", ".join(states), waiting)
-
-
-def lacking(containers: Sequence[Container], services: Sequence[str]) -> tuple[str, ...]:
-    """The services of which there is no container, or one that is not up: each replica counts."""
-    there = {item.service for item in containers}
-    down = {item.service for item in containers if not item.up}
-    return tuple(name for name in services if name in down or name not in there)
 
 
 def judge_answer(answer: Answer, target: Release, public: str = "") -> Look:

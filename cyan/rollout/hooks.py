@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
 from cyan.names import Kind
-from cyan.rollout.cargo import hiding
-from cyan.world import here
+from cyan.releases.contents import hiding
+from cyan.world import local
 
 if TYPE_CHECKING:
+    from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.rollout.steps import Job
     from cyan.settings import HookSettings
     from cyan.world.host import Output
 
@@ -58,7 +58,7 @@ def _run(
         done = _done(job, hook, environment(job, step))
         if done.code == 0:
             continue
-        hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.cargo.secrets)
+        hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.contents.secrets)
         said = hide((done.stderr or done.stdout).strip())[-SHOWN:]
         what = f"the hook {when} failed with exit code {done.code}: {hide(hook.run)}: {said}"
         if final:
@@ -69,7 +69,7 @@ def _run(
 
 def _done(job: Job, hook: HookSettings, given: dict[str, str]) -> Output:
     if hook.on == "here":
-        return here.run(hook.run, given, hook.within)
+        return local.run(hook.run, given, hook.within)
     pairs = (f"{name}={value}" for name, value in given.items())
     words = ("env", *pairs, "timeout", f"{hook.within:g}", "sh", "-c", hook.run)
     return job.run(f"{shlex.join(words)} </dev/null", check=False)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cyan.journal import Event
-from cyan.rollout.book import entry_of
-from cyan.rollout.turn import turn
-from cyan.world import proxy
+from cyan.hosts.session import session
+from cyan.journal.entries import Event
+from cyan.proxies import caddy
 
 if TYPE_CHECKING:
-    from cyan.rollout.turn import Tell
+    from cyan.hosts.session import Tell
     from cyan.settings import HostSettings, Settings
 
 
@@ -18,9 +17,11 @@ def maintenance(
     settings: Settings, machine: HostSettings, tell: Tell, *, on: bool, lock_wait: float = 0
 ) -> str:
     """Raise or lower the marker; what serves then, in words. Safe to repeat. Raises CyanError."""
-    with turn(settings, machine, f"maintenance {'on' if on else 'off'}", tell, lock_wait) as mine:
-        mine.run(proxy.marker_command(str(settings.directory), proxy.MAINTENANCE, up=on))
+    with session(
+        settings, machine, f"maintenance {'on' if on else 'off'}", tell, lock_wait
+    ) as mine:
+        mine.run(caddy.marker_command(str(settings.directory), caddy.MAINTENANCE, up=on))
         world = mine.world
         text = "the site went into maintenance" if on else "the maintenance ended"
-        mine.lock.record(entry_of(world, "maintenance", Event.NOTE, world.live, text=text))
+        mine.lock.record(world.entry("maintenance", Event.NOTE, world.live, text=text))
         return "users get 503 with Retry-After" if on else world.serving

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from cyan.application.release import Release, release_id
+from cyan.engines import compose
 from cyan.errors import DeployError, UsageError
+from cyan.hosts.look import previous
 from cyan.names import Kind
-from cyan.rollout.cargo import EMPTY, Cargo
-from cyan.rollout.release import Release, previous, release_id
-from cyan.world import compose, proxy
+from cyan.proxies import caddy
+from cyan.releases.contents import EMPTY, Contents
+from cyan.world.envfile import env_file, parse_env_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cyan.application.secrets import Secrets
+    from cyan.hosts.look import Observation
     from cyan.names import Color
-    from cyan.rollout.observation import Observation
     from cyan.rollout.unfinished import Unfinished
     from cyan.settings import Settings
-    from cyan.world.secrets import Secrets
 
 
 RESERVED = ("APP", "COLOR", "VERSION", "RELEASE", "DEPLOYED_BY", "DIRECTORY")
@@ -56,7 +58,7 @@ class Run:
     fresh: bool
     environment: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
-    cargo: Cargo = EMPTY
+    contents: Contents = EMPTY
 
     @property
     def starts_all(self) -> bool:
@@ -82,9 +84,9 @@ class Plan:
         return self.run.old
 
     @property
-    def cargo(self) -> Cargo:
+    def contents(self) -> Contents:
         """What the release's containers get that is nobody else's business."""
-        return self.run.cargo
+        return self.run.contents
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Request:
     environment: tuple[tuple[str, str], ...] = ()
     forced: tuple[str, ...] = ()
     lock_wait: float = 0
-    cargo: Cargo = EMPTY
+    contents: Contents = EMPTY
 
     @property
     def title(self) -> str:
@@ -115,7 +117,7 @@ class Request:
 
     def carrying(self, secrets: Secrets) -> Request:
         """The same request with secrets for the release's containers."""
-        return replace(self, cargo=Cargo(secrets))
+        return replace(self, contents=Contents(secrets))
 
 
 def deploy(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
@@ -166,8 +168,7 @@ def _start(
     compose_text: str | None,
 ) -> tuple[Step, ...]:
     """The steps that start a target's containers, from its files in its folder on the host."""
-    folder = PurePosixPath(settings.directory) / "releases" / target.id
-    project = compose.Project(settings.project(target.color), folder)
+    project = compose.project_of(settings, target)
     return (
         *_clear(world, target.color),
         *_fetch(request, settings, project, target, compose_text),
@@ -211,21 +212,19 @@ def _fetch(
         (str(project.file), compose_text),
         (str(project.env), _environment(request, target, settings)),
     )
-    config = project.command("config", "--format", "json")
     says = _fetch_says(request, settings)
-    return (Step(Kind.FETCH, target.color, says, (config,), files),)
+    return (Step(Kind.FETCH, target.color, says, (project.config(),), files),)
 
 
 def _asked(run: Run, request: Request) -> Run:
-    return replace(run, environment=request.names, forced=request.forced, cargo=request.cargo)
+    return replace(run, environment=request.names, forced=request.forced, contents=request.contents)
 
 
 def _start_again(world: Observation, settings: Settings, back: Release) -> tuple[Step, ...]:
     """What a warm release needs: nothing where it is whole, else its containers started again."""
     if world.up(back.color, settings.stateless):
         return ()
-    folder = PurePosixPath(settings.directory) / "releases" / back.id
-    project = compose.Project(settings.project(back.color), folder)
+    project = compose.project_of(settings, back)
     says = f"{back} is partly stopped and starts again"
     return (Step(Kind.START, back.color, says, (project.up(),)),)
 
@@ -260,7 +259,7 @@ def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Ste
     if run.fresh and settings.smoke:
         says = f"{len(settings.smoke)} requests through {color}'s door"
         steps.append(Step(Kind.SMOKE, color, says))
-    switch = proxy.switch_command(str(settings.directory), world.live, color)
+    switch = caddy.switch_command(str(settings.directory), world.live, color)
     steps.append(Step(Kind.SWITCH, color, f"new requests go to {run.target}", (switch,)))
     return Plan(run, (*steps, *_after_switch(run, settings)))
 
@@ -347,9 +346,9 @@ def _fetch_says(request: Request, settings: Settings) -> str:
     """Which images come to the host and how, and how many secrets."""
     source = settings.images.source
     says = f"the images of {request.version} are on the host ({source})"
-    if request.cargo.again:
-        return f"the images and secrets that {request.cargo.again} ran with are on the host"
-    names = request.cargo.secrets.names
+    if request.contents.again:
+        return f"the images and secrets that {request.contents.again} ran with are on the host"
+    names = request.contents.secrets.names
     return says + (f", and {len(names)} secrets" if names else "")
 
 
@@ -362,17 +361,17 @@ def valid_environment(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
         if key in RESERVED:
             raise UsageError(f"{key} is set by cyan itself", todo="choose another name")
     environment = {key: value for key, _, value in split}
-    compose.env_file(environment)
+    env_file(environment)
     return tuple(environment.items())
 
 
 def extra_environment(env_file: str) -> tuple[tuple[str, str], ...]:
     """What a release's env file holds beyond what every release's does."""
-    values = compose.parse_env_file(env_file)
+    values = parse_env_file(env_file)
     return tuple((key, value) for key, value in values.items() if key not in RESERVED)
 
 
 def _environment(request: Request, target: Release, settings: Settings) -> str:
     own = (settings.app, target.color, target.version, target.id, request.by, settings.directory)
     values = dict(zip(RESERVED, map(str, own), strict=True))
-    return compose.env_file(values | dict(request.environment))
+    return env_file(values | dict(request.environment))

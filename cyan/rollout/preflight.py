@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
 from cyan.names import Kind
-from cyan.rollout.supply import Had
+from cyan.releases.precheck import Availability
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from cyan.hosts.look import Observation
+    from cyan.releases.precheck import Precheck
     from cyan.rollout.facts import Facts
-    from cyan.rollout.observation import Observation
     from cyan.rollout.plan import Plan
-    from cyan.rollout.supply import Supply
     from cyan.settings import Settings
 
 MIB = 2**20
@@ -53,12 +53,12 @@ def checks(
     world: Observation,
     facts: Facts,
     settings: Settings,
-    supply: Supply | None = None,
+    comes: Precheck | None = None,
     unneeded: Collection[str] = (),
 ) -> tuple[Check, ...]:
     """Every check, in the order in which they are told.
 
-    `supply` is what a release would be made of, None where nothing is fetched. What is `unneeded`
+    `comes` is what a release would be made of, None where nothing is fetched. What is `unneeded`
     is told, and forbids nothing.
     """
     resources = (_memory(facts), _disk(facts), _directory(facts, settings))
@@ -71,7 +71,7 @@ def checks(
         _traffic(facts, settings),
         _caddyfile(facts),
         _clock(facts),
-        *((_compose(supply), *_images(supply)) if supply else ()),
+        *((_compose(comes), *_images(comes)) if comes else ()),
     )
 
 
@@ -99,23 +99,27 @@ def _soft(check: Check) -> Check:
     return replace(check, level=Level.WARN) if check.level is Level.REFUSE else check
 
 
-def _compose(supply: Supply) -> Check:
-    if supply.fault:
-        says = f"the Compose file is not valid: {supply.fault}"
+def _compose(comes: Precheck) -> Check:
+    if comes.fault:
+        says = f"the Compose file is not valid: {comes.fault}"
         return Check("compose-file", Level.REFUSE, says, "see cyan.compose.stateless")
     return Check("compose-file", Level.OK, "the Compose file is valid")
 
 
-def _images(supply: Supply) -> Iterator[Check]:
+def _images(comes: Precheck) -> Iterator[Check]:
     """One check for all that is well, and one for each image that is not."""
-    well = [each for each in supply.images if each.had in (Had.THERE, Had.COMES)]
+    well = [
+        each
+        for each in comes.images
+        if each.availability in (Availability.THERE, Availability.COMES)
+    ]
     if well:
-        told = (f"{each.reference} {each.had} {each.says}".strip() for each in well)
+        told = (f"{each.reference} {each.availability} {each.says}".strip() for each in well)
         yield Check("images", Level.OK, ", ".join(told))
-    for each in supply.images:
+    for each in comes.images:
         if each not in well:
-            level = Level.REFUSE if each.had is Had.NEVER else Level.WARN
-            says = f"{each.reference} {each.had}: {each.says}".strip()
+            level = Level.REFUSE if each.availability is Availability.NEVER else Level.WARN
+            says = f"{each.reference} {each.availability}: {each.says}".strip()
             yield Check("images", level, says, each.todo)
 
 

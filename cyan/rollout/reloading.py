@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
-from cyan.journal import Event
-from cyan.rollout.book import entry_of
-from cyan.rollout.turn import turn
-from cyan.world import proxy
+from cyan.hosts.session import session
+from cyan.journal.entries import Event
+from cyan.proxies import caddy
 
 if TYPE_CHECKING:
-    from cyan.rollout.turn import Tell, Turn
+    from cyan.hosts.session import Session, Tell
     from cyan.settings import HostSettings, Settings
 
 
@@ -36,7 +35,7 @@ def reload(
 
     Raises DeployError where it is not valid: the proxy then goes on with the one that it has.
     """
-    with turn(settings, machine, "proxy.reload", tell, lock_wait) as mine:
+    with session(settings, machine, "proxy.reload", tell, lock_wait) as mine:
         container = mine.world.service(settings.proxy)
         if container is None or container.state != "running":
             raise DeployError(
@@ -44,20 +43,20 @@ def reload(
                 where=mine.host.name,
                 todo="start it: inv lab.up for the lab, else fab -H USER@HOST provision",
             )
-        caddyfile = proxy.Caddyfile(str(settings.directory), container.id)
+        caddyfile = caddy.Caddyfile(str(settings.directory), container.id)
         text = settings.caddyfile.read_text()
         if not again and mine.host.run(caddyfile.same(text), check=False).code == 0:
             return Reloaded("the proxy runs this Caddyfile already")
         _validated(mine, caddyfile, text)
         left, at = _loaded(mine, caddyfile, again=again)
         said = f"the Caddyfile was loaded; {left} connections were open"
-        note = entry_of(mine.world, "proxy.reload", Event.NOTE, mine.world.live, text=said)
+        note = mine.world.entry("proxy.reload", Event.NOTE, mine.world.live, text=said)
         more = {"left": left, "cut_at": at}
         mine.lock.record(replace(note, step="reload", detail=note.detail | more))
         return Reloaded(f"the Caddyfile is loaded; {left} clients had not reconnected", left)
 
 
-def _validated(mine: Turn, caddyfile: proxy.Caddyfile, text: str) -> None:
+def _validated(mine: Session, caddyfile: caddy.Caddyfile, text: str) -> None:
     checked = mine.run(caddyfile.put(text), check=False)
     if checked.code != 0:
         mine.run(caddyfile.drop())
@@ -69,7 +68,7 @@ def _validated(mine: Turn, caddyfile: proxy.Caddyfile, text: str) -> None:
         )
 
 
-def _loaded(mine: Turn, caddyfile: proxy.Caddyfile, *, again: bool) -> tuple[int, float]:
+def _loaded(mine: Session, caddyfile: caddy.Caddyfile, *, again: bool) -> tuple[int, float]:
     """Load by lame duck; how many clients were connected then, and when by the host's clock."""
     wait = mine.settings.reload.lameduck
     done = mine.run(caddyfile.load(force=again, lameduck=wait), check=False)

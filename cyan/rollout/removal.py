@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.engines import compose
 from cyan.errors import DeployError
-from cyan.journal import Event
+from cyan.hosts.session import session
+from cyan.journal.entries import Event
+from cyan.journal.lock import take_away
 from cyan.names import Color
 from cyan.rollout import draining
-from cyan.rollout.book import entry_of
-from cyan.rollout.lock import take_away
-from cyan.rollout.turn import turn
-from cyan.world import compose
 from cyan.world.host import Host
+from cyan.world.shell import quoted_path
 
 if TYPE_CHECKING:
-    from cyan.rollout.lock import Lock
-    from cyan.rollout.observation import Observation
-    from cyan.rollout.turn import Reporter
+    from cyan.hosts.look import Observation
+    from cyan.journal.lock import Lock
+    from cyan.rollout.job import Reporter
     from cyan.settings import HostSettings, Settings
 
 AFTER = 5.0  # seconds that the kernel may take to free the lock of a process that was ended
@@ -44,7 +44,7 @@ def cleanup(
 
     With `expired` only if it has been warm for longer than the settings want it.
     """
-    with turn(settings, machine, "cleanup", report.note, lock_wait) as mine:
+    with session(settings, machine, "cleanup", report.note, lock_wait) as mine:
         host, lock, world = mine.host, mine.lock, mine.world
         if world.live is None and expired:
             return Removed("nothing: no color is live", world.serving)
@@ -80,10 +80,10 @@ def reset(
 
     The markers go first, so that the proxy says 503 and not 502 while it still answers.
     """
-    with turn(settings, machine, "reset", report.note, lock_wait) as mine:
+    with session(settings, machine, "reset", report.note, lock_wait) as mine:
         lock, world = mine.lock, mine.world
         _begin(lock, world, "reset", world.live)
-        traffic = compose.quoted_path(settings.directory, "traffic")
+        traffic = quoted_path(settings.directory, "traffic")
         grace = int(settings.drain.timeout)
         lock.run(f"cd {traffic} && rm -f -- blue green lameduck")
         for color in Color:
@@ -105,15 +105,15 @@ def unlock(settings: Settings, machine: HostSettings, report: Reporter) -> str:
         was = take_away(host, str(settings.directory))
         if not was:
             return ""
-    with turn(settings, machine, "unlock --force", report.note, AFTER) as mine:
+    with session(settings, machine, "unlock --force", report.note, AFTER) as mine:
         text = f"the lock was taken from {was}"
-        mine.lock.record(entry_of(mine.world, "unlock", Event.NOTE, mine.world.live, text=text))
+        mine.lock.record(mine.world.entry("unlock", Event.NOTE, mine.world.live, text=text))
     return was
 
 
 def _begin(lock: Lock, world: Observation, what: str, color: Color | None) -> None:
-    lock.record(entry_of(world, what, Event.BEGIN, color))
+    lock.record(world.entry(what, Event.BEGIN, color))
 
 
 def _end(lock: Lock, world: Observation, what: str, color: Color | None) -> None:
-    lock.record(entry_of(world, what, Event.END, color, ok=True))
+    lock.record(world.entry(what, Event.END, color, ok=True))

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
+from cyan.application.secrets import collect
 from cyan.errors import CyanError, DeployError, HostError, UsageError
+from cyan.hosts.session import Session, session
 from cyan.interrupt import ignored
-from cyan.journal import Event
+from cyan.journal.entries import Event
+from cyan.journal.writer import Writer
 from cyan.names import Kind
+from cyan.releases.contents import Contents, stored_secrets
+from cyan.releases.images import parse
 from cyan.rollout import failure, hooks, unfinished
 from cyan.rollout import plan as planning
-from cyan.rollout.book import Book
-from cyan.rollout.cargo import Cargo, stored_secrets
-from cyan.rollout.pins import parse
-from cyan.rollout.steps import ACTIONS, Done, Job
-from cyan.rollout.turn import turn
+from cyan.rollout.job import Done, Job
+from cyan.rollout.steps import ACTIONS
 from cyan.rollout.undo import Undone, abandon, undo
-from cyan.world.compose import quoted_path
-from cyan.world.secrets import collect
+from cyan.world.shell import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cyan.rollout.observation import Observation
-    from cyan.rollout.pins import Pin
+    from cyan.application.release import Release
+    from cyan.hosts.look import Observation
+    from cyan.releases.images import ServiceImage
+    from cyan.rollout.job import Reporter
     from cyan.rollout.plan import Plan, Request, Step
-    from cyan.rollout.release import Release
-    from cyan.rollout.turn import Reporter
     from cyan.settings import HostSettings, Settings
     from cyan.world.host import Host
 
@@ -56,12 +57,11 @@ def rotate(
     A failure leaves a folder in `reports`.
     """
     began = time.monotonic()
-    with turn(settings, machine, request.title, report.note, request.lock_wait) as mine:
+    with session(settings, machine, request.title, report.note, request.lock_wait) as mine:
         plan = prepare(mine.host, settings, mine.world, request)
-        book = Book(mine.lock, plan)
-        book.catch_up(mine.world)
-        job = Job(**vars(mine), plan=plan, bar=report.bar, reports=reports)
-        _execute(job, book, report)
+        journal = _writer(mine, plan)
+        job = Job(**mine.session, plan=plan, bar=report.bar, reports=reports)
+        _execute(job, journal, report)
         return Outcome(plan, time.monotonic() - began)
 
 
@@ -69,14 +69,13 @@ def abort(
     settings: Settings, machine: HostSettings, report: Reporter, lock_wait: float = 0
 ) -> Undone:
     """Undo the run that was left unfinished on a host. Raises CyanError."""
-    with turn(settings, machine, "deploy --abort", report.note, lock_wait) as mine:
+    with session(settings, machine, "deploy --abort", report.note, lock_wait) as mine:
         left = unfinished.resumable(unfinished.find(mine.world.journal), mine.world)
         plan = planning.undoing(left)
-        book = Book(mine.lock, plan)
-        book.catch_up(mine.world)
+        journal = _writer(mine, plan)
         with ignored(lambda: report.note("it is being undone already; this takes a moment")):
-            undone = abandon(Job(**vars(mine), plan=plan), left, book)
-            book.write(Event.END, ok=False, error="it was aborted", serving=undone.serving)
+            undone = abandon(Job(**mine.session, plan=plan), left, journal)
+            journal.write(Event.END, ok=False, error="it was aborted", serving=undone.serving)
         return undone
 
 
@@ -108,8 +107,8 @@ def _again(host: Host, settings: Settings, back: Release, request: Request) -> t
             todo=f"to deploy {back.version} with the settings of now: "
             f"inv deploy --version {back.version}",
         )
-    cargo = Cargo(again=back.id, pins=kept.pins)
-    return replace(request, environment=kept.environment, cargo=cargo), kept.text
+    contents = Contents(again=back.id, pins=kept.pins)
+    return replace(request, environment=kept.environment, contents=contents), kept.text
 
 
 def _resumed(host: Host, settings: Settings, world: Observation, request: Request) -> Plan:
@@ -140,41 +139,62 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
     return planning.resume(left, request, world, settings, kept.text)
 
 
-def _execute(job: Job, book: Book, report: Reporter) -> None:
+def _writer(mine: Session, plan: Plan) -> Writer:
+    """The journal for a plan's lines, caught up with what the world shows.
+
+    A deployer that was killed just after a rename could not write that line.
+    """
+    if missing := unfinished.caught_up(mine.world):
+        mine.lock.record(missing)
+    return Writer(mine.lock, plan.run.id, plan.run.what, plan.target)
+
+
+def _begin(journal: Writer, plan: Plan) -> None:
+    """Write what is to be done, so that another can go on with it or undo it."""
+    journal.write(
+        Event.BEGIN,
+        plan=[{"kind": step.kind, "color": step.color} for step in plan.steps],
+        old=asdict(plan.old) if plan.old else None,
+        fresh=plan.run.fresh,
+        environment=plan.run.environment,
+    )
+
+
+def _execute(job: Job, journal: Writer, report: Reporter) -> None:
     step, began = job.plan.steps[0], time.monotonic()
     try:
-        book.begin()
+        _begin(journal, job.plan)
         for step in job.plan.steps:
             began = time.monotonic()
             report.step(step)
-            book.write(Event.STEP, step)
+            journal.write(Event.STEP, step.kind, step.color)
             interrupt.check()
             warnings = hooks.before(job, step)
             done: Done = ACTIONS[step.kind](job, step)
-            book.write(Event.DONE, step, **done.detail)
+            journal.write(Event.DONE, step.kind, step.color, **done.detail)
             warnings += done.warnings + hooks.after(job, step)
             report.done(step, time.monotonic() - began, done.says)
             for warning in warnings:
                 report.note(warning)
-        book.write(Event.END, ok=True)
+        journal.write(Event.END, ok=True)
     except (Exception, KeyboardInterrupt) as error:  # whatever it is, it is undone
         report.failed(step, time.monotonic() - began)
         with ignored(lambda: report.note("it is being undone already; this takes a moment")):
-            undone = _undone(job, book, report, step, error)
+            undone = _undone(job, journal, report, step, error)
         raise undone from error
 
 
 def _undone(
-    job: Job, book: Book, report: Reporter, step: Step, error: BaseException
+    job: Job, journal: Writer, report: Reporter, step: Step, error: BaseException
 ) -> DeployError:
     """Undo what must be undone; the error that tells all of it."""
     interrupted = isinstance(error, KeyboardInterrupt)
-    undone = _tidied(job, book, step)
+    undone = _tidied(job, journal, step)
     hide = _hiding(job, error)
     what = "it was interrupted" if interrupted else hide(getattr(error, "what", str(error)))
     try:
-        book.write(Event.FAILED, step, error=what, serving=undone.serving)
-        book.write(Event.END, ok=False, error=what)
+        journal.write(Event.FAILED, step.kind, step.color, error=what, serving=undone.serving)
+        journal.write(Event.END, ok=False, error=what)
     except HostError as gone:
         report.note(f"the journal does not tell how this ended: {gone.what}")
     told = DeployError(
@@ -200,7 +220,7 @@ def _hiding(job: Job, error: BaseException) -> Callable[[str], str]:
 
     A traceback shows that one, too.
     """
-    given = job.plan.cargo.secrets
+    given = job.plan.contents.secrets
     stored = stored_secrets(job.host, job.settings, job.plan.target.id)
 
     def hide(text: str) -> str:
@@ -212,10 +232,10 @@ def _hiding(job: Job, error: BaseException) -> Callable[[str], str]:
     return hide
 
 
-def _tidied(job: Job, book: Book, step: Step) -> Undone:
+def _tidied(job: Job, journal: Writer, step: Step) -> Undone:
     try:
         job.lock.check()
-        return undo(job, step, book)
+        return undo(job, step, journal)
     except CyanError as error:
         return Undone(
             serving=f"{job.world.serving} when this began; what was begun could not be undone "
@@ -233,7 +253,7 @@ class Kept:
 
     text: str
     environment: tuple[tuple[str, str], ...]
-    pins: tuple[Pin, ...] | None
+    pins: tuple[ServiceImage, ...] | None
 
 
 def _kept(host: Host, settings: Settings, release: str) -> Kept | None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from cyan.rollout.observation import look
+from cyan.engines.docker import Engine
+from cyan.hosts.look import look
 from cyan.rollout.run import prepare
-from cyan.world.engine import Engine
 from cyan.world.host import Host
 
 if TYPE_CHECKING:

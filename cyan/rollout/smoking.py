@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import DeployError, HostError
-from cyan.rollout.cargo import hiding
+from cyan.releases.contents import hiding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.rollout.steps import Job
     from cyan.settings import SmokeCheck
     from cyan.world.host import Host
 
@@ -54,7 +54,7 @@ def run(job: Job, step: Step) -> int:
             port = job.settings.doors.of(step.color)
             wrong = fault(check, ask(job.host, port, job.settings.site.host, check))
         if wrong:
-            hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.cargo.secrets)
+            hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.contents.secrets)
             wrong = hide(wrong)[:SHOWN]
             raise DeployError(
                 f"{job.plan.target} is healthy but fails smoke: {check.name}: {wrong}",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from cyan.engines.docker import Engine
 from cyan.errors import UsageError
-from cyan.journal import Entry, Event
+from cyan.hosts.look import Observation, look
+from cyan.journal.entries import Entry, Event
 from cyan.names import Color
 from cyan.rollout.drift import drift
-from cyan.rollout.observation import Observation, look
-from cyan.world.engine import Engine
 from cyan.world.host import Host
 
 if TYPE_CHECKING:

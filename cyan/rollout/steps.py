@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyan import interrupt
+from cyan.engines import compose
 from cyan.errors import DeployError
+from cyan.migrations import apply
 from cyan.names import Kind
-from cyan.rollout import baking, draining, fetching, health, migrate, pruning, smoking, supply
-from cyan.rollout.cargo import hiding
-from cyan.rollout.facts import gather
+from cyan.releases.contents import hiding
+from cyan.releases.fetch import Fetch
+from cyan.releases.fetch import fetch as fetch_release
+from cyan.releases.images import told
+from cyan.releases.prune import prune as prune_releases
+from cyan.rollout import baking, draining, health, smoking
+from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
-from cyan.rollout.pins import told
+from cyan.rollout.job import Done, Job
 from cyan.rollout.plan import expanding
 from cyan.rollout.preflight import Level, checks, refusals, unneeded
-from cyan.rollout.turn import Turn
-from cyan.terminal import no_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable
 
     import httpx
 
     from cyan.names import Color
-    from cyan.rollout.plan import Plan, Step
-    from cyan.terminal import Bar
-    from cyan.world.engine import Container
+    from cyan.rollout.plan import Step
 
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
@@ -37,32 +37,10 @@ ANSWERS = 3  # answers of the right color that verify a switch
 SITE_PATIENCE = 5.0  # seconds that the site may take to answer as the new color
 
 
-@dataclass(frozen=True)
-class Job(Turn):
-    """What a step works with: a turn at the host, and the plan."""
-
-    plan: Plan
-    bar: Bar = no_bar  # shows how far a long transfer is
-    reports: Path | None = None  # where the folder of a failure goes
-
-    def containers(self, color: Color) -> tuple[Container, ...]:
-        """The containers of one color, as they are now."""
-        return self.engine.containers(self.settings.app, color)
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a step ended: a few words for the operator, figures for the journal, and warnings."""
-
-    says: str = ""
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
 def preflight(job: Job, _step: Step) -> Done:
     """Refuse what cannot go well, before anything is touched."""
     with ThreadPoolExecutor(1) as pool:
-        fetched = pool.submit(supply.gather, job.host, job.engine, job.settings, job.plan)
+        fetched = pool.submit(comes, job.host, job.engine, job.settings, job.plan)
         facts = gather(job.host, job.engine, job.settings, job.world)
     found = checks(job.world, facts, job.settings, fetched.result(), unneeded(job.plan))
     refused = refusals(found, job.plan.run.forced)
@@ -86,23 +64,25 @@ def clear(job: Job, step: Step) -> Done:
 
 def fetch(job: Job, step: Step) -> Done:
     """Bring the release's files, images and secrets to the host."""
-    says, pins = fetching.fetch(job, step)
-    return Done(says, {"images": told(pins)})
+    at = Fetch(**job.session, release=job.plan.target, contents=job.plan.contents, bar=job.bar)
+    says, found = fetch_release(at, step.files)
+    return Done(says, {"images": told(found)})
 
 
 def prune(job: Job, _step: Step) -> Done:
     """Remove old releases and the images that only they ran."""
-    says, releases, images = pruning.prune(job)
+    needed = {job.plan.target.id, *([job.plan.old.id] if job.plan.old else [])}
+    says, releases, images = prune_releases(job, needed)
     return Done(says, {"releases": releases, "images": images})
 
 
 def expand(job: Job, step: Step) -> Done:
     """Apply the pending expand migrations, then run the user's command, in the new image."""
-    bench = migrate.Bench(job.host, job.settings, job.world, job.lock)
-    applied = migrate.expand(bench, job.plan.target.id)
+    migrator = apply.Migrator(job.host, job.settings, job.world, job.lock)
+    applied = apply.expand(migrator, job.plan.target.id)
     if step.commands:
-        once = expanding(fetching.project_of(job, step), job.settings)
-        migrate.run_command(bench, once, hiding(job.host, job.settings, job.plan.target.id))
+        once = expanding(compose.project_of(job.settings, job.plan.target), job.settings)
+        apply.run_command(migrator, once, hiding(job.host, job.settings, job.plan.target.id))
     done = (*applied, *((job.settings.migrate.expand,) if step.commands else ()))
     return Done(", ".join(done) or "nothing is pending", {"applied": applied})
 

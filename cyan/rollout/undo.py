@@ -6,18 +6,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cyan.engines import compose
 from cyan.errors import DeployError
+from cyan.journal.lock import JournalError
 from cyan.names import Kind
+from cyan.proxies import caddy
 from cyan.rollout import draining, failure
 from cyan.rollout.failure import Evidence
-from cyan.rollout.lock import JournalError
-from cyan.world import compose, proxy
 
 if TYPE_CHECKING:
-    from cyan.rollout.book import Book
+    from cyan.journal.writer import Writer
     from cyan.rollout.draining import Drained
+    from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.rollout.steps import Job
     from cyan.rollout.unfinished import Unfinished
 
 GRACE = 10  # seconds for containers that no user was ever sent to
@@ -33,7 +34,7 @@ class Undone:
     evidence: Evidence = field(default_factory=Evidence)
 
 
-def undo(job: Job, failed: Step, book: Book) -> Undone:
+def undo(job: Job, failed: Step, journal: Writer) -> Undone:
     """Undo a run whose step `failed`. Raises HostError where the host cannot be reached.
 
     Before the switch, what was started is removed, also by an earlier try of the run. After it, a
@@ -43,7 +44,7 @@ def undo(job: Job, failed: Step, book: Book) -> Undone:
     if not _switched(job):
         return _before_switch(job, failed)
     if failed.kind in (Kind.SWITCH, Kind.VERIFY, Kind.DRAIN, Kind.BAKE) and _old_is_up(job):
-        left, evidence = _switch_back(job, book)
+        left, evidence = _switch_back(job, journal)
         return Undone(
             serving=f"{job.plan.old} again: the traffic was switched back"
             + (f"; {left} requests were cut" if left > 0 else ""),
@@ -56,7 +57,7 @@ def undo(job: Job, failed: Step, book: Book) -> Undone:
     )
 
 
-def abandon(job: Job, left: Unfinished, book: Book) -> Undone:
+def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
     """Undo a run that its deployer left in the middle. Raises CyanError.
 
     Its containers may have been live for a moment: they are drained before they are removed.
@@ -70,7 +71,7 @@ def abandon(job: Job, left: Unfinished, book: Book) -> Undone:
                 serving=job.world.serving,
                 todo="inv deploy --resume finishes it; inv rollback deploys the release before it",
             )
-        _switch_back(job, book)
+        _switch_back(job, journal)
         return Undone(serving=f"{job.plan.old} again: the traffic was switched back")
     if left.fresh and left.left(job.world):
         _drain(job)
@@ -80,8 +81,8 @@ def abandon(job: Job, left: Unfinished, book: Book) -> Undone:
 
 def _switched(job: Job) -> bool:
     """Whether the target has the traffic, by the marker itself."""
-    markers = job.host.run(proxy.markers_command(str(job.settings.directory))).stdout.split()
-    return proxy.live_color(frozenset(markers)) is job.plan.target.color
+    markers = job.host.run(caddy.markers_command(str(job.settings.directory))).stdout.split()
+    return caddy.live_color(frozenset(markers)) is job.plan.target.color
 
 
 def _before_switch(job: Job, failed: Step) -> Undone:
@@ -100,19 +101,19 @@ def _before_switch(job: Job, failed: Step) -> Undone:
     )
 
 
-def _switch_back(job: Job, book: Book) -> tuple[int, Evidence]:
+def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
     """Give the traffic back to the old color, first of all, and remove the target.
 
     How many requests to the target were cut, and what its containers left.
     """
     old, target = job.plan.old, job.plan.target
     assert old is not None  # noqa: S101 - for the type checker: _old_is_up said so
-    back = proxy.switch_command(str(job.settings.directory), target.color, old.color)
+    back = caddy.switch_command(str(job.settings.directory), target.color, old.color)
     with suppress(JournalError):  # users first: the next run catches up what a full disk left out
-        book.switches_back(old)
+        journal.switches_back(old)
     renamed_at = float(job.run(back).stdout)
     with suppress(JournalError):
-        book.switched_back(old, renamed_at)
+        journal.switched_back(old, renamed_at)
     left = _drain(job).left
     evidence = failure.gather(job)
     if job.plan.run.fresh:

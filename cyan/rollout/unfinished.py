@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cyan.application.release import Release
 from cyan.errors import DeployError
-from cyan.journal import Entry, Event
+from cyan.journal.entries import Entry, Event
 from cyan.names import Color
-from cyan.rollout.release import Release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cyan.rollout.observation import Observation
+    from cyan.hosts.look import Observation
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def migrate_check(c: Context) -> None:
     """Refuse what an expand migration may not do beside the old release (squawk)."""
     from cyan.errors import DeployError
-    from cyan.rollout.lint import findings
-    from cyan.rollout.migrate import read
-    from cyan.rollout.migrations import Kind
+    from cyan.migrations.apply import read
+    from cyan.migrations.files import Kind
+    from cyan.migrations.lint import findings
     from cyan.terminal import console
 
     found = read(settings(c))
@@ -45,8 +45,8 @@ def migrate_check(c: Context) -> None:
 @command(name="status", help={"host": HOST})
 def migrate_status(c: Context, host: str = "") -> None:
     """Show what is applied and what is pending, by kind."""
-    from cyan.rollout.migrating import lines
-    from cyan.rollout.migrating import status as look
+    from cyan.migrations.commands import lines
+    from cyan.migrations.commands import status as look
 
     wanted = settings(c)
     for machine in hosts(wanted, host):
@@ -57,7 +57,7 @@ def migrate_status(c: Context, host: str = "") -> None:
 @command(name="expand", help={"lock_wait": LOCK_WAIT, "host": HOST})
 def migrate_expand(c: Context, lock_wait: str = "0", host: str = "") -> None:
     """Apply the pending expand files now; a deploy does so by itself."""
-    from cyan.rollout.migrating import expand
+    from cyan.migrations.commands import expand
 
     _applied(settings(c), expand, lock_wait, host)
 
@@ -65,7 +65,7 @@ def migrate_expand(c: Context, lock_wait: str = "0", host: str = "") -> None:
 @command(name="backfill", help={"lock_wait": LOCK_WAIT, "host": HOST})
 def migrate_backfill(c: Context, lock_wait: str = "0", host: str = "") -> None:
     """Repeat the pending backfills, batch by batch, until they find no row."""
-    from cyan.rollout.migrating import backfill
+    from cyan.migrations.commands import backfill
 
     _applied(settings(c), backfill, lock_wait, host)
 
@@ -83,7 +83,7 @@ def migrate_contract(
     c: Context, version: str = "", yes: bool = False, lock_wait: str = "0", host: str = ""
 ) -> None:
     """Apply the pending contract files, once no container of an older release exists."""
-    from cyan.rollout.migrating import contract, wanted_contract
+    from cyan.migrations.commands import contract, wanted_contract
     from cyan.terminal import Progress
 
     version = valid_version(given(version, "--version", "v2"))

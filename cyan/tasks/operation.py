@@ -102,7 +102,7 @@ def unlock(c: Context, force: bool = False, host: str = "") -> None:
 @command(help={"state": "on or off", "lock_wait": LOCK_WAIT, "host": HOST})
 def maintenance(c: Context, state: str, lock_wait: str = "0", host: str = "") -> None:
     """Answer every user with 503, on purpose, or serve again: on | off."""
-    from cyan.rollout.maintenance import maintenance as turn
+    from cyan.rollout.maintenance import maintenance as mark
     from cyan.terminal import Progress, console
 
     if state not in ("on", "off"):
@@ -111,7 +111,7 @@ def maintenance(c: Context, state: str, lock_wait: str = "0", host: str = "") ->
     for machine in hosts(wanted, host):
         wait, tell = seconds(lock_wait), Progress().note
         with keeping(wanted, machine, "maintenance"):
-            serving = turn(wanted, machine, tell, on=state == "on", lock_wait=wait)
+            serving = mark(wanted, machine, tell, on=state == "on", lock_wait=wait)
         console.print(f"{machine.name}: maintenance is {state}; serving: {serving}")
 
 

@@ -47,8 +47,8 @@ def deploy(
     host: str = "",
 ) -> None:
     """Start a version beside the live color and switch to it once it is healthy."""
-    from cyan.rollout.migrate import read
-    from cyan.world.secrets import collect
+    from cyan.application.secrets import collect
+    from cyan.migrations.apply import read
 
     wanted, wait = settings(c), seconds(lock_wait)
     read(wanted)  # a migration with a wrong name is told before anything is touched

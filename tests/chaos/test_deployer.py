@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from cyan import journal
 from cyan.chaos import deployer
 from cyan.chaos.deployer import Command, Deployer, Watch
 from cyan.chaos.fault import NotInjectedError
+from cyan.journal import entries as journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

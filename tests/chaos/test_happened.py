@@ -11,14 +11,14 @@ import pytest
 from cyan.chaos.catalogue import fault
 from cyan.chaos.faults.engine import drained
 from cyan.chaos.faults.machine import idle_share
-from cyan.journal import Entry, Event
+from cyan.journal.entries import Entry, Event
 from cyan.names import Color
 from tests.rollout.worlds import color, container, world
 
 if TYPE_CHECKING:
     from cyan.chaos.site import Site
-    from cyan.rollout.observation import Observation
-    from cyan.world.engine import Container
+    from cyan.engines.docker import Container
+    from cyan.hosts.look import Observation
 
 
 @dataclass

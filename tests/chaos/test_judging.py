@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from cyan import journal
 from cyan.chaos import judging, record
 from cyan.chaos.catalogue import fault
 from cyan.chaos.fault import Expectation
 from cyan.chaos.judging import Controls
 from cyan.chaos.record import Ran, Record
+from cyan.journal import entries as journal
 from cyan.proof import checks, measures, verdict
 from cyan.proof.checks import acts
 from cyan.proof.findings import Finding, Kind, Verdict

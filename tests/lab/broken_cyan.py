@@ -9,10 +9,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cyan import cli
+from cyan.engines import compose
+from cyan.journal import lock
 from cyan.names import Kind
-from cyan.rollout import lock, run, undo
-from cyan.rollout.steps import ACTIONS, Done, Job
-from cyan.world import compose, proxy
+from cyan.proxies import caddy
+from cyan.rollout import run, undo
+from cyan.rollout.job import Done, Job
+from cyan.rollout.steps import ACTIONS
+from cyan.world.shell import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +69,9 @@ def restarts_the_live_color() -> None:
 
 def leaves_both_markers() -> None:
     def both(directory: str, source: Color | None, target: Color) -> str:  # noqa: ARG001
-        return f"touch {compose.quoted_path(directory, 'traffic', target)} && date +%s.%N"
+        return f"touch {quoted_path(directory, 'traffic', target)} && date +%s.%N"
 
-    proxy.switch_command = both
+    caddy.switch_command = both
 
 
 def swallows_its_failure() -> None:

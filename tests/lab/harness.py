@@ -24,7 +24,7 @@ from cyan.settings import load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cyan.rollout.observation import Observation
+    from cyan.hosts.look import Observation
     from cyan.settings import Settings
 
 COMMAND = (sys.executable, "-m", "cyan")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from cyan.cli import main
 from cyan.names import Kind
-from cyan.rollout.steps import ACTIONS, Done, Job
+from cyan.rollout.steps import ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cyan.rollout.job import Done, Job
     from cyan.rollout.plan import Step
 
 

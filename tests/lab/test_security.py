@@ -17,9 +17,10 @@ from hypothesis import Phase, example, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
+from cyan.engines import compose
 from cyan.lab import ports, sshd
 from cyan.settings import HostSettings
-from cyan.world import compose
+from cyan.world.envfile import env_file
 from cyan.world.host import Host
 from tests.conftest import APP, BARE, PORTS, project_at
 from tests.lab.harness import COMMAND, settings_section
@@ -223,7 +224,7 @@ def test_compose_gives_every_value_of_an_env_file_literally(found: list[str]) ->
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "compose.yml").write_text(yaml.safe_dump({"services": {"x": service}}))
-        (folder / ".env").write_bytes(compose.env_file(values).encode())
+        (folder / ".env").write_bytes(env_file(values).encode())
         command = compose.Project("hostile", PurePosixPath(name)).command("config", "--format=json")
         read = subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout
     environment = json.loads(read)["services"]["x"]["environment"]

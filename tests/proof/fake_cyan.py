@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from cyan import journal
-from cyan.journal import Event
+from cyan.journal import entries as journal
+from cyan.journal.entries import Event
 
 
 def main() -> int:
@@ -39,8 +39,8 @@ def switch(world: Path, color: str, target: str, version: str) -> None:
         journal.Entry(begun, run, "deploy", Event.STEP, "switch", target, version),
         journal.Entry(done, run, "deploy", Event.DONE, "switch", target, version, detail=moved),
     )
-    with (world / "journal.jsonl").open("a") as book:
-        book.writelines(journal.dump(entry) + "\n" for entry in entries)
+    with (world / "journal.jsonl").open("a") as written:
+        written.writelines(journal.dump(entry) + "\n" for entry in entries)
     time.sleep(0.3)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cyan import journal
+from cyan.journal import entries as journal
 from cyan.proof import case, history
 from cyan.proof.evidence import ClientLog
 from cyan.proof.history import SECOND, Container, Drain, History, Observation, Performed, Switch

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from cyan.rollout.lock import Lock, Owner
-from cyan.rollout.steps import Job
+from cyan.journal.lock import Lock, Owner
+from cyan.rollout.job import Job
 from cyan.settings import DrainSettings
 from tests.rollout.worlds import settings
 from tests.shell import Machine
 
 if TYPE_CHECKING:
+    from cyan.engines.docker import Container, Engine
+    from cyan.hosts.look import Observation
     from cyan.names import Color
-    from cyan.rollout.observation import Observation
     from cyan.rollout.plan import Plan
-    from cyan.world.engine import Container, Engine
 
 
 @dataclass

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from cyan import journal
-from cyan.journal import Entry, Event
+from cyan.journal import entries as journal
+from cyan.journal.entries import Entry, Event
+from cyan.journal.lock import Owner
 from cyan.names import Color
 from cyan.rollout.drift import drift
-from cyan.rollout.lock import Owner
 from cyan.settings import WarmSettings
 from tests.rollout.worlds import EMPTY, NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Self, cast
 import pytest
 
 from cyan.errors import DeployError, HostError, LockedError, UsageError
-from cyan.journal import Entry, Event, dump
+from cyan.journal.entries import Entry, Event, dump
 from cyan.names import Color
 from cyan.rollout import failure
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Request
-from cyan.world.compose import env_file
+from cyan.world.envfile import env_file
 from cyan.world.host import Output
 from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.rollout.observation import Observation
-    from cyan.rollout.steps import Job
-    from cyan.world.engine import Container
+    from cyan.engines.docker import Container
+    from cyan.hosts.look import Observation
+    from cyan.rollout.job import Job
 
 
 def gathered(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cyan.application.release import Release
 from cyan.names import Color
 from cyan.rollout.health import (
     Answer,
@@ -16,7 +17,6 @@ from cyan.rollout.health import (
     judge_answer,
     judge_containers,
 )
-from cyan.rollout.release import Release
 from cyan.settings import HealthSettings
 from tests.rollout.worlds import color, container
 

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cyan.application.secrets import Secrets
+from cyan.engines.compose import Project
+from cyan.engines.docker import Engine
 from cyan.errors import DeployError
+from cyan.journal.lock import Lock, Owner
+from cyan.migrations import apply
 from cyan.names import Kind
-from cyan.rollout import hooks, migrate, smoking
+from cyan.releases.contents import Contents, hiding
+from cyan.rollout import hooks, smoking
 from cyan.rollout import plan as planning
-from cyan.rollout.cargo import Cargo, hiding
-from cyan.rollout.lock import Lock, Owner
+from cyan.rollout.job import Job
 from cyan.rollout.plan import Request
-from cyan.rollout.steps import Job
 from cyan.settings import HookSettings, SmokeCheck
-from cyan.world.compose import Project
-from cyan.world.engine import Engine
-from cyan.world.secrets import Secrets
 from tests.rollout.worlds import V1_ON_BLUE, settings
 from tests.shell import Machine
 
@@ -47,9 +48,9 @@ def test_a_failing_migration_command_does_not_tell_the_secrets_that_it_prints(
     mine = settings().model_copy(update={"directory": machine.folder})
     once = Project("demo-blue", PurePosixPath("/srv")).once("contract", "platform", "true")
     with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
-        at = migrate.Bench(machine.host, mine, V1_ON_BLUE, lock)
+        at = apply.Migrator(machine.host, mine, V1_ON_BLUE, lock)
         with pytest.raises(DeployError) as caught:
-            migrate.run_command(at, once, hiding(machine.host, mine, "r1"))
+            apply.run_command(at, once, hiding(machine.host, mine, "r1"))
     assert "exit code 3: it is [secret TOKEN]\n[secret TOKEN]" in str(caught.value)
 
 
@@ -60,8 +61,8 @@ def test_a_failing_hook_does_not_tell_the_secrets_that_it_prints(
     hook = HookSettings(after=kind, run=FAILS("x" * hooks.SHOWN))
     mine = settings(hooks=(hook,)).model_copy(update={"directory": machine.folder})
     plan = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, mine, "")
-    cargo = Cargo(Secrets((("TOKEN", PLANTED),)))
-    plan = replace(plan, run=replace(plan.run, cargo=cargo))
+    contents = Contents(Secrets((("TOKEN", PLANTED),)))
+    plan = replace(plan, run=replace(plan.run, contents=contents))
     with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
         job = Job(machine.host, Engine(machine.host), lock, mine, V1_ON_BLUE, plan)
         step = planning.Step(kind, plan.target.color, "")
@@ -82,7 +83,7 @@ def test_a_failing_smoke_check_tells_no_part_of_a_secret_in_the_answer(
     monkeypatch.setattr(smoking, "ask", lambda *_: smoking.Answer(500, body))
     mine = settings(smoke=(SmokeCheck(path="/"),)).model_copy(update={"directory": machine.folder})
     plan = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, mine, "")
-    plan = replace(plan, run=replace(plan.run, cargo=Cargo(Secrets((("TOKEN", PLANTED),)))))
+    plan = replace(plan, run=replace(plan.run, contents=Contents(Secrets((("TOKEN", PLANTED),)))))
     with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
         job = Job(machine.host, Engine(machine.host), lock, mine, V1_ON_BLUE, plan)
         with pytest.raises(DeployError) as caught:

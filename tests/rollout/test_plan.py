@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from cyan.errors import DeployError, UsageError
-from cyan.journal import Entry, Event
+from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
+from cyan.proxies.caddy import InFlight
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Plan, Request
 from cyan.settings import SmokeCheck, WarmSettings
-from cyan.world.proxy import InFlight
 from tests.rollout.worlds import (
     EMPTY,
     NOW,

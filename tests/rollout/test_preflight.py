@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from cyan.errors import UsageError
+from cyan.releases.precheck import Availability, Found, Precheck
 from cyan.rollout import plan as planning
 from cyan.rollout.facts import Facts
 from cyan.rollout.plan import Request
 from cyan.rollout.preflight import Check, Level, checks, refusals, unneeded, valid_names
-from cyan.rollout.supply import Found, Had, Supply
 from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, container, settings
 
 GIB = 2**30
@@ -116,24 +116,34 @@ def test_a_rollback_to_a_warm_color_is_not_refused_for_what_it_does_not_need() -
 
 
 @pytest.mark.parametrize(
-    ("supply", "name", "level", "said"),
+    ("comes", "name", "level", "said"),
     [
-        (Supply("services must be a mapping"), "compose-file", Level.REFUSE, "must be a mapping"),
-        (Supply(), "compose-file", Level.OK, "is valid"),
-        (Supply(images=(Found("a:1", Had.THERE),)), "images", Level.OK, "a:1 is on the host"),
+        (Precheck("services must be a mapping"), "compose-file", Level.REFUSE, "must be a mapping"),
+        (Precheck(), "compose-file", Level.OK, "is valid"),
         (
-            Supply(images=(Found("a:1", Had.NEVER, "no such tag"),)),
+            Precheck(images=(Found("a:1", Availability.THERE),)),
+            "images",
+            Level.OK,
+            "a:1 is on the host",
+        ),
+        (
+            Precheck(images=(Found("a:1", Availability.NEVER, "no such tag"),)),
             "images",
             Level.REFUSE,
             "no such",
         ),
-        (Supply(images=(Found("a:1", Had.UNSURE, "no way"),)), "images", Level.WARN, "no way"),
+        (
+            Precheck(images=(Found("a:1", Availability.UNSURE, "no way"),)),
+            "images",
+            Level.WARN,
+            "no way",
+        ),
     ],
 )
 def test_what_a_release_is_made_of_is_judged_before_anything_is_touched(
-    supply: Supply, name: str, level: Level, said: str
+    comes: Precheck, name: str, level: Level, said: str
 ) -> None:
-    every = checks(V1_ON_BLUE, WELL, SETTINGS, supply)
+    every = checks(V1_ON_BLUE, WELL, SETTINGS, comes)
     (check,) = (each for each in every if each.name == name)
     assert (check.level, said in check.says) == (level, True)
     assert valid_names((name,), SETTINGS)

@@ -15,7 +15,7 @@ from tests.rollout.worlds import EMPTY, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cyan.rollout.turn import Reporter
+    from cyan.rollout.job import Reporter
 
 REPORTER = cast("Reporter", SimpleNamespace(note=print))
 
@@ -23,10 +23,10 @@ REPORTER = cast("Reporter", SimpleNamespace(note=print))
 @pytest.fixture(autouse=True)
 def nothing_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def turn(*_: Any) -> Iterator[SimpleNamespace]:
+    def session(*_: Any) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(host=SimpleNamespace(name="here"), lock=None, world=EMPTY)
 
-    monkeypatch.setattr(removal, "turn", turn)
+    monkeypatch.setattr(removal, "session", session)
 
 
 def test_a_cron_job_s_cleanup_has_nothing_to_do_where_no_color_is_live() -> None:

@@ -1,4 +1,4 @@
-"""What is asked before a run that was left unfinished goes on, and whose lock a turn takes over."""
+"""What is asked before an unfinished run goes on, and whose lock a session takes over."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.errors import UsageError
-from cyan.journal import parse
+from cyan.hosts import session as turning
+from cyan.journal.entries import parse
 from cyan.names import Kind
+from cyan.releases.images import dump
 from cyan.rollout import plan as planning
 from cyan.rollout import run
-from cyan.rollout import turn as turning
-from cyan.rollout.pins import dump
 from cyan.settings import SecretsSettings
 from tests.rollout.jobs import job
 from tests.rollout.test_unfinished import AFTER, BEFORE, RESUME, found
@@ -21,7 +21,7 @@ from tests.rollout.worlds import V1_ON_BLUE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.rollout.observation import Observation
+    from cyan.hosts.look import Observation
     from cyan.rollout.plan import Plan
 
 OUT_OF_REACH = SecretsSettings(command="echo the vault is locked >&2; exit 1")
@@ -65,7 +65,7 @@ def test_whose_lock_is_taken_over_is_told_and_journalled_whatever_is_done_next(
     (tmp_path / "app/lock").write_text(dead)
     told: list[str] = []
     for _ in range(2):  # the second finds a lock that was given back in order
-        with turning.turn(mine.settings, mine.settings.hosts[0], doing, told.append, 0):
+        with turning.session(mine.settings, mine.settings.hosts[0], doing, told.append, 0):
             pass
     (entry,) = parse((tmp_path / "app/journal.jsonl").read_text())
     assert entry.detail["text"] == told[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cyan.journal import Entry, Event
+from cyan.journal.entries import Entry, Event
 from cyan.rollout.status import recent
 from tests.rollout.worlds import NOW
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.errors import DeployError
-from cyan.journal import Event, parse
+from cyan.journal.entries import Event, parse
+from cyan.journal.writer import Writer
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
-from cyan.rollout.book import Book
 from cyan.rollout.plan import Plan, Request
 from cyan.rollout.steps import drain
 from cyan.rollout.undo import abandon, undo
@@ -47,7 +47,9 @@ def test_aborting_a_warm_rollback_leaves_the_warm_color_as_it_is(tmp_path: Path)
     assert left.left(world)
     mine = job(tmp_path, world, planning.undoing(left))
     with mine.lock:
-        undone = abandon(mine, left, Book(mine.lock, mine.plan))
+        undone = abandon(
+            mine, left, Writer(mine.lock, mine.plan.run.id, mine.plan.run.what, mine.plan.target)
+        )
     assert undone.serving == "green v2, untouched"
     assert docker_calls(mine) == []
 
@@ -55,7 +57,11 @@ def test_aborting_a_warm_rollback_leaves_the_warm_color_as_it_is(tmp_path: Path)
 def test_aborting_a_deploy_removes_what_it_started(tmp_path: Path) -> None:
     mine = job(tmp_path, BEFORE, planning.undoing(found(BEFORE)))
     with mine.lock:
-        abandon(mine, found(BEFORE), Book(mine.lock, mine.plan))
+        abandon(
+            mine,
+            found(BEFORE),
+            Writer(mine.lock, mine.plan.run.id, mine.plan.run.what, mine.plan.target),
+        )
     assert docker_calls(mine) == [REMOVES_GREEN]
 
 
@@ -65,7 +71,11 @@ def test_what_an_earlier_try_of_a_run_had_started_is_removed_when_the_next_one_f
 ) -> None:
     mine = job(tmp_path, BEFORE, DEPLOY)
     with mine.lock:
-        undone = undo(mine, step(DEPLOY, kind), Book(mine.lock, DEPLOY))
+        undone = undo(
+            mine,
+            step(DEPLOY, kind),
+            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+        )
     assert docker_calls(mine) == [REMOVES_GREEN]
     assert "is removed" in undone.todo
 
@@ -76,7 +86,11 @@ def test_a_deploy_that_fails_before_it_starts_anything_leaves_the_warm_color(
     warm = (*V1_ON_BLUE.containers, *color(Color.GREEN, "v0", "r0"))
     mine = job(tmp_path, replace(V1_ON_BLUE, containers=warm), DEPLOY)
     with mine.lock:
-        undone = undo(mine, step(DEPLOY, Kind.FETCH), Book(mine.lock, DEPLOY))
+        undone = undo(
+            mine,
+            step(DEPLOY, Kind.FETCH),
+            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+        )
     assert docker_calls(mine) == []
     assert (undone.todo, undone.evidence.text) == ("", "")
 
@@ -87,7 +101,11 @@ def test_after_the_switch_the_traffic_goes_back_while_the_old_color_is_up(
 ) -> None:
     mine = job(tmp_path, SWITCHED, DEPLOY)
     with mine.lock:
-        undone = undo(mine, step(DEPLOY, kind), Book(mine.lock, DEPLOY))
+        undone = undo(
+            mine,
+            step(DEPLOY, kind),
+            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+        )
     assert markers(mine) == {"blue"}
     assert "v1 (blue) again" in undone.serving
     text = (tmp_path / "app/journal.jsonl").read_text()
@@ -101,7 +119,11 @@ def test_a_full_disk_does_not_keep_the_traffic_from_going_back(tmp_path: Path) -
     mine = job(tmp_path, SWITCHED, DEPLOY)
     (tmp_path / "app/journal.jsonl").symlink_to("/dev/full")
     with mine.lock:
-        undo(mine, step(DEPLOY, Kind.BAKE), Book(mine.lock, DEPLOY))
+        undo(
+            mine,
+            step(DEPLOY, Kind.BAKE),
+            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+        )
     assert markers(mine) == {"blue"}
     assert docker_calls(mine) == [REMOVES_GREEN]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from cyan.application.release import Release
 from cyan.errors import DeployError
-from cyan.journal import Entry, Event
+from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout import unfinished
 from cyan.rollout.plan import Request
-from cyan.rollout.release import Release
 from cyan.settings import MigrateSettings
 from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
 

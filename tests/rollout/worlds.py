@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cyan.journal import Entry, Event
+from cyan.engines.docker import Container
+from cyan.hosts.look import Observation
+from cyan.journal.entries import Entry, Event
 from cyan.names import Color
-from cyan.rollout.observation import Observation
+from cyan.proxies.caddy import InFlight
 from cyan.settings import HostSettings, Settings
-from cyan.world.engine import Container
-from cyan.world.proxy import InFlight
 
 NOW = 1_800_000_000.0
 

@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cyan.engines import compose
 from cyan.errors import HostError, UsageError
 from cyan.names import Color, valid_version
-from cyan.world import compose, proxy
-from cyan.world.proxy import InFlight
+from cyan.proxies import caddy
+from cyan.proxies.caddy import InFlight
+from cyan.world.envfile import env_file, parse_env_file
+from cyan.world.shell import write_files
 
 HOSTILE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 
@@ -28,7 +31,7 @@ def test_a_file_arrives_as_it_was_written_whatever_is_in_it(name: str, text: str
     with tempfile.TemporaryDirectory() as folder:
         safe = "x" + name.replace("/", "_")[:40]
         path = Path(folder) / safe
-        command = compose.write_files([(str(path), text)])
+        command = write_files([(str(path), text)])
         subprocess.run(["sh", "-c", command], check=True)
         assert path.read_bytes().decode() == text
 
@@ -43,13 +46,13 @@ def test_a_hostile_word_stays_one_word(word: str) -> None:
 def test_an_env_file_gives_back_the_values_it_was_made_of(
     values: dict[str, str],
 ) -> None:
-    assert compose.parse_env_file(compose.env_file(values)) == values
+    assert parse_env_file(env_file(values)) == values
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\udcff"])
 def test_what_no_environment_can_hold_is_refused(value: str) -> None:
     with pytest.raises(UsageError, match="the value of A holds a NUL or bytes"):
-        compose.env_file({"A": value})
+        env_file({"A": value})
 
 
 @given(st.text(max_size=20))
@@ -63,7 +66,7 @@ def test_the_switch_is_repeatable_and_prints_the_hosts_time(tmp_path: Path) -> N
     traffic = tmp_path / "traffic"
     traffic.mkdir()
     (traffic / "blue").touch()
-    command = proxy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
+    command = caddy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
     for _ in range(2):
         done = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True)
         assert float(done.stdout) > 1e9
@@ -72,7 +75,7 @@ def test_the_switch_is_repeatable_and_prints_the_hosts_time(tmp_path: Path) -> N
 
 def test_a_switch_that_finds_no_marker_at_all_fails(tmp_path: Path) -> None:
     (tmp_path / "traffic").mkdir()
-    command = proxy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
+    command = caddy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
     assert subprocess.run(["sh", "-c", command], check=False).returncode != 0
 
 
@@ -99,7 +102,7 @@ SOCKETS = """\
 
 def test_a_users_connection_is_counted_whatever_port_it_came_to() -> None:
     done = subprocess.run(
-        ["awk", proxy.CLIENTS], input=SOCKETS, capture_output=True, text=True, check=True
+        ["awk", caddy.CLIENTS], input=SOCKETS, capture_output=True, text=True, check=True
     )
     assert done.stdout == "3\n"
 
@@ -110,7 +113,7 @@ def test_requests_in_flight_are_summed_by_color() -> None:
         {"address": "green:8000", "num_requests": 1, "fails": 0},
         {"address": "other:80", "num_requests": 9, "fails": 0},
     ]
-    assert proxy.parse(json.dumps(upstreams)) == InFlight(blue=3, green=1)
+    assert caddy.parse(json.dumps(upstreams)) == InFlight(blue=3, green=1)
 
 
 @pytest.mark.parametrize(
@@ -118,4 +121,4 @@ def test_requests_in_flight_are_summed_by_color() -> None:
 )
 def test_nonsense_from_the_admin_api_is_an_error_and_never_a_zero(answer: str) -> None:
     with pytest.raises(HostError):
-        assert proxy.parse(answer) is None
+        assert caddy.parse(answer) is None

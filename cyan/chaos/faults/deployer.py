@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cyan.chaos.fault import GONE, KILLED, Expectation, Fault, Moment, NotInjectedError, switches
 from cyan.chaos.site import as_root
 from cyan.chaos.wire import Wire, detour
-from cyan.journal import Event
+from cyan.journal.entries import Event
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:

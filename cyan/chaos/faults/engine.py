@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
 from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, fails, switches
-from cyan.journal import Event
+from cyan.engines.compose import Project
+from cyan.journal.entries import Event
 from cyan.names import Color, Kind
-from cyan.world.compose import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cyan.chaos.deployer import Deployer
     from cyan.chaos.scene import Scene
     from cyan.chaos.site import Site
-    from cyan.journal import Entry
-    from cyan.world.engine import Container
+    from cyan.engines.docker import Container
+    from cyan.journal.entries import Entry
 
 WAITING: Moment = ("healthy", "step")
 SLOWLY = ("--env", "FAULT=healthy-after=6")

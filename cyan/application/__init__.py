@@ -1,0 +1,1 @@
+"""What is deployed: releases, and what their containers are given."""

@@ -1,0 +1,118 @@
+"""The commands of Docker Compose, built here as data and run by the host."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyan.application.release import Release
+    from cyan.settings import Settings
+
+
+@dataclass(frozen=True)
+class Once:
+    """The shell commands that run something once in a container, and that end it."""
+
+    command: str
+    remove: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """One Compose project on the host: its name and the folder of its `compose.yml` and `.env`."""
+
+    name: str
+    folder: PurePosixPath
+
+    @property
+    def file(self) -> PurePosixPath:
+        """The Compose file, on the host."""
+        return self.folder / "compose.yml"
+
+    @property
+    def env(self) -> PurePosixPath:
+        """The env file that its variables come from, on the host."""
+        return self.folder / ".env"
+
+    @property
+    def images(self) -> PurePosixPath:
+        """What pins each service of a color to the image that it runs, on the host."""
+        return self.folder / "images.json"
+
+    @property
+    def secrets(self) -> PurePosixPath:
+        """The env file of a release's secrets, on the host."""
+        return self.folder / "secrets.env"
+
+    def command(self, *words: str) -> str:
+        """The shell command for `docker compose WORDS` on this project."""
+        return shlex.join([*self._base, *words])
+
+    def config(self) -> str:
+        """Print what Compose makes of the project's file: JSON."""
+        return self.command("config", "--format", "json")
+
+    def up(self, services: tuple[str, ...] = ()) -> str:
+        """Start what is not running and replace what differs; does not wait for health.
+
+        The containers run exactly the images that the project is pinned to.
+        """
+        words = ("up", "-d", "--no-build", "--pull", "never", "--remove-orphans", *services)
+        return shlex.join([*self._pinned, *words])
+
+    def build(self, context: PurePosixPath, services: tuple[str, ...]) -> str:
+        """Build the images of `services`; `context` is the folder their build sections start at."""
+        words = ("--project-directory", str(context), "build", "--quiet", *services)
+        return shlex.join([*self._base, *words])
+
+    @property
+    def _base(self) -> list[str]:
+        words = ["docker", "compose", "--progress", "quiet", "-p", self.name]
+        return [*words, "-f", str(self.file), "--env-file", str(self.env)]
+
+    @property
+    def _pinned(self) -> list[str]:
+        return [*self._base, "-f", str(self.images)]
+
+    def once(self, what: str, service: str, command: str) -> Once:
+        """Run `command` in a container of its own, with a service's image and environment.
+
+        The image is the one that the project is pinned to. The container has no name on the network
+        that the proxy could know, and replaces one that a killed deployer left.
+        """
+        name = f"{self.name}-{what}"
+        words = ("run", "--rm", "-T", "--no-deps", "--name", name, service, *shlex.split(command))
+        remove = f"{shlex.join(('docker', 'rm', '-f', name))} >/dev/null 2>&1"
+        return Once(f"{remove}; {shlex.join([*self._pinned, *words])} </dev/null", remove)
+
+
+def project_of(settings: Settings, release: Release) -> Project:
+    """The Compose project of a release."""
+    folder = PurePosixPath(settings.directory) / "releases" / release.id
+    return Project(settings.project(release.color), folder)
+
+
+def down(name: str, grace: int, *, volumes: bool = False) -> str:
+    """Remove a project by its name alone: its file may be gone. `grace` in seconds."""
+    words = ["docker", "compose", "--progress", "quiet", "-p", name]
+    words += ["down", "--remove-orphans", "--timeout", str(grace)]
+    return shlex.join([*words, *(["--volumes"] if volumes else [])])
+
+
+def stop(name: str, grace: int, services: tuple[str, ...] = ()) -> str:
+    """Stop services of a project by its name alone."""
+    words = [
+        "docker",
+        "compose",
+        "--progress",
+        "quiet",
+        "-p",
+        name,
+        "stop",
+        "--timeout",
+        str(grace),
+    ]
+    return shlex.join([*words, *services])

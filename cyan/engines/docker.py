@@ -1,0 +1,300 @@
+"""The Docker Engine of a host, through the host's SSH connection (`docker system dial-stdio`)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cyan.errors import HostError
+from cyan.names import Color
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from docker.api.client import APIClient
+
+    from cyan.world.host import Host
+
+API_VERSION = "1.41"  # Engine 20.10, the oldest with the Compose v2 that Ubuntu and Debian ship
+TIMEOUT = 60  # seconds
+EVENTS = ["create", "start", "die", "kill", "oom", "stop", "destroy", "health_status", "restart"]
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the engine says of one container."""
+
+    id: str
+    name: str
+    project: str
+    service: str
+    color: Color | None
+    version: str
+    release: str
+    by: str
+    image: str  # the image's id, a digest of its configuration
+    state: str  # created, running, paused, restarting, exited, dead
+    health: str  # healthy, unhealthy, starting, or "" where it has no health check
+    started_at: str
+    exit_code: int
+    oom_killed: bool
+    restarts: int
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs and, where it has a health check, passes it."""
+        return self.state == "running" and self.health in ("", "healthy")
+
+
+def lacking(containers: Sequence[Container], services: Sequence[str]) -> tuple[str, ...]:
+    """The services of which there is no container, or one that is not up: each replica counts."""
+    there = {item.service for item in containers}
+    down = {item.service for item in containers if not item.up}
+    return tuple(name for name in services if name in down or name not in there)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """How a container is connected.
+
+    `published` are (address, port) on the host; `listens` is its own address on a network and the
+    first port that its image exposes, None where it exposes none.
+    """
+
+    service: str
+    published: frozenset[tuple[str, int]]
+    listens: tuple[str, int] | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image on the host: its id, and its digests in the registries that it is known to."""
+
+    id: str
+    digests: tuple[str, ...]
+
+
+def _load_sdk() -> None:
+    import cyan.engines.client  # noqa: F401, PLC0415 - to have it imported
+
+
+class Engine:
+    """The engine of `host`. Every call may raise HostError."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        # the SDK takes a tenth of a second to import, and SSH as long to connect: at the same time
+        threading.Thread(target=_load_sdk, daemon=True).start()
+
+    def containers(self, app: str, color: Color | None = None) -> tuple[Container, ...]:
+        """The containers of `app`, or of one color of it, stopped ones too, by name."""
+        labels = [f"cyan.app={app}", *([f"cyan.color={color}"] if color else [])]
+        with self._explained("list containers"):
+            listed = self._api.containers(all=True, filters={"label": labels})
+        found = (self._inspected(item["Id"]) for item in listed)
+        return tuple(sorted((item for item in found if item), key=lambda item: item.name))
+
+    def has_image(self, image: str) -> bool:
+        """Whether the engine holds `image` already."""
+        return self.image(image) is not None
+
+    def image(self, name: str) -> Image | None:
+        """The image of that tag, id or digest; None where the engine holds none."""
+        from docker.errors import ImageNotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"look for the image {name}"):
+                raw = self._api.inspect_image(name)  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return None
+        return Image(raw["Id"], tuple(raw.get("RepoDigests") or ()))
+
+    def refused(self, reference: str, credentials: Mapping[str, str]) -> str:
+        """Why the engine could not pull an image, in its registry's words; "" where it could.
+
+        `credentials` as the API's AuthConfig, empty for nobody's: never this machine's own.
+        """
+        from docker.errors import APIError  # noqa: PLC0415 - slow to import
+
+        try:
+            self._api.inspect_distribution(reference, dict(credentials))  # type: ignore[no-untyped-call]
+        except APIError as error:
+            said = str(error.explanation or error)
+            return f"{said} (status: {error.status_code})" if credentials else said
+        except OSError as error:
+            return f"the engine did not say: {error}"
+        return ""
+
+    def image_ids(self) -> frozenset[str]:
+        """The ids of all images that the engine holds."""
+        with self._explained("list images"):
+            return frozenset(self._api.images(quiet=True, all=True))
+
+    def image_size(self, image: str) -> int:
+        """The bytes that an image takes, layers that it shares with others too; 0 if it is gone."""
+        from docker.errors import ImageNotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"look at the image {image[:19]}"):
+                return int(self._api.inspect_image(image)["Size"])  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return 0
+
+    def memory(self, container: str) -> int:
+        """The bytes of memory that a container uses now, without its cache; 0 if it is gone.
+
+        As `docker stats` counts: https://docs.docker.com/reference/cli/docker/container/stats/.
+        """
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"measure container {container[:12]}"):
+                said = self._api.stats(container, stream=False, one_shot=True)
+        except NotFound:
+            return 0
+        usage = said.get("memory_stats", {})
+        cache = usage.get("stats", {}).get("inactive_file", 0)
+        return max(0, int(usage.get("usage", 0)) - int(cache))
+
+    def described(self, container: str) -> str:
+        """All that the engine says of a container, as JSON; of its environment only the names.
+
+        {} where it is gone.
+        """
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"inspect container {container[:12]}"):
+                raw = self._api.inspect_container(container)
+        except NotFound:
+            return "{}"
+        given = raw["Config"].get("Env") or []
+        raw["Config"]["Env"] = [f"{each.partition('=')[0]}=..." for each in given]
+        return json.dumps(raw, indent=1)
+
+    def events(self, app: str, since: float, until: float) -> str:
+        """What happened to the containers of `app` between two moments, a JSON object a line.
+
+        Both are wall seconds of the host; `until` must have passed, or the engine waits for it.
+        """
+        with self._explained("list events"):
+            filters = {"label": f"cyan.app={app}", "event": EVENTS}
+            # the SDK's types know no fractions of a second, which the API takes
+            between: Any = {"since": f"{since:.3f}", "until": f"{until:.3f}"}
+            found = self._api.events(filters=filters, decode=True, **between)
+            return "".join(f"{json.dumps(each)}\n" for each in found)
+
+    def wiring(self, container: str) -> Wiring:
+        """How a container is connected."""
+        with self._explained(f"inspect container {container[:12]}"):
+            raw = self._api.inspect_container(container)
+        return _wiring(raw)
+
+    def exec(self, container: str, argv: tuple[str, ...]) -> str:
+        """Run `argv` in a container; its output. HostError unless it exits with code 0."""
+        with self._explained(f"run {argv[0]} in container {container[:12]}"):
+            made = self._api.exec_create(container, list(argv))["Id"]
+            stdout, stderr = self._api.exec_start(made, demux=True)
+            code = self._api.exec_inspect(made)["ExitCode"]
+        if code != 0:
+            raise HostError(
+                f"{argv[0]} in container {container[:12]} failed with exit code {code}: "
+                f"{(stderr or b'').decode(errors='replace').strip()[-1000:]}",
+                where=self._host.name,
+            )
+        return (stdout or b"").decode(errors="replace")
+
+    def logs(self, container: str, tail: int) -> str:
+        """The last `tail` lines that a container printed; "" where it is gone."""
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"read the log of container {container[:12]}"):
+                raw = self._api.logs(container, tail=tail, stdout=True, stderr=True)
+        except NotFound:
+            return ""
+        return bytes(raw).decode(errors="replace")
+
+    @cached_property
+    def _api(self) -> APIClient:
+        from cyan.engines.client import client  # noqa: PLC0415 - the docker SDK is slow to import
+
+        return client(self._host, API_VERSION, TIMEOUT)
+
+    def _inspected(self, container: str) -> Container | None:
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"inspect container {container[:12]}"):
+                return _container(self._api.inspect_container(container))
+        except NotFound:  # it was removed since it was listed
+            return None
+
+    def _explained(self, doing: str) -> _Explained:
+        return _Explained(self._host.name, doing)
+
+
+class _Explained:
+    """Turn the SDK's and the connection's errors into a HostError that says what was tried."""
+
+    def __init__(self, where: str, doing: str) -> None:
+        self._where = where
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        if (
+            error is None
+            or isinstance(error, NotFound | HostError)
+            or not isinstance(error, Exception)
+        ):
+            return
+        raise HostError(
+            f"the Docker Engine could not {self._doing}: {error}",
+            where=self._where,
+            todo="does 'docker version' answer there? a bare host is prepared by: fab provision",
+        ) from error
+
+
+def _container(raw: Mapping[str, Any]) -> Container:
+    state = raw["State"]
+    labels = raw["Config"]["Labels"] or {}
+    color = labels.get("cyan.color", "")
+    return Container(
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        project=labels.get("com.docker.compose.project", ""),
+        service=labels.get("com.docker.compose.service", ""),
+        color=Color(color) if color in tuple(Color) else None,
+        version=labels.get("cyan.version", ""),
+        release=labels.get("cyan.release", ""),
+        by=labels.get("cyan.by", ""),
+        image=raw["Image"],
+        state=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        started_at=state["StartedAt"],
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        restarts=raw["RestartCount"],
+    )
+
+
+def _wiring(raw: Mapping[str, Any]) -> Wiring:
+    network = raw["NetworkSettings"]
+    bindings = [each for found in (network["Ports"] or {}).values() for each in found or ()]
+    addresses = [each["IPAddress"] for each in network["Networks"].values() if each["IPAddress"]]
+    exposed = sorted(int(port.split("/")[0]) for port in raw["Config"].get("ExposedPorts") or {})
+    return Wiring(
+        service=(raw["Config"]["Labels"] or {}).get("com.docker.compose.service", ""),
+        published=frozenset((each["HostIp"], int(each["HostPort"])) for each in bindings),
+        listens=(addresses[0], exposed[0]) if addresses and exposed else None,
+    )

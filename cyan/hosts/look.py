@@ -1,0 +1,193 @@
+"""What the world holds: markers, containers, requests in flight, lock and journal."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cyan.application.release import Release, release_id
+from cyan.engines.docker import lacking
+from cyan.errors import HostError
+from cyan.journal.entries import Entry, Event, parse
+from cyan.journal.lock import Owner, owner_of
+from cyan.names import Color
+from cyan.proxies import caddy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cyan.engines.docker import Container, Engine
+    from cyan.proxies.caddy import InFlight
+    from cyan.settings import Settings
+    from cyan.world.host import Host
+
+JOURNAL_LINES = 2000  # the newest lines that are looked at: some sixty deploys
+SEPARATOR = "--cyan--"
+LATENCY = 0.1  # seconds, about, from the sending of a command to the reading of the host's clock
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look at the world. `in_flight` is None where the proxy could not be asked."""
+
+    markers: frozenset[str]
+    containers: tuple[Container, ...]
+    in_flight: InFlight | None
+    journal: tuple[Entry, ...]
+    owner: Owner | None
+    now: float  # wall seconds on the host
+    seen: float  # seconds of our monotonic clock at that moment
+
+    def clock(self) -> float:
+        """The host's wall clock now, in seconds, to within the time that one look takes."""
+        return self.now + time.monotonic() - self.seen
+
+    @property
+    def live(self) -> Color | None:
+        """The color that gets the traffic; None before the first deploy."""
+        return caddy.live_color(self.markers)
+
+    @property
+    def standby(self) -> Color:
+        """The color that the next deploy starts."""
+        return self.live.other if self.live else Color.BLUE
+
+    def of(self, color: Color | None) -> tuple[Container, ...]:
+        """The containers of one color; of None, those that both colors share."""
+        return tuple(item for item in self.containers if item.color is color)
+
+    def service(self, name: str) -> Container | None:
+        """The container of a service that both colors share."""
+        return next((item for item in self.of(None) if item.service == name), None)
+
+    def version(self, color: Color | None) -> str:
+        """The version of a color's containers; "" where it has none."""
+        return next((item.version for item in self.of(color)), "") if color else ""
+
+    def release(self, color: Color | None) -> str:
+        """The release of a color's containers; "" where it has none."""
+        return next((item.release for item in self.of(color)), "") if color else ""
+
+    def up(self, color: Color, services: tuple[str, ...]) -> bool:
+        """Whether every container of `services` runs and is healthy in `color`, and is there."""
+        return not lacking(self.of(color), services)
+
+    @property
+    def switches(self) -> tuple[Entry, ...]:
+        """The journal's completed switches, oldest first, without those that were switched back.
+
+        A switch that was only noted was found by the run after the one that had made it.
+        """
+        kept: list[Entry] = []
+        for entry in self.journal:
+            if entry.event not in (Event.DONE, Event.NOTE):
+                continue
+            if entry.step == "switch":
+                kept.append(entry)
+            elif entry.step == "switch-back" and kept:
+                kept.pop()
+        return tuple(kept)
+
+    def entry(
+        self,
+        what: str,
+        event: Event,
+        color: Color | None,
+        **detail: Any,  # noqa: ANN401
+    ) -> Entry:
+        """A line about what is no rotation: `what` was done to the world, or to a color of it."""
+        return Entry(
+            at=0.0,
+            run=release_id(what, self.now),
+            what=what,
+            event=event,
+            color=color or "",
+            version=self.version(color),
+            release=self.release(color),
+            detail=detail,
+        )
+
+    def warm_over(self, seconds: float) -> float | None:
+        """For how many seconds the standby has been warm longer than `seconds`; None: not yet.
+
+        It is warm since the last switch. `seconds` 0 is: until the next deploy.
+        """
+        ran = any(item.state == "running" for item in self.of(self.standby))
+        if not (seconds and ran and self.switches):
+            return None
+        over = self.now - self.switches[-1].at - seconds
+        return over if over > 0 else None
+
+    @property
+    def serving(self) -> str:
+        """What answers the users, in words."""
+        if not self.live:
+            return "nothing is live yet: the proxy answers 503"
+        version = self.version(self.live)
+        return f"{self.live} {version}" if version else f"{self.live}, which has no containers"
+
+
+def previous(switches: Sequence[Entry], live_release: str) -> Release | None:
+    """The release that was live before the live one, from the journal's switches, oldest first.
+
+    Switching back and forth between two releases makes each the other's previous one, so a
+    rollback of a rollback returns to where it began.
+    """
+    for entry in reversed(switches):
+        if entry.release and entry.release != live_release:
+            return Release(entry.release, entry.version, Color(entry.color))
+    return None
+
+
+def look(host: Host, engine: Engine, settings: Settings) -> Observation:
+    """Look at the host once; its parts are read at the same time. Raises HostError."""
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(_read, host, settings)
+        containers = engine.containers(settings.app)
+        stdout, seen = reading.result()
+    now, markers, written, owner, upstreams = stdout.split(f"{SEPARATOR}\n")
+    return Observation(
+        markers=frozenset(markers.split()),
+        containers=containers,
+        in_flight=_counts(upstreams),
+        journal=parse(written),
+        owner=owner_of(owner),
+        now=float(now),
+        seen=seen,
+    )
+
+
+def _read(host: Host, settings: Settings) -> tuple[str, float]:
+    """What the files and the proxy say; and our monotonic clock beside the host's.
+
+    The host's clock is read first, a little after the command was sent.
+    """
+    begun = time.monotonic()
+    stdout = host.run(_command(settings)).stdout
+    return stdout, begun + LATENCY
+
+
+def _command(settings: Settings) -> str:
+    quoted = shlex.quote(str(settings.directory))
+    held = "! flock -n -s lock true 2>/dev/null && cat lock"
+    separate = f"echo {SEPARATOR}"
+    return "; ".join(
+        (
+            f"cd {quoted} 2>/dev/null || {{ echo no directory {quoted} >&2; exit 4; }}",
+            f"date +%s.%N; {separate}",
+            f"ls -1 traffic; {separate}",
+            f"tail -n {JOURNAL_LINES} journal.jsonl 2>/dev/null; {separate}",
+            f"[ -e lock ] && {{ {held}; }}; {separate}",
+            f"{caddy.in_flight_command(settings.app, settings.proxy)} 2>/dev/null || true",
+        )
+    )
+
+
+def _counts(upstreams: str) -> InFlight | None:
+    try:
+        return caddy.parse(upstreams)
+    except HostError:
+        return None

@@ -1,0 +1,83 @@
+"""A session on a host: its lock is ours, and it was looked at."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from cyan.engines.docker import Engine
+from cyan.hosts.look import look
+from cyan.journal.entries import Event
+from cyan.journal.lock import Lock, Owner
+from cyan.world.host import Host
+
+if TYPE_CHECKING:
+    from cyan.hosts.look import Observation
+    from cyan.settings import HostSettings, Settings
+    from cyan.world.host import Output
+
+Tell = Callable[[str], None]
+"""Who is told, a line at a time."""
+
+Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""What makes a progress bar from a label and a number of bytes."""
+
+
+@contextmanager
+def no_bar(_label: str, _total: int | None) -> Iterator[Callable[[int], None]]:
+    """No progress bar."""
+    yield lambda _size: None
+
+
+@dataclass(frozen=True)
+class Session:
+    """What whoever changes a host works with: its lock is ours, and it was looked at."""
+
+    host: Host
+    engine: Engine
+    lock: Lock
+    settings: Settings
+    world: Observation
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """Its parts by name, for what works with these and more."""
+        return {each.name: getattr(self, each.name) for each in fields(Session)}
+
+    def run(self, command: str, *, check: bool = True) -> Output:
+        """Run a command that changes the host, if the lock is still ours. Raises HostError."""
+        return self.lock.run(command, check=check)
+
+
+@contextmanager
+def session(
+    settings: Settings, machine: HostSettings, doing: str, tell: Tell, wait: float
+) -> Iterator[Session]:
+    """Take the lock, waiting for it `wait` seconds, of which `tell` hears. Raises CyanError.
+
+    `tell` and the journal hear whose work is taken over, too.
+    """
+    host = Host(machine)
+    engine = Engine(host)
+    with host, Lock(host, str(settings.directory), owner(doing), wait=wait, tell=tell) as lock:
+        mine = Session(host, engine, lock, settings, look(host, engine, settings))
+        if lock.taken_over:
+            _taken_over(mine, doing, lock.taken_over, tell)
+        yield mine
+
+
+def _taken_over(mine: Session, doing: str, whose: Owner, tell: Tell) -> None:
+    text = f"took over the lock of {whose.described}, which ended in the middle"
+    tell(text)
+    what, live = doing.partition(" ")[0], mine.world.live
+    mine.lock.record(mine.world.entry(what, Event.NOTE, live, text=text))
+
+
+def owner(doing: str) -> Owner:
+    """This process as the owner of a lock."""
+    return Owner(getpass.getuser(), socket.gethostname(), time.time(), doing)

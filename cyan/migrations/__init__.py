@@ -1,0 +1,1 @@
+"""The database follows the releases: expand, backfill, contract."""

@@ -1,0 +1,1 @@
+"""What moves the traffic between the colors, and counts it."""

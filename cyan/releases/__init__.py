@@ -1,0 +1,1 @@
+"""What a host keeps of a release: its files, images and secrets."""

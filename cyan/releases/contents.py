@@ -1,0 +1,99 @@
+"""What a release's folder gets beside its Compose file: its secrets, and its images' ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cyan.application.secrets import NO_SECRETS, Secrets
+from cyan.errors import HostError
+from cyan.releases import images as pinning
+from cyan.world.envfile import parse_env_file
+from cyan.world.shell import quoted_path, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cyan.engines import compose
+    from cyan.journal.lock import Lock
+    from cyan.releases.images import ServiceImage
+    from cyan.settings import Settings
+    from cyan.world.host import Host
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The secrets of a release; or, where an earlier release runs `again`, that one's.
+
+    `pins` are the images that the earlier release ran.
+    """
+
+    secrets: Secrets = NO_SECRETS
+    again: str = ""
+    pins: tuple[ServiceImage, ...] = ()
+
+
+EMPTY = Contents()
+
+
+def records(host: Host, settings: Settings) -> dict[str, tuple[ServiceImage, ...]]:
+    """The images of every release whose folder is on the host; none where it recorded none."""
+    return parse_records(host.run(records_command(settings)).stdout)
+
+
+def records_command(settings: Settings) -> str:
+    """The shell command that prints each release's name and its `images.json`, a line each."""
+    folder = quoted_path(settings.directory, "releases")
+    each = r"""printf '%s\t' "$name"; cat "$name/images.json" 2>/dev/null; echo"""
+    return f"cd {folder} && for name in $(ls -1); do {each}; done"
+
+
+def parse_records(text: str) -> dict[str, tuple[ServiceImage, ...]]:
+    """What that command printed."""
+    lines = (line.partition("\t") for line in text.splitlines() if "\t" in line)
+    return {name: pinning.parse(record) or () for name, _, record in lines}
+
+
+def empty_secrets(project: compose.Project) -> str:
+    """The shell command that makes the file of secrets without any, so that Compose finds it."""
+    return f"(umask 077 && : > {quoted_path(project.secrets)})"
+
+
+def store(
+    lock: Lock, project: compose.Project, contents: Contents, pins: Iterable[ServiceImage]
+) -> None:
+    """Write, with mode 0600, the secrets that a release gets or had; then its `images.json`.
+
+    In this order: where there is an `images.json`, nothing is missing.
+    """
+    record = write_files([(str(project.images), pinning.dump(pins))])
+    target = quoted_path(project.secrets)
+    if contents.again:
+        source = quoted_path(project.folder.parent / contents.again / project.secrets.name)
+        copy = f"(umask 077 && cat {source} > {target}.new && mv -T {target}.new {target})"
+        lock.run(f"{copy} && {record}")
+        return
+    raw = contents.secrets.text.encode()
+    whole = f"[ $(wc -c < {target}.new) -eq {len(raw)} ]"  # a connection that broke ends it early
+    take = f"umask 077 && cat > {target}.new && {whole} && mv -T {target}.new {target}"
+    lock.feed(f"({take}) && {record}", lambda sink: sink.write(raw))
+
+
+def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:
+    """The secrets that a release has on the host; none where it has none or nobody answers."""
+    path = quoted_path(PurePosixPath(settings.directory), "releases", release, "secrets.env")
+    try:
+        found = host.run(f"cat {path}", check=False)
+    except HostError:
+        return NO_SECRETS
+    values = parse_env_file(found.stdout) if found.code == 0 else {}
+    return Secrets(tuple(values.items()))
+
+
+def hiding(
+    host: Host, settings: Settings, release: str, given: Secrets = NO_SECRETS
+) -> Callable[[str], str]:
+    """What takes secrets out of a text: those that a release has on the host, and those `given`."""
+    stored = stored_secrets(host, settings, release)
+    return lambda text: stored.redacted(given.redacted(text))

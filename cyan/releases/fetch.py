@@ -1,0 +1,201 @@
+"""The fetch step: a release's images come to the host and are recorded by id; so do its secrets."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan.engines import compose, images
+from cyan.errors import DeployError, HostError
+from cyan.hosts.session import Session, no_bar
+from cyan.journal.while_held import WhileHeld
+from cyan.releases import contents
+from cyan.releases import images as pinning
+from cyan.releases.images import Service, ServiceImage
+from cyan.world.shell import quoted_path, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cyan.application.release import Release
+    from cyan.hosts.session import Bar
+    from cyan.releases.contents import Contents
+
+
+MEGABYTE = 1e6
+SEPARATOR = "--cyan--"
+SHOWN = 600  # characters of what docker printed
+
+
+@dataclass(frozen=True)
+class Fetch(Session):
+    """What a release's files are brought with: a session on the host, and what is brought."""
+
+    release: Release
+    contents: Contents
+    bar: Bar = no_bar  # shows how far a long transfer is
+
+
+def fetch(at: Fetch, files: Iterable[tuple[str, str]]) -> tuple[str, tuple[ServiceImage, ...]]:
+    """Write the release's files, fetch its images, record their ids, store its secrets.
+
+    `files` are (path on the host, text). Returns what was done, in words, and the images. Raises
+    DeployError, HostError.
+    """
+    project = compose.project_of(at.settings, at.release)
+    # no secrets yet: what Compose makes of its files is read back here
+    prepare = f"{write_files(files)} && {contents.empty_secrets(project)}"
+    if at.contents.again:
+        at.run(prepare)
+        says, pins = _again(at)
+    else:
+        records = contents.records_command(at.settings)
+        read = f"{prepare} && {project.config()} && echo && echo {SEPARATOR} && {records}"
+        config, found = at.run(read).stdout.split(f"\n{SEPARATOR}\n")
+        services = pinning.services(config, project.name)
+        says, pins = _fetched(at, project, services, _brought(contents.parse_records(found)))
+    contents.store(at.lock, project, at.contents, pins)
+    return says, pins
+
+
+def _fetched(
+    at: Fetch, project: compose.Project, services: Sequence[Service], ours: frozenset[str]
+) -> tuple[str, tuple[ServiceImage, ...]]:
+    """Bring the images by the way that the settings name, and what that leaves out by pulling.
+
+    `ours` are the ids of those that cyan brought for earlier releases.
+    """
+    references = sorted({each.reference for each in services})
+    before = at.engine.image_ids()
+    source = at.settings.images.source
+    says = []
+    if source == "build":
+        says.append(_build(at, project, [each for each in services if each.built]))
+    elif source == "send":
+        says.append(_send(at, references))
+    missing = [each for each in references if not _id(at, each)]
+    if missing:
+        _pull(at, missing)
+        says.append(f"pulled {', '.join(missing)}")
+    others = before - ours
+    pins = tuple(_pin(at, each, others) for each in services)
+    return "; ".join(says) or f"{len(references)} on the host already", pins
+
+
+def _pin(at: Fetch, service: Service, others: frozenset[str]) -> ServiceImage:
+    """A service's image as it is on the host now; not `brought` if it is one of the `others`."""
+    image = at.engine.image(service.reference)
+    if image is None:
+        raise DeployError(
+            f"{service.reference} is not on the host, although it was fetched",
+            where=at.host.name,
+            todo="does something on the host remove images? docker events tells",
+        )
+    brought = image.id not in others
+    return ServiceImage(service.name, service.reference, image.id, image.digests, brought)
+
+
+def _brought(records: Mapping[str, Sequence[ServiceImage]]) -> frozenset[str]:
+    """The ids of the images that cyan put on the host, by what its releases recorded."""
+    return frozenset(pin.id for pins in records.values() for pin in pins if pin.brought)
+
+
+def _id(at: Fetch, reference: str) -> str:
+    image = at.engine.image(reference)
+    return image.id if image else ""
+
+
+def _pull(at: Fetch, references: Sequence[str]) -> None:
+    settings = at.settings
+    by, login = WhileHeld(at.lock), settings.images.login
+    pulled = images.pull(by, references, str(settings.directory), login)
+    if pulled.code == 0:
+        return
+    said = (pulled.stderr or pulled.stdout).strip()[-SHOWN:]
+    meaning, todo = images.fault(said)
+    raise DeployError(
+        f"{', '.join(references)} is not on the host and cannot be pulled: {meaning}: {said}",
+        where=at.host.name,
+        todo=todo,
+    )
+
+
+def _build(at: Fetch, project: compose.Project, services: Sequence[Service]) -> str:
+    if not services:
+        raise DeployError(
+            "no service of the Compose file has a build section",
+            where=str(at.settings.compose.stateless),
+            todo="say there what is to be built, or choose another cyan.images.from",
+        )
+    context, source = project.folder / "context", at.settings.images.context
+    assert source is not None  # noqa: S101 - settings.load has filled it in
+    try:
+        with at.bar(f"sending {source.name}/", None) as sent:
+            images.send_folder(at.lock, source, context, sent)
+        WhileHeld(at.lock).run(project.build(context, tuple(each.name for each in services)))
+    finally:
+        at.run(f"rm -rf -- {quoted_path(context)}")
+    return f"built {', '.join(sorted({each.reference for each in services}))}"
+
+
+def _send(at: Fetch, references: Sequence[str]) -> str:
+    """Send this machine's images, but for those and the layers that the host has."""
+    says = []
+    for reference in references:
+        image = images.local(reference)
+        if image is None:
+            says.append(f"{reference} is not on this machine")
+        elif image.id == _id(at, reference):
+            says.append(f"{reference} is on the host already")
+        elif _id(at, image.id):
+            at.run(f"docker tag {image.id} {shlex.quote(reference)}")
+            says.append(f"{reference} is on the host already, by another name")
+        else:
+            says.append(f"sent {reference}, {_sent(at, image)}")
+    return "; ".join(says)
+
+
+def _sent(at: Fetch, image: images.LocalImage) -> str:
+    """Send one image without the layers that the host has, or whole where it does not take that."""
+    skip = images.shared(image.layers, images.layers_on(at.host))
+    try:
+        size = _streamed(at, image, skip)
+    except HostError:
+        if not skip:
+            raise
+        skip = frozenset()
+        size = _streamed(at, image, skip)
+    left_out = f", {len(skip)} of {len(image.layers)} layers are there" if skip else ""
+    return f"{size / MEGABYTE:.1f} MB{left_out}"
+
+
+def _streamed(at: Fetch, image: images.LocalImage, skip: frozenset[str]) -> int:
+    with at.bar(f"sending {image.reference}", image.size) as read:
+        return images.send(WhileHeld(at.lock), image, skip, read)
+
+
+def _again(at: Fetch) -> tuple[str, tuple[ServiceImage, ...]]:
+    """The very images that an earlier release ran; from where they came, where they are gone."""
+    pins, release = at.contents.pins, at.contents.again
+    gone = {pin.id: pin for pin in pins if not _id(at, pin.id)}
+    for pin in gone.values():
+        _bring_back(at, pin, release)
+    says = f"the images that {release} ran"
+    return says + (f", {len(gone)} of them brought back" if gone else ""), pins
+
+
+def _bring_back(at: Fetch, pin: ServiceImage, release: str) -> None:
+    here = images.local(pin.id) if at.settings.images.source == "send" else None
+    if here is not None:
+        _sent(at, here)
+    elif pin.digests:
+        _pull(at, [pin.digests[0]])
+    if not _id(at, pin.id):
+        raise DeployError(
+            f"the image that {release} ran for {pin.service} is gone from the host: "
+            f"{pin.reference}, {pin.id}",
+            where=at.host.name,
+            todo=f"another image of that tag is another release: inv deploy --version "
+            f"{at.release.version}, if that is wanted",
+        )

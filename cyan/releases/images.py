@@ -1,0 +1,111 @@
+"""Which images a release runs, by id: pure. Kept in its folder, and pinned by it.
+
+`images.json` is both: Compose reads its `services` after the release's own file, so the containers
+are made from exactly these images, whatever their tags have come to mean; `x-cyan` says where each
+came from.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+
+@dataclass(frozen=True)
+class ServiceImage:
+    """One service's image: what the Compose file calls it, its id, its digests in registries.
+
+    `brought` says that cyan put it on the host, and so may remove it again.
+    """
+
+    service: str
+    reference: str
+    id: str
+    digests: tuple[str, ...] = ()
+    brought: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a Compose file says of one service's image."""
+
+    name: str
+    reference: str
+    built: bool  # whether it has a build section
+
+
+def services(config: str, project: str) -> tuple[Service, ...]:
+    """The services in the output of `docker compose config --format json`, by name."""
+    found: Mapping[str, Any] = json.loads(config)["services"]
+    return tuple(
+        Service(name, each.get("image") or f"{project}-{name}", "build" in each)
+        for name, each in sorted(found.items())
+    )
+
+
+def dump(pins: Iterable[ServiceImage]) -> str:
+    """The pins as the text of an `images.json`: one line."""
+    pins = tuple(pins)
+    origins = {
+        pin.service: {
+            "reference": pin.reference,
+            "digests": list(pin.digests),
+            "brought": pin.brought,
+        }
+        for pin in pins
+    }
+    return json.dumps(
+        {"services": {pin.service: {"image": pin.id} for pin in pins}, "x-cyan": origins}
+    )
+
+
+def parse(text: str) -> tuple[ServiceImage, ...] | None:
+    """The pins of an `images.json`; None where it is none, or torn."""
+    try:
+        raw = json.loads(text)
+        return tuple(
+            ServiceImage(
+                name,
+                str(origin["reference"]),
+                str(raw["services"][name]["image"]),
+                tuple(map(str, origin["digests"])),
+                bool(origin["brought"]),
+            )
+            for name, origin in raw["x-cyan"].items()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def told(pins: Iterable[ServiceImage]) -> dict[str, dict[str, Any]]:
+    """The pins for the journal: id and digests by what the Compose file calls the image."""
+    return {pin.reference: {"id": pin.id, "digests": list(pin.digests)} for pin in pins}
+
+
+def ids(pins: Iterable[ServiceImage]) -> frozenset[str]:
+    """The ids of the images."""
+    return frozenset(pin.id for pin in pins)
+
+
+def stale(releases: Collection[str], needed: Collection[str], keep: int) -> tuple[str, ...]:
+    """The releases whose folders go: all but those that are needed and the newest `keep` others."""
+    others = sorted(set(releases) - set(needed))
+    return tuple(others[: max(0, len(others) - keep)])
+
+
+def unneeded(
+    records: Mapping[str, tuple[ServiceImage, ...]], going: Collection[str], in_use: Collection[str]
+) -> tuple[str, ...]:
+    """The ids of the images that go with the releases `going`.
+
+    Only what cyan brought goes, and neither what a release that stays has recorded nor what a
+    container was made from (`in_use`).
+    """
+    staying = [pins for release, pins in records.items() if release not in going]
+    kept = {*in_use, *(pin.id for pins in staying for pin in pins)}
+    gone = {pin.id for release in going for pin in records.get(release, ()) if pin.brought}
+    return tuple(sorted(gone - kept))

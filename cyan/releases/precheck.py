@@ -1,0 +1,149 @@
+"""What a release would be made of, before anything is touched: its Compose file, its images."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cyan.engines import compose, images
+from cyan.errors import UsageError
+from cyan.releases import images as pinning
+from cyan.world.shell import quoted_path, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cyan.application.release import Release
+    from cyan.engines.docker import Engine
+    from cyan.releases.contents import Contents
+    from cyan.releases.images import Service, ServiceImage
+    from cyan.settings import Settings
+    from cyan.world.host import Host
+
+SHOWN = 600  # characters of what Compose or the engine said
+
+
+class Availability(StrEnum):
+    """Whether an image can be had."""
+
+    THERE = "is on the host"
+    COMES = "will come"
+    UNSURE = "may come"
+    NEVER = "cannot be had"
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image by what the Compose file calls it; `says` how it comes, or why it does not."""
+
+    reference: str
+    availability: Availability
+    says: str = ""
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Precheck:
+    """What is wrong with a release's Compose file, "" where nothing is; then, its images."""
+
+    fault: str = ""
+    images: tuple[Found, ...] = ()
+
+
+def gather(
+    search: Search, release: Release, contents: Contents, files: Iterable[tuple[str, str]]
+) -> Precheck:
+    """Look for what a release of these files, (path on the host, text), would fetch. HostError."""
+    read = search.host.run(trial(search.settings, release, files), check=False)
+    if read.code != 0:
+        return Precheck((read.stderr or read.stdout).strip()[-SHOWN:])
+    if contents.again:
+        return Precheck(images=tuple(dict.fromkeys(map(search.again, contents.pins))))
+    services = pinning.services(read.stdout, search.settings.project(release.color))
+    return Precheck(images=tuple(search.each(services)))
+
+
+def trial(settings: Settings, release: Release, files: Iterable[tuple[str, str]]) -> str:
+    """The shell command that prints what Compose makes of the files that a fetch would write.
+
+    They lie in a folder of their own meanwhile, as they would in the application's.
+    """
+    root = PurePosixPath(settings.directory) / f"trial-{release.id}"
+    project = compose.Project(settings.project(release.color), root / "releases" / release.id)
+    moved = [(str(project.folder / PurePosixPath(path).name), text) for path, text in files]
+    write = f"{write_files(moved)} && : > {quoted_path(project.secrets)}"
+    config = f'DIRECTORY="$trial" {project.config()}'
+    tidy = "trap 'rm -rf -- \"$trial\"' EXIT"
+    command = f"trial={quoted_path(root)}; {tidy}; {write} && {config}"
+    return f"sh -c {shlex.quote(command)}"
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where images are looked for."""
+
+    host: Host
+    engine: Engine
+    settings: Settings
+
+    def each(self, services: tuple[Service, ...]) -> Iterator[Found]:
+        """Every image of a release, once."""
+        if self.settings.images.source == "build" and not any(each.built for each in services):
+            yield Found(
+                "", Availability.NEVER, "no service of the Compose file has a build section"
+            )
+        for reference in sorted({each.reference for each in services}):
+            built = any(each.built for each in services if each.reference == reference)
+            yield self._one(reference, built=built)
+
+    def again(self, pin: ServiceImage) -> Found:
+        """The very image that an earlier release ran."""
+        if self.engine.has_image(pin.id):
+            return Found(pin.reference, Availability.THERE)
+        if self.settings.images.source == "send" and images.local(pin.id):
+            return Found(pin.reference, Availability.COMES, "from this machine")
+        if pin.digests:
+            return self._pullable(pin.digests[0])
+        todo = f"only an image of another release has that name now: inv deploy, not {pin.id[:19]}"
+        return Found(
+            pin.reference, Availability.NEVER, "the image that it ran is gone from the host", todo
+        )
+
+    def _one(self, reference: str, *, built: bool) -> Found:
+        source, context = self.settings.images.source, self.settings.images.context
+        if source == "build" and built:
+            if context and not context.is_dir():
+                return Found(
+                    reference, Availability.NEVER, f"{context} is no folder", "cyan.images.context"
+                )
+            return Found(reference, Availability.COMES, "built there")
+        try:
+            if source == "send" and images.local(reference):
+                return Found(reference, Availability.COMES, "from this machine")
+        except UsageError as error:
+            return Found(reference, Availability.NEVER, error.what, error.todo)
+        if self.engine.has_image(reference):
+            return Found(reference, Availability.THERE)
+        return self._pullable(reference)
+
+    def _pullable(self, reference: str) -> Found:
+        login = self.settings.images.login
+        mine = login if login and images.is_for(login, reference) else None
+        said = self.engine.refused(reference, images.credentials(mine) if mine else {})
+        if not said:
+            return Found(reference, Availability.COMES, "from its registry")
+        meaning, todo = images.fault(said)
+        sure = meaning in images.SURE and (mine is not None or not self._logs_in_itself(meaning))
+        had = Availability.NEVER if sure else Availability.UNSURE
+        return Found(reference, had, f"{meaning}: {said[-SHOWN:]}", todo)
+
+    def _logs_in_itself(self, meaning: str) -> bool:
+        """Whether the host may have a log-in of its own, of which we know nothing."""
+        if meaning != images.DENIED:
+            return False
+        return (
+            self.host.run("grep -qE '\"(auths|cred)' ~/.docker/config.json", check=False).code == 0
+        )

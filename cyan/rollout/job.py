@@ -1,0 +1,59 @@
+"""What a step works with, and how it is told how a run goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cyan.hosts.session import Session, no_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from cyan.engines.docker import Container
+    from cyan.hosts.session import Bar
+    from cyan.names import Color
+    from cyan.rollout.plan import Plan, Step
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes on."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def step(self, step: Step) -> None:
+        """A step begins."""
+
+    def done(self, step: Step, seconds: float, says: str) -> None:
+        """A step ended well."""
+
+    def failed(self, step: Step, seconds: float) -> None:
+        """A step failed; the error follows."""
+
+    def bar(self, label: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        """A long transfer of `total` bytes; what is given is called with bytes as they go."""
+
+
+@dataclass(frozen=True)
+class Job(Session):
+    """What a step works with: a session on the host, and the plan."""
+
+    plan: Plan
+    bar: Bar = no_bar  # shows how far a long transfer is
+    reports: Path | None = None  # where the folder of a failure goes
+
+    def containers(self, color: Color) -> tuple[Container, ...]:
+        """The containers of one color, as they are now."""
+        return self.engine.containers(self.settings.app, color)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a step ended: a few words for the operator, figures for the journal, and warnings."""
+
+    says: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

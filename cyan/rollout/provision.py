@@ -1,0 +1,83 @@
+"""Preparing a host that has an engine: the application's directory, its shared services."""
+
+from __future__ import annotations
+
+import time
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cyan.engines import compose
+from cyan.proxies import caddy
+from cyan.world.envfile import env_file
+from cyan.world.shell import quoted_path, write_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cyan.settings import Settings
+    from cyan.world.host import Host
+
+FOLDER = "shared"
+OTHER = "another-caddyfile"
+
+
+def provision(host: Host, settings: Settings) -> str:
+    """Make the directory, write the shared services' files, start what does not run.
+
+    Safe to repeat: what runs unchanged is left alone. So is the Caddyfile of a proxy that runs: the
+    file would say one thing and the proxy do another. Returns what was done, in words. Raises
+    HostError.
+    """
+    began = time.monotonic()
+    root = PurePosixPath(settings.directory)
+    folder = root / FOLDER
+    env = env_file(
+        {
+            "APP": settings.app,
+            "DIRECTORY": str(root),
+            "SITE_BIND": f"127.0.0.1:{settings.site.port}",
+            "TLS_PORT": str(settings.site.tls_port),
+            "PUBLIC_PORT": str(settings.public.port),
+            "BLUE_DOOR": str(settings.doors.blue),
+            "GREEN_DOOR": str(settings.doors.green),
+        }
+    )
+    project = compose.Project(settings.app, folder)
+    files = (
+        (str(project.file), settings.compose.stateful.read_text()),
+        (str(project.env), env),
+    )
+    text = settings.caddyfile.read_text()
+    caddyfile = str(folder / "proxy" / "Caddyfile")
+    runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
+    same = caddy.Caddyfile(str(root), "").same(text)
+    broken = project.command("ps", "-aq", "--status", "restarting", "--status", "exited")
+    done = host.run(
+        " && ".join(
+            (
+                f"mkdir -p {quoted_path(root, 'traffic')} {quoted_path(root, 'releases')}",
+                f"mkdir -p -m 1777 {quoted_path(root, 'logs')}",
+                write_files(files),
+                f"{{ {runs} || {{ {write_files([(caddyfile, text)])}; }}; }}",
+                # one that crashes again and again would wait minutes before its next start
+                f"{broken} | xargs -r docker rm -f",
+                project.command("up", "-d", "--wait", "--no-build", "--pull", "missing"),
+                f"{{ {same} || echo {OTHER}; }}",
+            )
+        )
+    )
+    says = f"the shared services run ({time.monotonic() - began:.1f} s)"
+    if OTHER in done.stdout.split():
+        says += "; the proxy runs another Caddyfile than this project's: inv proxy.reload loads it"
+    return says
+
+
+def install_engine(host: Host, settings: Settings, setup: Path) -> str:
+    """Install Docker Engine and Compose on a bare Debian or Ubuntu host with this project's setup.
+
+    What is there already is left alone. Returns the last line that it printed. Raises HostError.
+    """
+    script = f"{settings.directory}/setup"
+    write = write_files([(script, setup.read_text())])
+    output = host.run(f"{write} && bash {quoted_path(script)} --engine-only")
+    return output.stdout.strip().splitlines()[-1]

@@ -1,0 +1,89 @@
+"""Which images a release runs, and which of them go with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cyan.releases import images as pinning
+from cyan.releases.images import Service, ServiceImage
+
+CONFIG = json.dumps(
+    {
+        "services": {
+            "rag": {"image": "app:v1"},
+            "platform": {"image": "app:v1", "build": {"context": "."}},
+            "extra": {"build": {"context": "."}},
+        }
+    }
+)
+NAMES = st.sampled_from([f"r{number}" for number in range(8)])
+PINS = st.builds(
+    ServiceImage,
+    service=st.sampled_from(["platform", "rag"]),
+    reference=st.just("app:v1"),
+    id=st.sampled_from([f"sha256:{number}" for number in range(6)]),
+    brought=st.booleans(),
+)
+
+
+def pin(image: str, *, brought: bool = True) -> ServiceImage:
+    return ServiceImage("platform", "app:v1", image, ("app@sha256:9",), brought)
+
+
+def test_services_are_read_with_the_name_that_compose_gives_an_image_without_one() -> None:
+    assert pinning.services(CONFIG, "demo-blue") == (
+        Service("extra", "demo-blue-extra", built=True),
+        Service("platform", "app:v1", built=True),
+        Service("rag", "app:v1", built=False),
+    )
+
+
+def test_what_is_recorded_pins_each_service_and_is_read_back_alike() -> None:
+    pins = (pin("sha256:1"), ServiceImage("rag", "r", "sha256:2"))
+    text = pinning.dump(pins)
+    assert "\n" not in text
+    assert json.loads(text)["services"]["platform"] == {"image": "sha256:1"}
+    assert pinning.parse(text) == pins
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"services": {}}', '{"x-cyan": {"a": {}}}'])
+def test_a_torn_record_is_none_and_never_an_empty_one(text: str) -> None:
+    assert pinning.parse(text) is None
+
+
+def test_the_newest_releases_stay_beside_those_that_are_needed() -> None:
+    assert pinning.stale(["r1", "r2", "r3", "r4"], {"r1"}, 2) == ("r2",)
+    assert pinning.stale(["r1"], {"r1"}, 2) == ()
+
+
+def test_an_image_goes_with_the_last_release_that_ran_it() -> None:
+    records = {"r1": (pin("a"),), "r2": (pin("a"),), "r3": (pin("b"),)}
+    assert pinning.unneeded(records, {"r1"}, ()) == ()
+    assert pinning.unneeded(records, {"r1", "r2"}, ()) == ("a",)
+
+
+def test_an_image_that_a_container_was_made_from_stays() -> None:
+    assert pinning.unneeded({"r1": (pin("a"),)}, {"r1"}, {"a"}) == ()
+
+
+def test_an_image_that_was_on_the_host_before_cyan_stays() -> None:
+    assert pinning.unneeded({"r1": (pin("a", brought=False),)}, {"r1"}, ()) == ()
+
+
+@given(
+    st.dictionaries(NAMES, st.lists(PINS, max_size=3).map(tuple)),
+    st.sets(NAMES),
+    st.integers(2, 4),
+)
+def test_no_image_of_a_needed_or_a_kept_release_ever_goes(
+    records: dict[str, tuple[ServiceImage, ...]], needed: set[str], keep: int
+) -> None:
+    going = pinning.stale(records, needed, keep)
+    assert not set(going) & needed
+    gone = set(pinning.unneeded(records, going, ()))
+    for release in set(records) - set(going):
+        assert not gone & pinning.ids(records[release])
