@@ -31,6 +31,14 @@ class Color(StrEnum):
         return Color.GREEN if self is Color.BLUE else Color.BLUE
 
 
+class Phase(StrEnum):
+    """What its steps may do: nothing that a user can notice, move the users, or finish."""
+
+    PREPARE = "prepare"
+    SWITCH = "switch"
+    SETTLE = "settle"
+
+
 class Kind(StrEnum):
     """The steps, in the order in which a deploy takes them."""
 
@@ -47,6 +55,21 @@ class Kind(StrEnum):
     BAKE = "bake"
     RETAIN = "retain"
     PRUNE = "prune"
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the step belongs to: undo and hooks ask for it."""
+        if self is Kind.SWITCH:
+            return Phase.SWITCH
+        return Phase.SETTLE if self in SETTLING else Phase.PREPARE
+
+    @property
+    def reversible(self) -> bool:
+        """Whether the old color is whole until the step has ended well."""
+        return self not in (Kind.RETAIN, Kind.PRUNE)
+
+
+SETTLING = frozenset({Kind.VERIFY, Kind.DRAIN, Kind.BAKE, Kind.RETAIN, Kind.PRUNE})
 
 
 def valid_version(text: str) -> str:

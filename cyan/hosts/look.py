@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cyan.application import record
+from cyan.application.record import Application
 from cyan.application.release import Release, release_id
 from cyan.engines.docker import lacking
 from cyan.errors import HostError
@@ -17,7 +19,7 @@ from cyan.names import Color
 from cyan.proxies import caddy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cyan.engines.docker import Container, Engine
     from cyan.proxies.caddy import InFlight
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 
 JOURNAL_LINES = 2000  # the newest lines that are looked at: some sixty deploys
 SEPARATOR = "--cyan--"
+RECORDS = rf"""
+for each in releases/*/{record.FILE}; do
+  name=${{each#*/}}
+  [ ! -e "$each" ] || {{ printf '%s\t' "${{name%%/*}}"; cat "$each"; echo; }}
+done
+"""
+"""Prints what each release was deployed with, a line each."""
 LATENCY = 0.1  # seconds, about, from the sending of a command to the reading of the host's clock
 
 
@@ -38,6 +47,7 @@ class Observation:
     in_flight: InFlight | None
     journal: tuple[Entry, ...]
     owner: Owner | None
+    applications: Mapping[str, Application]  # what each release was deployed with, by its name
     now: float  # wall seconds on the host
     seen: float  # seconds of our monotonic clock at that moment
 
@@ -70,6 +80,10 @@ class Observation:
     def release(self, color: Color | None) -> str:
         """The release of a color's containers; "" where it has none."""
         return next((item.release for item in self.of(color)), "") if color else ""
+
+    def application(self, release: str, settings: Settings) -> Application:
+        """What a release was deployed with; by the settings where it kept no record."""
+        return self.applications.get(release) or Application.of(settings)
 
     def up(self, color: Color, services: tuple[str, ...]) -> bool:
         """Whether every container of `services` runs and is healthy in `color`, and is there."""
@@ -148,13 +162,14 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         reading = pool.submit(_read, host, settings)
         containers = engine.containers(settings.app)
         stdout, seen = reading.result()
-    now, markers, written, owner, upstreams = stdout.split(f"{SEPARATOR}\n")
+    now, markers, written, records, owner, upstreams = stdout.split(f"{SEPARATOR}\n")
     return Observation(
         markers=frozenset(markers.split()),
         containers=containers,
         in_flight=_counts(upstreams),
         journal=parse(written),
         owner=owner_of(owner),
+        applications=record.parse_all(records),
         now=float(now),
         seen=seen,
     )
@@ -180,6 +195,7 @@ def _command(settings: Settings) -> str:
             f"date +%s.%N; {separate}",
             f"ls -1 traffic; {separate}",
             f"tail -n {JOURNAL_LINES} journal.jsonl 2>/dev/null; {separate}",
+            f"{RECORDS}{separate}",
             f"[ -e lock ] && {{ {held}; }}; {separate}",
             f"{caddy.in_flight_command(settings.app, settings.proxy)} 2>/dev/null || true",
         )

@@ -42,7 +42,8 @@ def _live(world: Observation, settings: Settings) -> Iterator[str]:
     if world.live is None:
         return
     containers = world.of(world.live)
-    for name in lacking(containers, settings.stateless):
+    application = world.application(world.release(world.live), settings)
+    for name in lacking(containers, application.services):
         yield f"live {world.live} lacks a healthy {name}: inv rollback, or deploy again"
     if len({item.release for item in containers}) > 1:
         yield f"live {world.live} holds containers of more than one release: deploy again"

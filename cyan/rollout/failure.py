@@ -54,7 +54,7 @@ def gather(job: Job) -> Evidence:
     except HostError as error:
         return Evidence(f"(no logs: {error.what})")
     failing = [item for item in ours if not item.up] or [
-        item for item in ours if item.service == job.settings.public.service
+        item for item in ours if item.service == job.plan.run.application.public.service
     ]
     files = [(f"{name}.log", f"{text}\n") for name, text in logs.items()]
     text = "\n".join(_shown(item, logs[item.name]) for item in failing)

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
-from cyan.names import Kind
+from cyan.names import Phase
 from cyan.releases.contents import hiding
 from cyan.world import local
 
@@ -17,19 +17,18 @@ if TYPE_CHECKING:
     from cyan.world.host import Output
 
 SHOWN = 600  # characters of what a failing one printed
-ORDER = list(Kind)
 
 
 def before(job: Job, step: Step) -> tuple[str, ...]:
     """Run the hooks before a step; warnings. Raises DeployError until the switch is done."""
-    final = ORDER.index(step.kind) <= ORDER.index(Kind.SWITCH)
+    final = step.kind.phase is not Phase.SETTLE
     hooks = [hook for hook in job.settings.hooks if hook.before is step.kind]
     return _run(job, step, hooks, f"before {step.kind}", final=final)
 
 
 def after(job: Job, step: Step) -> tuple[str, ...]:
     """Run the hooks after a step; warnings. Raises DeployError until the switch is done."""
-    final = ORDER.index(step.kind) < ORDER.index(Kind.SWITCH)
+    final = step.kind.phase is Phase.PREPARE
     hooks = [hook for hook in job.settings.hooks if hook.after is step.kind]
     return _run(job, step, hooks, f"after {step.kind}", final=final)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cyan.application import record
+from cyan.application.record import Application
 from cyan.application.release import Release, release_id
 from cyan.engines import compose
 from cyan.errors import DeployError, UsageError
@@ -46,9 +48,10 @@ class Step:
 class Run:
     """What a plan is for: to make `target` live in the place of `old`, which is live before.
 
-    `id` names it in the journal. `fresh` says whether containers are started, and not only the
-    traffic moved. `environment` are the names of what the containers are given beside cyan's own,
-    `forced` those of the checks of preflight that are overridden.
+    `id` names it in the journal. `application` is what the target is deployed with, or was,
+    `replaced` what the old release was. `fresh` says whether containers are started, and not only
+    the traffic moved. `environment` are the names of what the containers are given beside cyan's
+    own, `forced` those of the checks of preflight that are overridden.
     """
 
     what: str
@@ -56,6 +59,8 @@ class Run:
     target: Release
     old: Release | None
     fresh: bool
+    application: Application
+    replaced: Application
     environment: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
     contents: Contents = EMPTY
@@ -104,6 +109,7 @@ class Request:
     forced: tuple[str, ...] = ()
     lock_wait: float = 0
     contents: Contents = EMPTY
+    application: Application | None = None  # that of the settings, unless given
 
     @property
     def title(self) -> str:
@@ -122,11 +128,10 @@ class Request:
 
 def deploy(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
     """The plan that starts `request.version` in the standby color and makes it live."""
-    run = release_id(request.version, world.now)
-    target = Release(run, request.version, world.standby)
+    target = Release(release_id(request.version, world.now), request.version, world.standby)
     start = _start(request, world, settings, target, compose_text)
-    made = Run(request.what, run, target, _live(world), fresh=True)
-    return _rotation(_asked(made, request), world, settings, start)
+    run = _run(request, target, world, settings, fresh=True)
+    return _rotation(run, world, settings, start)
 
 
 def resume(
@@ -143,7 +148,12 @@ def resume(
     """
     target = left.target
     assert target is not None  # noqa: S101 - for the type checker: see above
-    run = _asked(undoing(left).run, request)
+    run = replace(
+        undoing(left, world, settings).run,
+        environment=request.names,
+        forced=request.forced,
+        contents=request.contents,
+    )
     if left.reached(world):
         return Plan(run, (preflight(target), *_after_switch(run, settings)))
     if left.fresh:
@@ -154,10 +164,12 @@ def resume(
     return _rotation(run, world, settings, start)
 
 
-def undoing(left: Unfinished) -> Plan:
+def undoing(left: Unfinished, world: Observation, settings: Settings) -> Plan:
     """The plan of a run that is only to be undone: it has no steps."""
     assert left.target is not None  # noqa: S101 - for the type checker: only such can be undone
-    return Plan(Run(left.what, left.run, left.target, left.old, fresh=left.fresh), ())
+    deployed = world.application(left.target.id, settings)
+    replaced = world.application(left.old.id if left.old else "", settings)
+    return Plan(Run(left.what, left.run, left.target, left.old, left.fresh, deployed, replaced), ())
 
 
 def _start(
@@ -193,10 +205,8 @@ def rollback(request: Request, world: Observation, settings: Settings, compose_t
     if not warm:
         return deploy(request, world, settings, compose_text)
     start = _start_again(world, settings, back)
-    run = Run(
-        request.what, release_id(back.version, world.now), back, _live(world), fresh=bool(start)
-    )
-    return _rotation(_asked(run, request), world, settings, start)
+    run = _run(request, back, world, settings, fresh=bool(start))
+    return _rotation(run, world, settings, start)
 
 
 def _fetch(
@@ -208,21 +218,37 @@ def _fetch(
 ) -> tuple[Step, ...]:
     if compose_text is None:
         return ()
+    application = request.application or Application.of(settings)
     files = (
         (str(project.file), compose_text),
         (str(project.env), _environment(request, target, settings)),
+        (str(project.folder / record.FILE), record.dump(application)),
     )
     says = _fetch_says(request, settings)
     return (Step(Kind.FETCH, target.color, says, (project.config(),), files),)
 
 
-def _asked(run: Run, request: Request) -> Run:
-    return replace(run, environment=request.names, forced=request.forced, contents=request.contents)
+def _run(
+    request: Request, target: Release, world: Observation, settings: Settings, *, fresh: bool
+) -> Run:
+    old = _live(world)
+    return Run(
+        what=request.what,
+        id=release_id(target.version, world.now),
+        target=target,
+        old=old,
+        fresh=fresh,
+        application=request.application or world.application(target.id, settings),
+        replaced=world.application(old.id if old else "", settings),
+        environment=request.names,
+        forced=request.forced,
+        contents=request.contents,
+    )
 
 
 def _start_again(world: Observation, settings: Settings, back: Release) -> tuple[Step, ...]:
     """What a warm release needs: nothing where it is whole, else its containers started again."""
-    if world.up(back.color, settings.stateless):
+    if world.up(back.color, world.application(back.id, settings).services):
         return ()
     project = compose.project_of(settings, back)
     says = f"{back} is partly stopped and starts again"
@@ -256,8 +282,9 @@ def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Ste
         *start,
         Step(Kind.HEALTHY, color, _healthy_says(run.target, settings, fresh=run.fresh)),
     ]
-    if run.fresh and settings.smoke:
-        says = f"{len(settings.smoke)} requests through {color}'s door"
+    smoke = run.application.smoke
+    if run.fresh and smoke:
+        says = f"{len(smoke)} requests through {color}'s door"
         steps.append(Step(Kind.SMOKE, color, says))
     switch = caddy.switch_command(str(settings.directory), world.live, color)
     steps.append(Step(Kind.SWITCH, color, f"new requests go to {run.target}", (switch,)))
@@ -274,12 +301,12 @@ def _after_switch(run: Run, settings: Settings) -> tuple[Step, ...]:
         says = f"{run.target} is watched for {settings.bake.seconds:g} s"
         steps.append(Step(Kind.BAKE, color, says))
     if old:
-        steps.append(retain(settings, old.color))
+        steps.append(retain(settings, old.color, run.replaced))
     says = f"the newest {settings.keep_releases} releases are kept"
     return (*steps, Step(Kind.PRUNE, color, says))
 
 
-def retain(settings: Settings, color: Color) -> Step:
+def retain(settings: Settings, color: Color, application: Application) -> Step:
     """What becomes of the old color: warm as a whole, in part, or removed."""
     warm = settings.warm.services
     project = settings.project(color)
@@ -288,7 +315,9 @@ def retain(settings: Settings, color: Color) -> Step:
         return Step(Kind.RETAIN, color, f"{color} stays warm for a rollback")
     if warm == "none":
         return Step(Kind.RETAIN, color, f"{color} is removed", (compose.down(project, grace),))
-    stopped = tuple(name for name in settings.stateless if name not in warm)
+    stopped = tuple(name for name in application.services if name not in warm)
+    if not stopped:
+        return Step(Kind.RETAIN, color, f"{color} stays warm for a rollback")
     says = f"{color} keeps {', '.join(warm)} warm; {', '.join(stopped)} stop"
     return Step(Kind.RETAIN, color, says, (compose.stop(project, grace, stopped),))
 

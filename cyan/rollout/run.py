@@ -71,7 +71,7 @@ def abort(
     """Undo the run that was left unfinished on a host. Raises CyanError."""
     with session(settings, machine, "deploy --abort", report.note, lock_wait) as mine:
         left = unfinished.resumable(unfinished.find(mine.world.journal), mine.world)
-        plan = planning.undoing(left)
+        plan = planning.undoing(left, mine.world, settings)
         journal = _writer(mine, plan)
         with ignored(lambda: report.note("it is being undone already; this takes a moment")):
             undone = abandon(Job(**mine.session, plan=plan), left, journal)
@@ -93,11 +93,13 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     plan = planning.rollback(request, world, settings, "")
     if not any(step.kind is Kind.FETCH for step in plan.steps):
         return plan
-    request, text = _again(host, settings, back, request)
+    request, text = _again(host, settings, world, back, request)
     return planning.rollback(request, world, settings, text)
 
 
-def _again(host: Host, settings: Settings, back: Release, request: Request) -> tuple[Request, str]:
+def _again(
+    host: Host, settings: Settings, world: Observation, back: Release, request: Request
+) -> tuple[Request, str]:
     """The request that runs what `back` ran, and its Compose file. DeployError where it is gone."""
     kept = _kept(host, settings, back.id)
     if kept is None or kept.pins is None:
@@ -108,7 +110,11 @@ def _again(host: Host, settings: Settings, back: Release, request: Request) -> t
             f"inv deploy --version {back.version}",
         )
     contents = Contents(again=back.id, pins=kept.pins)
-    return replace(request, environment=kept.environment, contents=contents), kept.text
+    application = world.applications.get(back.id)
+    again = replace(
+        request, environment=kept.environment, contents=contents, application=application
+    )
+    return again, kept.text
 
 
 def _resumed(host: Host, settings: Settings, world: Observation, request: Request) -> Plan:
@@ -126,7 +132,7 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
         return planning.resume(left, request, world, settings, None)
     if left.what == "rollback":
         back = planning.rollback_target(world)
-        request, text = _again(host, settings, back, request)
+        request, text = _again(host, settings, world, back, request)
         return planning.resume(left, request, world, settings, text)
     if left.environment and kept is None:
         raise UsageError(

@@ -47,7 +47,8 @@ def fault(check: SmokeCheck, answer: Answer) -> str:
 
 def run(job: Job, step: Step) -> int:
     """Do every check, in order; how many there were. Raises DeployError at the first fault."""
-    for check in job.settings.smoke:
+    checks = job.plan.run.application.smoke
+    for check in checks:
         if check.command:
             wrong = _exec(job, step, check)
         else:
@@ -60,7 +61,7 @@ def run(job: Job, step: Step) -> int:
                 f"{job.plan.target} is healthy but fails smoke: {check.name}: {wrong}",
                 where=f"{job.host.name}, {step.color}",
             )
-    return len(job.settings.smoke)
+    return len(checks)
 
 
 def _field_fault(check: SmokeCheck, body: str) -> str:

@@ -194,19 +194,23 @@ def _look(job: Job, color: Color, door: httpx.Client) -> Look:
     look = _judged(job, color)
     if look.state is not State.PASSING:
         return look
-    return health.judge_answer(_ready(job, door), job.plan.target, job.settings.public.service)
+    return health.judge_answer(
+        _ready(job, door), job.plan.target, job.plan.run.application.public.service
+    )
 
 
 def _judged(job: Job, color: Color) -> Look:
     before = () if job.plan.run.starts_all else job.world.of(color)
-    return health.judge_containers(job.containers(color), job.settings.stateless, before)
+    return health.judge_containers(job.containers(color), job.plan.run.application.services, before)
 
 
 def _ready(job: Job, client: httpx.Client) -> Answer:
     import httpx  # noqa: PLC0415 - slow to import
 
     try:
-        answer = client.get(job.settings.public.ready, headers={"Host": job.settings.site.host})
+        answer = client.get(
+            job.plan.run.application.public.ready, headers={"Host": job.settings.site.host}
+        )
     except httpx.HTTPError as error:
         return Answer(0, error=str(error) or type(error).__name__)
     headers = answer.headers

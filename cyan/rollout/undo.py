@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyan.engines import compose
 from cyan.errors import DeployError
 from cyan.journal.lock import JournalError
-from cyan.names import Kind
+from cyan.names import Phase
 from cyan.proxies import caddy
 from cyan.rollout import draining, failure
 from cyan.rollout.failure import Evidence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cyan.rollout.unfinished import Unfinished
 
 GRACE = 10  # seconds for containers that no user was ever sent to
-ORDER = list(Kind)
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,13 @@ def undo(job: Job, failed: Step, journal: Writer) -> Undone:
 
     Before the switch, what was started is removed, also by an earlier try of the run. After it, a
     target that does not answer or goes bad is switched away from while the old color is up; a
-    fault in the steps after those leaves the switch as it is.
+    fault in the steps after those leaves the switch as it is. A target that was there before the
+    run is never removed: it is left as it was found.
     """
     if not _switched(job):
-        return _before_switch(job, failed)
-    if failed.kind in (Kind.SWITCH, Kind.VERIFY, Kind.DRAIN, Kind.BAKE) and _old_is_up(job):
+        return _before_switch(job)
+    goes_back = failed.kind.phase is not Phase.PREPARE and failed.kind.reversible
+    if goes_back and _old_is_up(job):
         left, evidence = _switch_back(job, journal)
         return Undone(
             serving=f"{job.plan.old} again: the traffic was switched back"
@@ -73,9 +74,9 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
             )
         _switch_back(job, journal)
         return Undone(serving=f"{job.plan.old} again: the traffic was switched back")
-    if left.fresh and left.left(job.world):
+    if job.plan.run.starts_all and left.left(job.world):
         _drain(job)
-        _remove(job)
+        _leave(job)
     return Undone(serving=f"{job.world.serving}, untouched")
 
 
@@ -85,18 +86,16 @@ def _switched(job: Job) -> bool:
     return caddy.live_color(frozenset(markers)) is job.plan.target.color
 
 
-def _before_switch(job: Job, failed: Step) -> Undone:
+def _before_switch(job: Job) -> Undone:
     serving = f"{job.world.serving}, untouched" if job.world.live else job.world.serving
-    begun = ORDER.index(failed.kind) >= ORDER.index(Kind.START)
-    if not job.plan.run.fresh or not (begun or _is_there(job)):
+    if not job.plan.run.fresh or not _is_there(job):
         return Undone(serving=serving)
     evidence = failure.gather(job)
-    if not begun:
-        _drain(job)
-    _remove(job)
+    _drain(job)  # an earlier try of the run may have sent users there
+    left = _leave(job)
     return Undone(
         serving=serving,
-        todo=f"mend {job.plan.target.version} and deploy it again; what was started is removed",
+        todo=f"mend {job.plan.target.version} and deploy it again; {left}",
         evidence=evidence,
     )
 
@@ -116,8 +115,7 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
         journal.switched_back(old, renamed_at)
     left = _drain(job).left
     evidence = failure.gather(job)
-    if job.plan.run.fresh:
-        _remove(job)
+    _leave(job)
     return left, evidence
 
 
@@ -126,11 +124,11 @@ def _old_is_up(job: Job) -> bool:
     if old is None:
         return False
     up = {item.service for item in job.containers(old.color) if item.up}
-    return job.settings.public.service in up
+    return job.plan.run.replaced.public.service in up
 
 
 def _is_there(job: Job) -> bool:
-    """Whether the target has containers: of an earlier try of this run, which was killed."""
+    """Whether the target has containers: by this run, or by an earlier try that was killed."""
     target = job.plan.target
     return any(item.release == target.id for item in job.containers(target.color))
 
@@ -139,5 +137,15 @@ def _drain(job: Job) -> Drained:
     return draining.drain(job.host, job.settings, job.world, job.plan.target.color)
 
 
-def _remove(job: Job) -> None:
-    job.run(compose.down(job.settings.project(job.plan.target.color), GRACE))
+def _leave(job: Job) -> str:
+    """Remove the target, or leave it as it was found where this run did not make it; in words."""
+    target = job.plan.target
+    project = job.settings.project(target.color)
+    if job.plan.run.starts_all:
+        job.run(compose.down(project, GRACE))
+        return "what was started is removed"
+    ran = {item.service for item in job.world.of(target.color) if item.state == "running"}
+    runs = {item.service for item in job.containers(target.color) if item.state == "running"}
+    if started := tuple(sorted(runs - ran)):
+        job.run(compose.stop(project, GRACE, started))
+    return f"{target} is left as it was found"

@@ -221,6 +221,10 @@ class Lab:
         """Kill the container of one service; the engine does not start it again."""
         _docker("docker", "kill", f"{self.app}-{color}-{service}-1")
 
+    def stops(self, color: str, service: str) -> None:
+        """Stop the container of one service, as an operator who needs its memory would."""
+        _docker("docker", "stop", f"{self.app}-{color}-{service}-1")
+
     def answering(self) -> tuple[str, str]:
         """Color and version that the site answers with; empty where it does not."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cyan.journal.lock import Lock, Owner
+from cyan.journal.writer import Writer
 from cyan.rollout.job import Job
 from cyan.settings import DrainSettings
 from tests.rollout.worlds import settings
@@ -50,6 +51,12 @@ def job(folder: Path, world: Observation, plan: Plan, **changes: Any) -> Job:
     lock = Lock(machine.host, str(made.directory), Owner("ann", "laptop", 1.0, plan.run.what))
     engine = cast("Engine", Told(world.containers))
     return Job(machine.host, engine, lock, made, world, plan)
+
+
+def writer(of: Job) -> Writer:
+    """The journal for the lines of a job's plan."""
+    run = of.plan.run
+    return Writer(of.lock, run.id, run.what, run.target)
 
 
 def docker_calls(of: Job) -> list[str]:

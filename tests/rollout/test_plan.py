@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from cyan.application import record
+from cyan.application.record import Application
 from cyan.errors import DeployError, UsageError
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
@@ -204,3 +206,22 @@ def test_a_rollback_finds_the_environment_that_its_release_ran_with() -> None:
 
 
 V1_ON_BLUE_TARGET = planning.deploy(DEPLOY, V1_ON_BLUE, SETTINGS, "").target
+
+
+def test_a_warm_release_is_whole_by_its_own_record_though_the_settings_have_a_service_more() -> (
+    None
+):
+    two = tuple(each for each in V2_ON_GREEN.containers if each.name != "demo-blue-crawler-1")
+    two_services = Application(services=("platform", "rag"), public=SETTINGS.public)
+    seen = replace(V2_ON_GREEN, containers=two, applications={"r1": two_services})
+    plan = planning.rollback(ROLLBACK, seen, SETTINGS, "")
+    assert Kind.START not in kinds(plan)
+    assert plan.run.application.services == ("platform", "rag")
+    assert plan.run.replaced.services == ("platform", "rag", "crawler")
+
+
+def test_a_deploy_keeps_the_application_beside_the_compose_file() -> None:
+    plan = planning.deploy(DEPLOY, V1_ON_BLUE, SETTINGS, "")
+    files = next(step.files for step in plan.steps if step.kind is Kind.FETCH)
+    kept = next(text for path, text in files if path.endswith("/application.json"))
+    assert record.parse(kept) == Application.of(SETTINGS)

@@ -16,7 +16,7 @@ from cyan.rollout import run
 from cyan.settings import SecretsSettings
 from tests.rollout.jobs import job
 from tests.rollout.test_unfinished import AFTER, BEFORE, RESUME, found
-from tests.rollout.worlds import V1_ON_BLUE
+from tests.rollout.worlds import V1_ON_BLUE, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,9 @@ OUT_OF_REACH = SecretsSettings(command="echo the vault is locked >&2; exit 1")
 
 def resumed(folder: Path, world: Observation, *kept: str) -> Plan:
     """The plan of a resume, with the named files of the release on the host."""
-    mine = job(folder, world, planning.undoing(found(world)), secrets=OUT_OF_REACH)
+    mine = job(
+        folder, world, planning.undoing(found(world), world, settings()), secrets=OUT_OF_REACH
+    )
     release = folder / "app/releases/r2"
     release.mkdir(parents=True)
     for name in kept:
@@ -57,7 +59,7 @@ def test_a_run_that_had_not_fetched_asks_for_its_secrets(tmp_path: Path) -> None
 def test_whose_lock_is_taken_over_is_told_and_journalled_whatever_is_done_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: str
 ) -> None:
-    mine = job(tmp_path, V1_ON_BLUE, planning.undoing(found(BEFORE)))
+    mine = job(tmp_path, V1_ON_BLUE, planning.undoing(found(BEFORE), BEFORE, settings()))
     monkeypatch.setattr(turning, "Host", lambda _machine: mine.host)
     monkeypatch.setattr(turning, "Engine", lambda _host: mine.engine)
     monkeypatch.setattr(turning, "look", lambda *_words: V1_ON_BLUE)

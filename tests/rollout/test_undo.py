@@ -9,14 +9,13 @@ import pytest
 
 from cyan.errors import DeployError
 from cyan.journal.entries import Event, parse
-from cyan.journal.writer import Writer
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Plan, Request
 from cyan.rollout.steps import drain
 from cyan.rollout.undo import abandon, undo
 from cyan.rollout.unfinished import find
-from tests.rollout.jobs import docker_calls, job, markers
+from tests.rollout.jobs import docker_calls, job, markers, writer
 from tests.rollout.test_unfinished import BEFORE, BEGUN, found
 from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 ROLLBACK = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, settings(), "")
 DEPLOY = replace(
     planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, settings(), ""),
-    run=planning.undoing(found(BEFORE)).run,
+    run=planning.undoing(found(BEFORE), BEFORE, settings()).run,
 )
 SWITCHED = replace(BEFORE, markers=frozenset({"green"}))
 REMOVES_GREEN = "compose --progress quiet -p demo-green down --remove-orphans --timeout 10"
@@ -45,22 +44,20 @@ def test_aborting_a_warm_rollback_leaves_the_warm_color_as_it_is(tmp_path: Path)
     left = find(world.journal)
     assert left is not None
     assert left.left(world)
-    mine = job(tmp_path, world, planning.undoing(left))
+    mine = job(tmp_path, world, planning.undoing(left, world, settings()))
     with mine.lock:
-        undone = abandon(
-            mine, left, Writer(mine.lock, mine.plan.run.id, mine.plan.run.what, mine.plan.target)
-        )
+        undone = abandon(mine, left, writer(mine))
     assert undone.serving == "green v2, untouched"
     assert docker_calls(mine) == []
 
 
 def test_aborting_a_deploy_removes_what_it_started(tmp_path: Path) -> None:
-    mine = job(tmp_path, BEFORE, planning.undoing(found(BEFORE)))
+    mine = job(tmp_path, BEFORE, planning.undoing(found(BEFORE), BEFORE, settings()))
     with mine.lock:
         abandon(
             mine,
             found(BEFORE),
-            Writer(mine.lock, mine.plan.run.id, mine.plan.run.what, mine.plan.target),
+            writer(mine),
         )
     assert docker_calls(mine) == [REMOVES_GREEN]
 
@@ -74,7 +71,7 @@ def test_what_an_earlier_try_of_a_run_had_started_is_removed_when_the_next_one_f
         undone = undo(
             mine,
             step(DEPLOY, kind),
-            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+            writer(mine),
         )
     assert docker_calls(mine) == [REMOVES_GREEN]
     assert "is removed" in undone.todo
@@ -89,7 +86,7 @@ def test_a_deploy_that_fails_before_it_starts_anything_leaves_the_warm_color(
         undone = undo(
             mine,
             step(DEPLOY, Kind.FETCH),
-            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+            writer(mine),
         )
     assert docker_calls(mine) == []
     assert (undone.todo, undone.evidence.text) == ("", "")
@@ -104,7 +101,7 @@ def test_after_the_switch_the_traffic_goes_back_while_the_old_color_is_up(
         undone = undo(
             mine,
             step(DEPLOY, kind),
-            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+            writer(mine),
         )
     assert markers(mine) == {"blue"}
     assert "v1 (blue) again" in undone.serving
@@ -122,7 +119,7 @@ def test_a_full_disk_does_not_keep_the_traffic_from_going_back(tmp_path: Path) -
         undo(
             mine,
             step(DEPLOY, Kind.BAKE),
-            Writer(mine.lock, DEPLOY.run.id, DEPLOY.run.what, DEPLOY.target),
+            writer(mine),
         )
     assert markers(mine) == {"blue"}
     assert docker_calls(mine) == [REMOVES_GREEN]
@@ -146,3 +143,19 @@ def test_a_warm_target_that_was_restarted_long_ago_does_not_end_a_drain(
     world = replace(V2_ON_GREEN, containers=(*V2_ON_GREEN.of(Color.GREEN), *restarted))
     mine = job(tmp_path, world, ROLLBACK)
     drain(mine, step(ROLLBACK, Kind.DRAIN))
+
+
+def test_a_rollback_that_fails_stops_what_it_started_and_removes_no_warm_color(
+    tmp_path: Path,
+) -> None:
+    part = tuple(
+        replace(item, state="exited") if item.service == "rag" else item
+        for item in V2_ON_GREEN.of(Color.BLUE)
+    )
+    before = replace(V2_ON_GREEN, containers=(*V2_ON_GREEN.of(Color.GREEN), *part))
+    plan = planning.rollback(Request("rollback", "", "ann"), before, settings(), "")
+    mine = replace(job(tmp_path, V2_ON_GREEN, plan), world=before)
+    with mine.lock:
+        undone = undo(mine, step(plan, Kind.HEALTHY), writer(mine))
+    assert docker_calls(mine) == ["compose --progress quiet -p demo-blue stop --timeout 10 rag"]
+    assert "left as it was found" in undone.todo

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyan.engines.docker import Container
 from cyan.hosts.look import Observation
@@ -11,6 +11,9 @@ from cyan.journal.entries import Entry, Event
 from cyan.names import Color
 from cyan.proxies.caddy import InFlight
 from cyan.settings import HostSettings, Settings
+
+if TYPE_CHECKING:
+    from cyan.application.record import Application
 
 NOW = 1_800_000_000.0
 
@@ -66,6 +69,7 @@ def world(
     *containers: Container,
     journal: tuple[Entry, ...] = (),
     in_flight: InFlight | None = None,
+    applications: dict[str, Application] | None = None,
 ) -> Observation:
     return Observation(
         markers=frozenset(markers),
@@ -73,6 +77,7 @@ def world(
         in_flight=in_flight or InFlight(0, 0),
         journal=journal,
         owner=None,
+        applications=applications or {},
         now=NOW,
         seen=0.0,
     )

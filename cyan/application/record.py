@@ -1,0 +1,56 @@
+"""What must be known of an application beside its Compose file; every release keeps its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cyan.settings import Name, PublicSettings, SmokeCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cyan.settings import Settings
+
+FILE = "application.json"
+"""In the release's folder on the host."""
+
+
+class Application(BaseModel):
+    """The services that rotate, the one that users reach, and the smoke checks.
+
+    A release is judged, started again and rolled back to by what it was deployed with, and not by
+    the settings of a later one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    services: tuple[Name, ...]
+    public: PublicSettings
+    smoke: tuple[SmokeCheck, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The application as the settings of now have it."""
+        return cls(services=settings.stateless, public=settings.public, smoke=settings.smoke)
+
+
+def dump(application: Application) -> str:
+    """The application as the text of its file: one line."""
+    return application.model_dump_json()
+
+
+def parse(text: str) -> Application | None:
+    """The application of such a text; None where it is none, or torn."""
+    try:
+        return Application.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def parse_all(text: str) -> Mapping[str, Application]:
+    """The applications of lines of a release's name, a tab, and the text of its file."""
+    lines = (line.partition("\t") for line in text.splitlines())
+    found = {name: parse(record) for name, _, record in lines}
+    return {name: each for name, each in found.items() if each}
