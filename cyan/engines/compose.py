@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from cyan.world.shell import quoted_path
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from cyan.application.release import Release
+    from cyan.engines.docker import Container
     from cyan.settings import Settings
+
+
+TIMED_OUT = 124  # as timeout(1) says it
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,24 +60,39 @@ class Project:
 
     def command(self, *words: str) -> str:
         """The shell command for `docker compose WORDS` on this project."""
-        return shlex.join([*self._base, *words])
+        return self._compose(self._base, words)
 
-    def config(self) -> str:
-        """Print what Compose makes of the project's file: JSON."""
-        return self.command("config", "--format", "json")
+    def config(self, variables: Mapping[str, str] = NONE) -> str:
+        """Print what Compose makes of the project's file: JSON. `variables` win over its own."""
+        return self._compose(self._base, ("config", "--format", "json"), variables)
 
-    def up(self, services: tuple[str, ...] = ()) -> str:
+    def up(self, services: tuple[str, ...] = (), *, within: float = 0) -> str:
         """Start what is not running and replace what differs; does not wait for health.
+
+        It may wait for what a service depends on: at most `within` seconds, where given, and then
+        exits with TIMED_OUT.
 
         The containers run exactly the images that the project is pinned to.
         """
         words = ("up", "-d", "--no-build", "--pull", "never", "--remove-orphans", *services)
-        return shlex.join([*self._pinned, *words])
+        bound = f"timeout -k 10 {math.ceil(within)} " if within else ""
+        return bound + self._compose(self._pinned, words)
 
     def build(self, context: PurePosixPath, services: tuple[str, ...]) -> str:
         """Build the images of `services`; `context` is the folder their build sections start at."""
         words = ("--project-directory", str(context), "build", "--quiet", *services)
-        return shlex.join([*self._base, *words])
+        return self._compose(self._base, words)
+
+    def _compose(
+        self, base: Iterable[str], words: Iterable[str], variables: Mapping[str, str] = NONE
+    ) -> str:
+        """The shell command, without the host's own variables of the names that its file sets.
+
+        Compose would take those for the file's: a COLOR of /etc/environment would win.
+        """
+        host = f"$(sed 's/=.*//; s/^/-u /' {quoted_path(self.env)} 2>/dev/null)"
+        ours = (f"{name}={value}" for name, value in variables.items())
+        return f"env {host} {shlex.join([*ours, *base, *words])}"
 
     @property
     def _base(self) -> list[str]:
@@ -86,13 +112,18 @@ class Project:
         name = f"{self.name}-{what}"
         words = ("run", "--rm", "-T", "--no-deps", "--name", name, service, *shlex.split(command))
         remove = f"{shlex.join(('docker', 'rm', '-f', name))} >/dev/null 2>&1"
-        return Once(f"{remove}; {shlex.join([*self._pinned, *words])} </dev/null", remove)
+        return Once(f"{remove}; {self._compose(self._pinned, words)} </dev/null", remove)
 
 
 def project_of(settings: Settings, release: Release) -> Project:
     """The Compose project of a release."""
     folder = PurePosixPath(settings.directory) / "releases" / release.id
     return Project(settings.project(release.color), folder)
+
+
+def grace(containers: Iterable[Container], least: float = 0) -> int:
+    """How many seconds containers may take to end: the longest that one asks for, or `least`."""
+    return math.ceil(max([least, *(item.grace for item in containers)]))
 
 
 def down(name: str, grace: int, *, volumes: bool = False) -> str:

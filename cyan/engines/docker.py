@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 API_VERSION = "1.41"  # Engine 20.10, the oldest with the Compose v2 that Ubuntu and Debian ship
 TIMEOUT = 60  # seconds
+DEFAULT_GRACE = 10  # seconds, where a container asks for no other
 EVENTS = ["create", "start", "die", "kill", "oom", "stop", "destroy", "health_status", "restart"]
 
 
@@ -42,6 +43,7 @@ class Container:
     exit_code: int
     oom_killed: bool
     restarts: int
+    grace: int = DEFAULT_GRACE  # seconds that it may take to end, before it is killed
 
     @property
     def up(self) -> bool:
@@ -285,6 +287,7 @@ def _container(raw: Mapping[str, Any]) -> Container:
         exit_code=state["ExitCode"],
         oom_killed=state["OOMKilled"],
         restarts=raw["RestartCount"],
+        grace=raw["Config"].get("StopTimeout") or DEFAULT_GRACE,
     )
 
 

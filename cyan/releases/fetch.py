@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.application.compose_file import ComposeFile
 from cyan.engines import compose, images
 from cyan.errors import DeployError, HostError
 from cyan.hosts.session import Session, no_bar
@@ -53,7 +55,8 @@ def fetch(at: Fetch, files: Iterable[tuple[str, str]]) -> tuple[str, tuple[Servi
         records = contents.records_command(at.settings)
         read = f"{prepare} && {project.config()} && echo && echo {SEPARATOR} && {records}"
         config, found = at.run(read).stdout.split(f"\n{SEPARATOR}\n")
-        services = pinning.services(config, project.name)
+        file = ComposeFile(json.loads(config), project.name, project.folder)
+        services = pinning.services(file)
         says, pins = _fetched(at, project, services, _brought(contents.parse_records(found)))
     contents.store(at.lock, project, at.contents, pins)
     return says, pins

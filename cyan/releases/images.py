@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from cyan.application.compose_file import ComposeFile
+
 
 @dataclass(frozen=True)
 class ServiceImage:
@@ -38,12 +40,11 @@ class Service:
     built: bool  # whether it has a build section
 
 
-def services(config: str, project: str) -> tuple[Service, ...]:
-    """The services in the output of `docker compose config --format json`, by name."""
-    found: Mapping[str, Any] = json.loads(config)["services"]
+def services(file: ComposeFile) -> tuple[Service, ...]:
+    """The services of a color's file, by name."""
     return tuple(
-        Service(name, each.get("image") or f"{project}-{name}", "build" in each)
-        for name, each in sorted(found.items())
+        Service(name, each.get("image") or f"{file.project}-{name}", "build" in each)
+        for name, each in sorted(file.services.items())
     )
 
 

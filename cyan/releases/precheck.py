@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from cyan.application.compose_file import ComposeFile, Fault, faults
 from cyan.engines import compose, images
 from cyan.errors import UsageError
 from cyan.releases import images as pinning
@@ -16,6 +18,7 @@ from cyan.world.shell import quoted_path, write_files
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cyan.application.record import Application
     from cyan.application.release import Release
     from cyan.engines.docker import Engine
     from cyan.releases.contents import Contents
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
     from cyan.world.host import Host
 
+COMPOSE_FILE = "see cyan.compose.stateless"
 SHOWN = 600  # characters of what Compose or the engine said
 
 
@@ -47,23 +51,35 @@ class Found:
 
 @dataclass(frozen=True)
 class Precheck:
-    """What is wrong with a release's Compose file, "" where nothing is; then, its images."""
+    """What is wrong with a release's Compose file; its images."""
 
-    fault: str = ""
+    faults: tuple[Fault, ...] = ()
     images: tuple[Found, ...] = ()
 
 
 def gather(
-    search: Search, release: Release, contents: Contents, files: Iterable[tuple[str, str]]
+    search: Search,
+    release: Release,
+    application: Application,
+    contents: Contents,
+    files: Iterable[tuple[str, str]],
 ) -> Precheck:
     """Look for what a release of these files, (path on the host, text), would fetch. HostError."""
+    project = _trial(search.settings, release)
     read = search.host.run(trial(search.settings, release, files), check=False)
     if read.code != 0:
-        return Precheck((read.stderr or read.stdout).strip()[-SHOWN:])
+        return Precheck((Fault((read.stderr or read.stdout).strip()[-SHOWN:], COMPOSE_FILE),))
+    file = ComposeFile(json.loads(read.stdout), project.name, project.folder)
+    wrong = faults(file, application)
     if contents.again:
-        return Precheck(images=tuple(dict.fromkeys(map(search.again, contents.pins))))
-    services = pinning.services(read.stdout, search.settings.project(release.color))
-    return Precheck(images=tuple(search.each(services)))
+        return Precheck(wrong, tuple(dict.fromkeys(map(search.again, contents.pins))))
+    return Precheck(wrong, tuple(search.each(pinning.services(file))))
+
+
+def _trial(settings: Settings, release: Release) -> compose.Project:
+    """The project of a release in a folder of its own, for the time of a look."""
+    root = PurePosixPath(settings.directory) / f"trial-{release.id}"
+    return compose.Project(settings.project(release.color), root / "releases" / release.id)
 
 
 def trial(settings: Settings, release: Release, files: Iterable[tuple[str, str]]) -> str:
@@ -71,11 +87,11 @@ def trial(settings: Settings, release: Release, files: Iterable[tuple[str, str]]
 
     They lie in a folder of their own meanwhile, as they would in the application's.
     """
-    root = PurePosixPath(settings.directory) / f"trial-{release.id}"
-    project = compose.Project(settings.project(release.color), root / "releases" / release.id)
+    project = _trial(settings, release)
+    root = project.folder.parent.parent
     moved = [(str(project.folder / PurePosixPath(path).name), text) for path, text in files]
     write = f"{write_files(moved)} && : > {quoted_path(project.secrets)}"
-    config = f'DIRECTORY="$trial" {project.config()}'
+    config = project.config({"DIRECTORY": str(root)})
     tidy = "trap 'rm -rf -- \"$trial\"' EXIT"
     command = f"trial={quoted_path(root)}; {tidy}; {write} && {config}"
     return f"sh -c {shlex.quote(command)}"

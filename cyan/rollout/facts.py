@@ -92,7 +92,8 @@ def comes(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Prechec
     step = next((each for each in plan.steps if each.kind is Kind.FETCH), None)
     if step is None:
         return None
-    return precheck.gather(Search(host, engine, settings), plan.target, plan.contents, step.files)
+    search = Search(host, engine, settings)
+    return precheck.gather(search, plan.target, plan.run.application, plan.contents, step.files)
 
 
 def _memory(engine: Engine, containers: Iterable[Container]) -> int:

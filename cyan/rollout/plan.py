@@ -49,7 +49,8 @@ class Run:
     """What a plan is for: to make `target` live in the place of `old`, which is live before.
 
     `id` names it in the journal. `application` is what the target is deployed with, or was,
-    `replaced` what the old release was. `fresh` says whether containers are started, and not only
+    `replaced` what the old release was, `grace` the seconds
+    that its containers may take to end. `fresh` says whether containers are started, and not only
     the traffic moved. `environment` are the names of what the containers are given beside cyan's
     own, `forced` those of the checks of preflight that are overridden.
     """
@@ -61,6 +62,7 @@ class Run:
     fresh: bool
     application: Application
     replaced: Application
+    grace: int
     environment: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
     contents: Contents = EMPTY
@@ -169,7 +171,9 @@ def undoing(left: Unfinished, world: Observation, settings: Settings) -> Plan:
     assert left.target is not None  # noqa: S101 - for the type checker: only such can be undone
     deployed = world.application(left.target.id, settings)
     replaced = world.application(left.old.id if left.old else "", settings)
-    return Plan(Run(left.what, left.run, left.target, left.old, left.fresh, deployed, replaced), ())
+    grace = _grace(world, left.old, settings)
+    run = Run(left.what, left.run, left.target, left.old, left.fresh, deployed, replaced, grace)
+    return Plan(run, ())
 
 
 def _start(
@@ -189,7 +193,7 @@ def _start(
             Kind.START,
             target.color,
             f"{target} starts beside {world.serving}",
-            (project.up(),),
+            (project.up(within=patience(settings)),),
         ),
     )
 
@@ -240,10 +244,16 @@ def _run(
         fresh=fresh,
         application=request.application or world.application(target.id, settings),
         replaced=world.application(old.id if old else "", settings),
+        grace=_grace(world, old, settings),
         environment=request.names,
         forced=request.forced,
         contents=request.contents,
     )
+
+
+def _grace(world: Observation, old: Release | None, settings: Settings) -> int:
+    """The user's own grace wins, but is never less than the drain."""
+    return compose.grace(world.of(old.color) if old else (), settings.drain.timeout)
 
 
 def _start_again(world: Observation, settings: Settings, back: Release) -> tuple[Step, ...]:
@@ -252,7 +262,12 @@ def _start_again(world: Observation, settings: Settings, back: Release) -> tuple
         return ()
     project = compose.project_of(settings, back)
     says = f"{back} is partly stopped and starts again"
-    return (Step(Kind.START, back.color, says, (project.up(),)),)
+    return (Step(Kind.START, back.color, says, (project.up(within=patience(settings)),)),)
+
+
+def patience(settings: Settings) -> float:
+    """How many seconds a standby may take: as long as the most patient of its services."""
+    return max((settings.health.timeout, *settings.health.services.values()))
 
 
 def rollback_target(world: Observation) -> Release:
@@ -301,16 +316,15 @@ def _after_switch(run: Run, settings: Settings) -> tuple[Step, ...]:
         says = f"{run.target} is watched for {settings.bake.seconds:g} s"
         steps.append(Step(Kind.BAKE, color, says))
     if old:
-        steps.append(retain(settings, old.color, run.replaced))
+        steps.append(retain(settings, old.color, run.replaced, run.grace))
     says = f"the newest {settings.keep_releases} releases are kept"
     return (*steps, Step(Kind.PRUNE, color, says))
 
 
-def retain(settings: Settings, color: Color, application: Application) -> Step:
+def retain(settings: Settings, color: Color, application: Application, grace: int) -> Step:
     """What becomes of the old color: warm as a whole, in part, or removed."""
     warm = settings.warm.services
     project = settings.project(color)
-    grace = int(settings.drain.timeout)
     if warm == "all":
         return Step(Kind.RETAIN, color, f"{color} stays warm for a rollback")
     if warm == "none":

@@ -71,7 +71,7 @@ def checks(
         _traffic(facts, settings),
         _caddyfile(facts),
         _clock(facts),
-        *((_compose(comes), *_images(comes)) if comes else ()),
+        *((*_compose(comes), *_images(comes)) if comes else ()),
     )
 
 
@@ -99,11 +99,12 @@ def _soft(check: Check) -> Check:
     return replace(check, level=Level.WARN) if check.level is Level.REFUSE else check
 
 
-def _compose(comes: Precheck) -> Check:
-    if comes.fault:
-        says = f"the Compose file is not valid: {comes.fault}"
-        return Check("compose-file", Level.REFUSE, says, "see cyan.compose.stateless")
-    return Check("compose-file", Level.OK, "the Compose file is valid")
+def _compose(comes: Precheck) -> Iterator[Check]:
+    for fault in comes.faults:
+        says = f"the Compose file is not valid: {fault.says}"
+        yield Check("compose-file", Level.REFUSE, says, fault.todo)
+    if not comes.faults:
+        yield Check("compose-file", Level.OK, "the Compose file is valid")
 
 
 def _images(comes: Precheck) -> Iterator[Check]:

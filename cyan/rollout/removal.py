@@ -63,7 +63,9 @@ def cleanup(
         _begin(lock, world, "cleanup", standby)
         if any(item.state == "running" for item in found):
             report.note(draining.drain(host, settings, world, standby).says)
-        lock.run(compose.down(settings.project(standby), int(settings.drain.timeout)))
+        lock.run(
+            compose.down(settings.project(standby), compose.grace(found, settings.drain.timeout))
+        )
         _end(lock, world, "cleanup", standby)
         return Removed(f"{standby} {world.version(standby)}", world.serving)
 
@@ -84,11 +86,11 @@ def reset(
         lock, world = mine.lock, mine.world
         _begin(lock, world, "reset", world.live)
         traffic = quoted_path(settings.directory, "traffic")
-        grace = int(settings.drain.timeout)
         lock.run(f"cd {traffic} && rm -f -- blue green lameduck")
         for color in Color:
+            grace = compose.grace(world.of(color), settings.drain.timeout)
             lock.run(compose.down(settings.project(color), grace))
-        lock.run(compose.down(settings.app, grace, volumes=volumes))
+        lock.run(compose.down(settings.app, compose.grace(world.of(None)), volumes=volumes))
         _end(lock, world, "reset", world.live)
         data = "and its volumes" if volumes else "but its volumes"
         return Removed(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cyan import interrupt
 from cyan.engines import compose
 from cyan.errors import DeployError
+from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
 from cyan.names import Kind
 from cyan.releases.contents import hiding
@@ -20,7 +21,7 @@ from cyan.rollout import baking, draining, health, smoking
 from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.job import Done, Job
-from cyan.rollout.plan import expanding
+from cyan.rollout.plan import expanding, patience
 from cyan.rollout.preflight import Level, checks, refusals, unneeded
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
 ANSWERS = 3  # answers of the right color that verify a switch
+SHOWN = 300  # characters of what Compose said
 SITE_PATIENCE = 5.0  # seconds that the site may take to answer as the new color
 
 
@@ -88,8 +90,19 @@ def expand(job: Job, step: Step) -> Done:
 
 
 def start(job: Job, step: Step) -> Done:
-    """Start the standby's containers; whether they get healthy is the next step's question."""
-    job.run(step.commands[0])
+    """Start the standby's containers; whether they get healthy is the next step's question.
+
+    What they depend on may keep Compose waiting: it ends with its deployer, or at its bound.
+    """
+    done = WhileHeld(job.lock).run(step.commands[0], check=False)
+    if done.code == compose.TIMED_OUT:
+        raise DeployError(
+            f"{job.plan.target} did not start within {patience(job.settings):g} s: "
+            f"{_last_lines(done.stderr) or 'what a service depends on was not ready'}",
+            where=f"{job.host.name}, {step.color}",
+        )
+    if done.code != 0:
+        raise job.host.failed(step.commands[0], done)
     return Done()
 
 
@@ -184,6 +197,10 @@ ACTIONS: dict[Kind, Callable[[Job, Step], Done]] = {
     Kind.RETAIN: commands,
     Kind.PRUNE: prune,
 }
+
+
+def _last_lines(text: str) -> str:
+    return " ".join(text.split())[-SHOWN:]
 
 
 def _drained(drained: draining.Drained) -> Done:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from cyan.rollout.plan import Step
     from cyan.rollout.unfinished import Unfinished
 
-GRACE = 10  # seconds for containers that no user was ever sent to
-
 
 @dataclass(frozen=True)
 class Undone:
@@ -115,7 +113,7 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
         journal.switched_back(old, renamed_at)
     left = _drain(job).left
     evidence = failure.gather(job)
-    _leave(job)
+    _leave(job, job.settings.drain.timeout)
     return left, evidence
 
 
@@ -137,15 +135,20 @@ def _drain(job: Job) -> Drained:
     return draining.drain(job.host, job.settings, job.world, job.plan.target.color)
 
 
-def _leave(job: Job) -> str:
-    """Remove the target, or leave it as it was found where this run did not make it; in words."""
+def _leave(job: Job, least: float = 0) -> str:
+    """Remove the target, or leave it as it was found where this run did not make it; in words.
+
+    Its containers have the time to end that they ask for, or `least` seconds.
+    """
     target = job.plan.target
     project = job.settings.project(target.color)
+    there = job.containers(target.color)
+    grace = compose.grace(there, least)
     if job.plan.run.starts_all:
-        job.run(compose.down(project, GRACE))
+        job.run(compose.down(project, grace))
         return "what was started is removed"
     ran = {item.service for item in job.world.of(target.color) if item.state == "running"}
-    runs = {item.service for item in job.containers(target.color) if item.state == "running"}
+    runs = {item.service for item in there if item.state == "running"}
     if started := tuple(sorted(runs - ran)):
-        job.run(compose.stop(project, GRACE, started))
+        job.run(compose.stop(project, grace, started))
     return f"{target} is left as it was found"

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cyan.application.compose_file import ComposeFile
 from cyan.releases import images as pinning
 from cyan.releases.images import Service, ServiceImage
 
-CONFIG = json.dumps(
+FILE = ComposeFile(
     {
         "services": {
             "rag": {"image": "app:v1"},
             "platform": {"image": "app:v1", "build": {"context": "."}},
             "extra": {"build": {"context": "."}},
         }
-    }
+    },
+    "demo-blue",
+    PurePosixPath("/srv"),
 )
 NAMES = st.sampled_from([f"r{number}" for number in range(8)])
 PINS = st.builds(
@@ -35,7 +39,7 @@ def pin(image: str, *, brought: bool = True) -> ServiceImage:
 
 
 def test_services_are_read_with_the_name_that_compose_gives_an_image_without_one() -> None:
-    assert pinning.services(CONFIG, "demo-blue") == (
+    assert pinning.services(FILE) == (
         Service("extra", "demo-blue-extra", built=True),
         Service("platform", "app:v1", built=True),
         Service("rag", "app:v1", built=False),

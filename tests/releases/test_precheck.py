@@ -155,12 +155,14 @@ def test_a_rollback_to_a_warm_color_fetches_nothing_and_looks_for_nothing(tmp_pa
 
 def test_an_image_that_several_services_ran_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "machine").mkdir()
+    machine = Machine(tmp_path / "machine")
+    machine.program("docker", "echo '{}'")
     pins = tuple(
         ServiceImage(name, "r:5000/a:1", "sha256:1") for name in ("platform", "rag", "crawler")
     )
     asked = Request("deploy", "v2", "ann", contents=Contents(again="r1", pins=pins))
     mine = settings().model_copy(update={"directory": tmp_path})
     plan = planning.deploy(asked, V1_ON_BLUE, mine, "services: {}")
-    found = comes(Machine(tmp_path / "machine").host, cast("Engine", Fake("")), mine, plan)
+    found = comes(machine.host, cast("Engine", Fake("")), mine, plan)
     assert found is not None
     assert [each.availability for each in found.images] == [Availability.NEVER]

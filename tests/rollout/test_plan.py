@@ -14,7 +14,7 @@ from cyan.names import Color, Kind
 from cyan.proxies.caddy import InFlight
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Plan, Request
-from cyan.settings import SmokeCheck, WarmSettings
+from cyan.settings import DrainSettings, HealthSettings, SmokeCheck, WarmSettings
 from tests.rollout.worlds import (
     EMPTY,
     NOW,
@@ -225,3 +225,20 @@ def test_a_deploy_keeps_the_application_beside_the_compose_file() -> None:
     files = next(step.files for step in plan.steps if step.kind is Kind.FETCH)
     kept = next(text for path, text in files if path.endswith("/application.json"))
     assert record.parse(kept) == Application.of(SETTINGS)
+
+
+@pytest.mark.parametrize(("asked", "drain", "wanted"), [(10, 0.5, 10), (40, 30, 40), (2, 12.5, 13)])
+def test_a_color_that_goes_has_the_grace_that_it_asks_for_and_never_less_than_the_drain(
+    asked: int, drain: float, wanted: int
+) -> None:
+    mine = settings(warm=WarmSettings(services="none"), drain=DrainSettings(timeout=drain))
+    seen = world({"blue"}, *color(Color.BLUE, "v1", "r1", grace=asked))
+    plan = planning.deploy(DEPLOY, seen, mine, "")
+    assert f"--timeout {wanted}" in command(plan, Kind.RETAIN)
+
+
+def test_what_compose_waits_for_is_bounded_by_the_most_patient_service() -> None:
+    mine = settings(health=HealthSettings(timeout=60, services={"rag": 90.5}))
+    assert command(planning.deploy(DEPLOY, V1_ON_BLUE, mine, ""), Kind.START).startswith(
+        "timeout -k 10 91 env "
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cyan.application.compose_file import Fault
 from cyan.errors import UsageError
 from cyan.releases.precheck import Availability, Found, Precheck
 from cyan.rollout import plan as planning
@@ -115,10 +116,18 @@ def test_a_rollback_to_a_warm_color_is_not_refused_for_what_it_does_not_need() -
     assert unneeded(planning.deploy(Request("deploy", "v3", "ann"), V1_ON_BLUE, SETTINGS, "")) == ()
 
 
+BAD_FILE = Precheck((Fault("services must be a mapping", ""),))
+
+
 @pytest.mark.parametrize(
     ("comes", "name", "level", "said"),
     [
-        (Precheck("services must be a mapping"), "compose-file", Level.REFUSE, "must be a mapping"),
+        (
+            Precheck((Fault("services must be a mapping", ""),)),
+            "compose-file",
+            Level.REFUSE,
+            "must be a mapping",
+        ),
         (Precheck(), "compose-file", Level.OK, "is valid"),
         (
             Precheck(images=(Found("a:1", Availability.THERE),)),
