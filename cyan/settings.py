@@ -98,7 +98,7 @@ class ComposeSettings(Model):
 class PublicSettings(Model):
     """The service that the proxy sends users to, and the path that says it is ready."""
 
-    service: Name = "platform"
+    service: Name
     port: Port = 8000
     ready: RequestPath = "/ready"
 
@@ -216,6 +216,11 @@ class WarmSettings(Model):
     services: Literal["all", "none"] | tuple[Name, ...] = "all"
     seconds: Seconds = Field(default=0, alias="for")
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The services that are named, where it is not all or none."""
+        return self.services if isinstance(self.services, tuple) else ()
+
     @validated("seconds", mode="before")
     @classmethod
     def _a_duration(cls, given: object) -> object:
@@ -262,10 +267,15 @@ class DatabaseSettings(Model):
     `socket` is what psql's -h takes: the folder of the server's socket, or a host.
     """
 
-    service: Name = "database"
+    service: Name | Literal[""] = ""
     user: Name = "postgres"
     name: Name = "postgres"
     socket: str = Field(default="/var/run/postgresql", pattern=r"^[a-zA-Z0-9/][a-zA-Z0-9/._-]*$")
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The service that is named, if one is."""
+        return (self.service,) if self.service else ()
 
 
 class MigrateSettings(Model):
@@ -274,10 +284,23 @@ class MigrateSettings(Model):
     directory: Path | None = None
     expand: str = ""
     contract: str = ""
-    service: Name = "platform"
+    service: Name | Literal[""] = ""
     database: DatabaseSettings = DatabaseSettings()
     lock_timeout: Annotated[float, Field(ge=0.01, le=3600)] = 2
     statement_timeout: Annotated[float, Field(ge=0.01, le=86_400)] = 60
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.directory and not self.database.service:
+            raise ValueError("database.service is missing: the shared service that is PostgreSQL")
+        if (self.expand or self.contract) and not self.service:
+            raise ValueError("service is missing: whose image and environment the commands get")
+        return self
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The service that is named, if one is."""
+        return (self.service,) if self.service else ()
 
     @validated("expand", "contract")
     @classmethod
@@ -308,15 +331,15 @@ class VerifySettings(Model):
 class Settings(Model):
     """Every setting; `invoke.yaml` beside tasks.py shows each with a comment."""
 
-    app: str = "demo"
+    app: str
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
     directory: Local
     compose: ComposeSettings = ComposeSettings()
     caddyfile: Local = Path("Caddyfile")
-    stateless: tuple[Name, ...] = Field(default=("platform", "rag", "crawler"), min_length=1)
-    stateful: tuple[Name, ...] = ("database", "proxy")
-    proxy: Name = "proxy"
-    public: PublicSettings = PublicSettings()
+    stateless: tuple[Name, ...] = Field(min_length=1)
+    stateful: tuple[Name, ...] = Field(min_length=1)
+    proxy: Name
+    public: PublicSettings
     site: SiteSettings = SiteSettings()
     doors: DoorSettings = DoorSettings()
     health: HealthSettings = HealthSettings()
@@ -332,6 +355,23 @@ class Settings(Model):
     migrate: MigrateSettings = MigrateSettings()
     lab: LabSettings = LabSettings()
     verify: VerifySettings = VerifySettings()
+
+    @model_validator(mode="after")
+    def _named_services_are_there(self) -> Self:
+        named = (
+            ("public.service", (self.public.service,), "stateless"),
+            ("warm.services", self.warm.kept, "stateless"),
+            ("health.services", tuple(self.health.services), "stateless"),
+            ("smoke", tuple(each.service for each in self.smoke if each.service), "stateless"),
+            ("migrate.service", self.migrate.named, "stateless"),
+            ("proxy", (self.proxy,), "stateful"),
+            ("migrate.database.service", self.migrate.database.named, "stateful"),
+        )
+        for key, names, group in named:
+            for name in names:
+                if name not in getattr(self, group):
+                    raise ValueError(f"cyan.{key} names {name!r}, which cyan.{group} does not have")
+        return self
 
     @validated("app")
     @classmethod
@@ -401,7 +441,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - configuration is any JSON-like 
 
 def _fault(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     key = ".".join(["cyan", *(str(part) for part in item["loc"])])
-    return f"{key}: {item['msg']} (got {item['input']!r})"
+    given = "" if item["type"] == "missing" else f" (got {item['input']!r})"
+    return f"{key}: {item['msg']}{given}"
 
 
 def _anchored(settings: Settings, base: Path) -> Settings:

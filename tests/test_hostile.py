@@ -49,7 +49,7 @@ COMPOSE = "services: {}  # it's $HOME\n"
 
 def configured(**section: Any) -> Settings:
     base = Path("/srv/project")
-    return load({"hosts": [HOST], "directory": "/srv/app", **section}, {}, base)
+    return load({"hosts": [HOST], "directory": "/srv/app", **worlds.NAMES, **section}, {}, base)
 
 
 @contextmanager
@@ -61,7 +61,8 @@ def deployed(name: str) -> Iterator[tuple[Machine, Settings]]:
         (root / "stateful.yml").write_text(COMPOSE)
         (root / "Caddyfile").write_text("# $(touch $CANARY)\n")
         settings = load(
-            {
+            worlds.NAMES
+            | {
                 "hosts": [HOST],
                 "directory": str(root / name / "app"),
                 "caddyfile": str(root / "Caddyfile"),
@@ -296,11 +297,14 @@ def test_a_word_of_compose_stays_one_word(name: str, word: str) -> None:
 LOGIN = {"registry": "r:5000", "user": "ann", "password_environment": "X"}
 FIELDS: dict[str, Any] = {
     "app": lambda text: {"app": text},
-    "proxy": lambda text: {"proxy": text},
-    "stateless": lambda text: {"stateless": [text]},
-    "stateful": lambda text: {"stateful": [text]},
-    "public.service": lambda text: {"public": {"service": text}},
-    "warm.services": lambda text: {"warm": {"services": [text]}},
+    "proxy": lambda text: {"proxy": text, "stateful": ["database", text]},
+    "stateless": lambda text: {"stateless": ["platform", text]},
+    "stateful": lambda text: {"stateful": ["database", "proxy", text]},
+    "public.service": lambda text: {"public": {"service": text}, "stateless": [text]},
+    "warm.services": lambda text: {
+        "warm": {"services": [text]},
+        "stateless": ["platform", text],
+    },
     "site.host": lambda text: {"site": {"host": text}},
     "hosts.address": lambda text: {"hosts": [{**HOST, "address": text}]},
     "hosts.user": lambda text: {"hosts": [{**HOST, "user": text}]},
@@ -332,7 +336,7 @@ def test_a_hostile_setting_is_a_usage_error_or_harmless(field: str, text: str) -
         configured(**FIELDS[field](text))
     except UsageError:
         return
-    assert shlex.quote(text) == text
+    assert text in ("", shlex.quote(text))  # "" where a name may be left out
 
 
 @many
@@ -374,7 +378,7 @@ def test_a_command_of_a_migration_is_split_as_a_shell_would_and_no_shell_runs_it
 @example("/a#b")
 def test_the_path_of_a_request_goes_out_as_it_was_given(path: str) -> None:
     try:
-        checked = configured(smoke=[{"path": path}], public={"ready": path})
+        checked = configured(smoke=[{"path": path}], public={"service": "platform", "ready": path})
     except UsageError:
         assert not names_a_path(path)
         return

@@ -18,7 +18,7 @@ from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply, files
 from cyan.settings import MigrateSettings
 from tests.lab.harness import until
-from tests.rollout.worlds import V1_ON_BLUE, settings
+from tests.rollout.worlds import DATABASE, V1_ON_BLUE, settings
 from tests.shell import Machine
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cyan.world.host import Output
 
-SETTINGS = settings(migrate=MigrateSettings(directory=Path(__file__).parent))
+SETTINGS = settings(migrate=MigrateSettings(directory=Path(__file__).parent, database=DATABASE))
 
 
 @pytest.fixture

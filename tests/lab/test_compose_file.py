@@ -33,7 +33,11 @@ def with_uploads(text: dict[str, Any]) -> None:
 
 def waiting_for_rag(text: dict[str, Any]) -> None:
     """Rag never gets healthy, and platform is not started before."""
-    text["services"]["rag"]["healthcheck"] = {"test": ["CMD", "false"], "interval": "1s", "start_period": "300s"}
+    text["services"]["rag"]["healthcheck"] = {
+        "test": ["CMD", "false"],
+        "interval": "1s",
+        "start_period": "300s",
+    }
     text["services"]["platform"]["depends_on"] = {"rag": {"condition": "service_healthy"}}
 
 

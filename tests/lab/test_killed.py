@@ -23,7 +23,7 @@ from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.plan import Plan, Request
 from cyan.settings import MigrateSettings, SmokeCheck
-from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, settings
+from tests.rollout.worlds import DATABASE, V1_ON_BLUE, V2_ON_GREEN, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 SETTINGS = settings(
-    smoke=(SmokeCheck(path="/"),), migrate=MigrateSettings(directory=Path("migrations"))
+    smoke=(SmokeCheck(path="/"),),
+    migrate=MigrateSettings(directory=Path("migrations"), database=DATABASE),
 )
 DEPLOY = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, SETTINGS, "")
 ROLLBACK = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, SETTINGS, "")

@@ -165,7 +165,7 @@ def test_nothing_stands_between_a_batch_and_its_count() -> None:
 
 
 def test_a_deploy_expands_between_fetch_and_start_and_a_rollback_does_not() -> None:
-    wanted = settings(migrate=MigrateSettings(expand="manage.py 'migrate it'"))
+    wanted = settings(migrate=MigrateSettings(expand="manage.py 'migrate it'", service="platform"))
     plan = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, wanted, "")
     kinds = [step.kind for step in plan.steps]
     at = kinds.index(Step.EXPAND)

@@ -8,6 +8,7 @@ import pytest
 
 from cyan.rollout.provision import provision
 from cyan.settings import load
+from tests.rollout.worlds import NAMES
 from tests.shell import Machine
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def test_the_caddyfile_of_a_proxy_that_runs_is_left_alone(tmp_path: Path, runs: 
     loaded = tmp_path / "app/shared/proxy/Caddyfile"
     loaded.parent.mkdir(parents=True)
     loaded.write_text("first\n")
-    settings = load(section, {}, tmp_path)
+    settings = load(NAMES | section, {}, tmp_path)
     assert "another" not in provision(machine.host, settings)
     (tmp_path / "Caddyfile").write_text("second\n")
     said = provision(machine.host, settings)

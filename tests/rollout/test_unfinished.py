@@ -16,9 +16,9 @@ from cyan.rollout import plan as planning
 from cyan.rollout import unfinished
 from cyan.rollout.plan import Request
 from cyan.settings import MigrateSettings
-from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
+from tests.rollout.worlds import DATABASE, NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
 
-SETTINGS = settings(migrate=MigrateSettings(directory=Path("migrations")))
+SETTINGS = settings(migrate=MigrateSettings(directory=Path("migrations"), database=DATABASE))
 RESUME = Request("resume", "", "ann")
 OLD = {"id": "r1", "version": "v1", "color": "blue"}
 

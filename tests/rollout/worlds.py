@@ -10,17 +10,29 @@ from cyan.hosts.look import Observation
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color
 from cyan.proxies.caddy import InFlight
-from cyan.settings import HostSettings, Settings
+from cyan.settings import DatabaseSettings, HostSettings, Settings
 
 if TYPE_CHECKING:
     from cyan.application.record import Application
 
+NAMES: dict[str, Any] = {
+    "app": "demo",
+    "stateless": ("platform", "rag", "crawler"),
+    "stateful": ("database", "proxy"),
+    "proxy": "proxy",
+    "public": {"service": "platform"},
+}
+"""What the settings of any application must say."""
+
+DATABASE = DatabaseSettings(service="database")
 NOW = 1_800_000_000.0
 
 
 def settings(**changes: Any) -> Settings:
     host = HostSettings(address="127.0.0.1", user="deploy")
-    return Settings(hosts=(host,), directory=Path("/srv/demo"), **changes)
+    return Settings.model_validate(
+        {"hosts": (host,), "directory": Path("/srv/demo"), **NAMES, **changes}
+    )
 
 
 def container(service: str, color: Color | None = None, **changes: Any) -> Container:
