@@ -9,19 +9,24 @@ from docker.transport import SSHHTTPAdapter
 from docker.transport.sshconn import SSHConnectionPool
 
 if TYPE_CHECKING:
-    from paramiko import Transport
+    from paramiko import Channel
 
     from cyan.world.host import Host
 
+IDLE = 4  # connections to the engine that are kept: each is a session, of which a host has few
+
 
 class _Connected:
-    """The part of paramiko's SSHClient that the SDK uses: a transport that is already open."""
+    """The part of paramiko's SSHClient and Transport that the SDK uses: a host's own sessions."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def get_transport(self) -> Transport:
-        return self._host.transport
+    def get_transport(self) -> _Connected:
+        return self
+
+    def open_session(self) -> Channel:
+        return self._host.session()
 
     def close(self) -> None:
         """The connection is the host's to close."""
@@ -33,7 +38,9 @@ class _Adapter(SSHHTTPAdapter):
     def __init__(self, host: Host, timeout: int) -> None:
         self._host = host
         super().__init__("ssh://host", timeout=timeout)
-        self._pool = SSHConnectionPool(ssh_client=self.ssh_client, timeout=timeout, host="host")
+        self._pool = SSHConnectionPool(
+            ssh_client=self.ssh_client, timeout=timeout, maxsize=IDLE, host="host"
+        )
 
     def _create_paramiko_client(self, base_url: str) -> None:  # noqa: ARG002
         self.ssh_client = _Connected(self._host)  # type: ignore[assignment]

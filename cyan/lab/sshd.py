@@ -36,8 +36,6 @@ AllowAgentForwarding no
 X11Forwarding no
 AllowTcpForwarding local
 PermitOpen 127.0.0.1:*
-MaxSessions 100
-MaxStartups 100
 ClientAliveInterval 15
 ClientAliveCountMax 4
 PrintMotd no

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cyan.names import Kind
 from cyan.releases import precheck
 from cyan.releases.precheck import Search
+from cyan.world.sessions import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +33,9 @@ class Facts:
     `memory_live` and `memory_standby` are what the colors' containers use now, `images` what the
     live color's images take. `reachable` holds (service, "ok" or the address that refuses) for the
     shared services that listen. `published` are (address, port) of the proxy. `traffic_host` and
-    `traffic_proxy` name the folder of the markers as each sees it, device and inode.
+    `traffic_proxy` name the folder of the markers as each sees it, device and inode. `sessions` is
+    how many sshd lets be open at once, as far as they are needed; `forbidden` are the site's and
+    the doors' ports to which it lets nobody connect through it.
     """
 
     memory_free: int
@@ -51,15 +54,19 @@ class Facts:
     caddyfile_loaded: bool
     clock_offset: float
     clock_uncertainty: float
+    sessions: int = AT_ONCE
+    forbidden: tuple[int, ...] = ()
 
 
 def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -> Facts:
     """Read the facts. Raises HostError."""
     shared = [item for name in settings.stateful if (item := world.service(name))]
+    sessions = host.sessions.allowed(host.transport)  # while nothing else wants any
     with ThreadPoolExecutor(4) as pool:
         wirings = list(pool.map(lambda item: engine.wiring(item.id), shared))
         words = pool.submit(_read, host, settings, world, wirings)
         clock = pool.submit(host.clock, readings=READINGS)
+        forbidden = pool.submit(_forbidden, host, settings)
         live = pool.submit(_memory, engine, world.of(world.live) if world.live else ())
         standby = pool.submit(_memory, engine, world.of(world.standby))
         images = {item.image for item in world.of(world.live)} if world.live else set()
@@ -84,6 +91,8 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         caddyfile_loaded=said.get("caddyfile", "") == _digest(settings),
         clock_offset=clock.result().offset,
         clock_uncertainty=clock.result().uncertainty,
+        sessions=sessions,
+        forbidden=forbidden.result(),
     )
 
 
@@ -94,6 +103,11 @@ def comes(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Prechec
         return None
     search = Search(host, engine, settings)
     return precheck.gather(search, plan.target, plan.run.application, plan.contents, step.files)
+
+
+def _forbidden(host: Host, settings: Settings) -> tuple[int, ...]:
+    ports = (settings.site.port, settings.doors.blue, settings.doors.green)
+    return tuple(port for port in ports if host.forbids(port))
 
 
 def _memory(engine: Engine, containers: Iterable[Container]) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cyan.errors import UsageError
 from cyan.names import Kind
 from cyan.releases.precheck import Availability
+from cyan.world.sessions import AT_ONCE, RELOAD, prohibited
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
 BOOKS = 16 * MIB  # bytes that the journal and the logs need
 CLOCKS = 2.0  # seconds that the clocks may differ
 RESOURCES = ("memory", "disk", "directory")
+SSHD = ("sessions", "forwarding")
+OTHERS = ("ports", "traffic", "compose-file", "images")
 NEEDS = {"memory": Kind.START, "disk": Kind.FETCH, "directory": Kind.START}
 """What a plan needs only if it has the step; the journal has room of its own."""
 OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
@@ -67,6 +70,8 @@ def checks(
         *(_reachable(name, answers) for name, answers in facts.reachable),
         *(_soft(each) if each.name in unneeded else each for each in resources),
         *(_version(name, getattr(facts, name)) for name in OLDEST),
+        _sessions(facts),
+        _forwarding(facts),
         _ports(facts, settings),
         _traffic(facts, settings),
         _caddyfile(facts),
@@ -88,7 +93,7 @@ def refusals(found: Iterable[Check], forced: Sequence[str]) -> tuple[Check, ...]
 
 def valid_names(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """The names of checks to override. Raises UsageError for a name that no check has."""
-    known = (*settings.stateful, *RESOURCES, *OLDEST, "ports", "traffic", "compose-file", "images")
+    known = (*settings.stateful, *RESOURCES, *OLDEST, *SSHD, *OTHERS)
     for name in names:
         if name not in known:
             raise UsageError(f"no check is called {name!r}", todo=f"one of: {', '.join(known)}")
@@ -182,6 +187,20 @@ def _version(name: str, text: str) -> Check:
         says = f"{name} is {text}, older than {wanted}"
         return Check(name, Level.REFUSE, says, f"upgrade {name} on the host")
     return Check(name, Level.OK, f"{name} {text}")
+
+
+def _sessions(facts: Facts) -> Check:
+    if facts.sessions < AT_ONCE:
+        says = f"sshd gives one connection {facts.sessions} sessions at once; {AT_ONCE} are needed"
+        return Check("sessions", Level.REFUSE, says, f"MaxSessions 10 {RELOAD}")
+    return Check("sessions", Level.OK, f"sshd gives one connection {AT_ONCE} sessions at once")
+
+
+def _forwarding(facts: Facts) -> Check:
+    if facts.forbidden:
+        error = prohibited(facts.forbidden[0], "")
+        return Check("forwarding", Level.REFUSE, error.what, error.todo)
+    return Check("forwarding", Level.OK, "sshd lets the site and the doors be asked through it")
 
 
 def _ports(facts: Facts, settings: Settings) -> Check:

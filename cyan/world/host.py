@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shlex
 import socket
@@ -13,9 +14,16 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from fabric import Connection
 from invoke.exceptions import ThreadException
-from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy, SSHException
+from paramiko import (
+    AuthenticationException,
+    BadHostKeyException,
+    ChannelException,
+    RejectPolicy,
+    SSHException,
+)
 
 from cyan.errors import HostError
+from cyan.world.sessions import PROHIBITED, ProhibitedError, Sessions, prohibited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from paramiko.file import BufferedFile
 
     from cyan.settings import HostSettings
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # our errors say it in words
 
 CONNECT_TIMEOUT = 10  # seconds
 SHOWN = 160  # characters of a command in a message
@@ -100,6 +110,17 @@ class Sink:
         """Nothing is kept back."""
 
 
+class _Connection(Connection):  # type: ignore[misc] # Fabric has no types
+    """Fabric's connection, whose sessions another counts."""
+
+    opens: Callable[[], Channel] | None = None
+
+    def create_session(self) -> Channel:
+        """A new session; Fabric's `run` asks for one."""
+        assert self.opens is not None  # noqa: S101 - for the type checker: Host gives it
+        return self.opens()
+
+
 class Host:
     """A host that commands run on. Opens its SSH connection when it is first needed.
 
@@ -113,7 +134,8 @@ class Host:
         connect: dict[str, object] = {}
         if settings.identity:
             connect = {"key_filename": str(settings.identity), "look_for_keys": False}
-        self._connection = Connection(
+        self.sessions = Sessions(self.name)
+        self._connection = _Connection(
             settings.address,
             user=settings.user,
             port=settings.port,
@@ -121,6 +143,7 @@ class Host:
             connect_kwargs=connect,
             forward_agent=False,
         )
+        self._connection.opens = self.session
 
     def __enter__(self) -> Self:
         return self
@@ -179,11 +202,17 @@ class Host:
             where=f"{self.name}: {_short(command)}",
         )
 
+    def session(self) -> Channel:
+        """A session that runs nothing yet, once there is room for one more.
+
+        Raises HostError where sshd refuses it, SSHException or OSError where the connection broke.
+        """
+        return self.sessions.open(self.transport)
+
     def channel(self, command: str) -> Channel:
         """A running command whose standard input and output are the channel's. Raises HostError."""
-        transport = self.transport
         try:
-            session = transport.open_session(timeout=CONNECT_TIMEOUT)
+            session = self.session()
             session.exec_command(command)
         except (SSHException, OSError, EOFError) as error:
             raise self._broken(command, error) from None
@@ -223,13 +252,28 @@ class Host:
         return output
 
     def tunnel(self, port: int) -> Channel:
-        """A TCP connection to 127.0.0.1:`port` of the host. Raises OSError where it is refused."""
+        """A TCP connection to 127.0.0.1:`port` of the host.
+
+        Raises OSError where nobody listens there, HostError where sshd forbids it.
+        """
         try:
             return self.transport.open_channel(
                 "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT
             )
         except SSHException as error:
+            if isinstance(error, ChannelException) and error.code == PROHIBITED:
+                raise prohibited(port, self.name) from None
             raise ConnectionRefusedError(f"127.0.0.1:{port} on {self.name}: {error}") from None
+
+    def forbids(self, port: int) -> bool:
+        """Whether sshd forbids a connection to that port of the host. Raises HostError."""
+        try:
+            self.tunnel(port).close()
+        except OSError:
+            return False
+        except ProhibitedError:
+            return True
+        return False
 
     def http(self, port: int, *, timeout: float = 10, within: float = math.inf) -> httpx.Client:
         """An HTTP client for 127.0.0.1:`port` of the host, through SSH.

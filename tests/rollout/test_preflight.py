@@ -64,6 +64,8 @@ def test_a_host_that_is_well_has_nothing_to_mend() -> None:
         ("ports", {"published": OPEN}, "8001, 8002 are open"),
         ("traffic", {"traffic_proxy": "8:2"}, "does not look at /srv/demo/traffic"),
         ("traffic", {"traffic_proxy": "", "traffic_host": ""}, "does not look at"),
+        ("sessions", {"sessions": 5}, "gives one connection 5 sessions at once; 8 are needed"),
+        ("forwarding", {"forbidden": (8001, 8002)}, "forbids to connect to its 127.0.0.1:8001"),
         ("database", {"reachable": (("database", "10.0.0.2:5432"),)}, "at 10.0.0.2:5432"),
     ],
 )  # fmt: skip
