@@ -1,4 +1,4 @@
-"""Hosts whose sshd is set otherwise: what cyan needs of it, and what it says where it is refused."""
+"""Hosts whose sshd is set otherwise: what cyan needs of it, and what it says where that lacks."""
 
 from __future__ import annotations
 

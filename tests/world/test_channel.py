@@ -17,7 +17,7 @@ from cyan.world.host import Host
 def test_a_connection_that_breaks_is_the_hosts_fault_and_not_ours(
     monkeypatch: pytest.MonkeyPatch, error: Exception, step: str
 ) -> None:
-    transport = Mock(**{f"{step}.side_effect": error})
+    transport = Mock(**{f"{step}.side_effect": error, "is_active.return_value": False})
     monkeypatch.setattr(Host, "transport", PropertyMock(return_value=transport))
     with pytest.raises(HostError, match="the SSH connection broke"):
         Host(HostSettings(address="127.0.0.1", user="deploy")).channel("true")
