@@ -189,12 +189,13 @@ def _command(settings: Settings) -> str:
     quoted = shlex.quote(str(settings.directory))
     held = "! flock -n -s lock true 2>/dev/null && cat lock"
     separate = f"echo {SEPARATOR}"
+    newest = f"tail -n {JOURNAL_LINES} journal.jsonl"
     return "; ".join(
         (
             f"cd {quoted} 2>/dev/null || {{ echo no directory {quoted} >&2; exit 4; }}",
             f"date +%s.%N; {separate}",
-            f"ls -1 traffic; {separate}",
-            f"tail -n {JOURNAL_LINES} journal.jsonl 2>/dev/null; {separate}",
+            f"[ ! -e traffic ] || ls -1 traffic || exit 5; {separate}",
+            f"[ ! -e journal.jsonl ] || {newest} || exit 5; {separate}",
             f"{RECORDS}{separate}",
             f"[ -e lock ] && {{ {held}; }}; {separate}",
             f"{caddy.in_flight_command(settings.app, settings.proxy)} 2>/dev/null || true",

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Self
 from cyan.errors import CyanError, HostError, LockedError
 from cyan.interrupt import held_back
 from cyan.journal import entries as journal
+from cyan.journal.permission import MAY_WORK, denied
+from cyan.world.shell import shared_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +44,8 @@ POLL = 1.0  # seconds between two tries for a lock that is waited for
 
 HOLDER = r"""
 export LC_ALL=C
-cd "$1" 2>/dev/null || { echo "absent"; exit 1; }
+MAY_WORK
+if [ -g . ]; then umask 002; fi # for those who share it: cyan.world.shell
 refuse() { # how, and who holds it
   printf '%s %s %s\n' "$1" "$(($(date +%s) - $(stat -c %Y lock)))" "$(tr -d '\n' <lock)"; exit 75
 }
@@ -71,7 +74,7 @@ while IFS= read -r -t "$3" line; do
        else echo unwritten; fi ;;
   esac
 done
-"""
+""".replace("MAY_WORK", MAY_WORK)
 
 
 HOLDERS_PID = r"""sed -n 's/.*"pid": \([0-9]*\).*/\1/p'"""
@@ -84,7 +87,10 @@ fence() { # from now on no command of the old owner's begins
 }
 if ! flock -n -s lock true; then
   pid=$(printf %s "$was" | HOLDERS_PID)
-  if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q cyan-lock; then kill "$pid"; fence; fi
+  if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q cyan-lock; then
+    kill "$pid" 2>/dev/null || { echo "refused $pid"; exit 0; }
+    fence
+  fi
 fi
 commands() { # the process groups of what Lock.run began here: the children of its flock
   for each in /proc/[0-9]*; do
@@ -254,7 +260,7 @@ class Lock:
         """The same shell command, which exits with LOST in its place if the lock is not ours."""
         lock, busy = (shlex.quote(f"{self._directory}/{name}") for name in ("lock", "busy"))
         mine = f"grep -qF {self._owner.token} {lock} 2>/dev/null || exit {LOST}"
-        inside = shlex.quote(f"{mine}; {command}")
+        inside = shlex.quote(f"{shared_mask(self._directory)}; {mine}; {command}")
         # -o: what the command leaves running does not hold it; setsid: it can be ended as a whole
         return f"flock -o {busy} setsid -w bash -c {inside}"
 
@@ -328,6 +334,8 @@ class Lock:
                 where=self._host.name,
                 todo="nothing was touched; is the disk full? df -h says",
             )
+        if verdict == "denied":
+            return denied(content, self._directory, self._host.name)
         return HostError(
             f"the host has no application directory {self._directory}",
             where=self._host.name,
@@ -344,5 +352,11 @@ def take_away(host: Host, directory: str) -> str:
     verdict, _, content = host.run(shlex.join(words)).stdout.partition(" ")
     if not verdict:
         return ""
+    if verdict == "refused":
+        raise HostError(
+            "the lock is held by a process of another user's",
+            where=host.name,
+            todo=f"nothing was touched; as root, or that user, on the host: kill {content}",
+        )
     owner = owner_of(content)
     return owner.described if owner else "a deployer that has ended"

@@ -10,7 +10,7 @@ from cyan.application.secrets import NO_SECRETS, Secrets
 from cyan.errors import HostError
 from cyan.releases import images as pinning
 from cyan.world.envfile import parse_env_file
-from cyan.world.shell import quoted_path, write_files
+from cyan.world.shell import private_mask, quoted_path, write_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,26 +57,26 @@ def parse_records(text: str) -> dict[str, tuple[ServiceImage, ...]]:
 
 def empty_secrets(project: compose.Project) -> str:
     """The shell command that makes the file of secrets without any, so that Compose finds it."""
-    return f"(umask 077 && : > {quoted_path(project.secrets)})"
+    return f"({private_mask(project.folder)}; : > {quoted_path(project.secrets)})"
 
 
 def store(
     lock: Lock, project: compose.Project, contents: Contents, pins: Iterable[ServiceImage]
 ) -> None:
-    """Write, with mode 0600, the secrets that a release gets or had; then its `images.json`.
+    """Write the secrets that a release gets or had, unreadable to others; then its `images.json`.
 
     In this order: where there is an `images.json`, nothing is missing.
     """
     record = write_files([(str(project.images), pinning.dump(pins))])
-    target = quoted_path(project.secrets)
+    target, mask = quoted_path(project.secrets), private_mask(project.folder)
     if contents.again:
         source = quoted_path(project.folder.parent / contents.again / project.secrets.name)
-        copy = f"(umask 077 && cat {source} > {target}.new && mv -T {target}.new {target})"
+        copy = f"({mask}; cat {source} > {target}.new && mv -T {target}.new {target})"
         lock.run(f"{copy} && {record}")
         return
     raw = contents.secrets.text.encode()
     whole = f"[ $(wc -c < {target}.new) -eq {len(raw)} ]"  # a connection that broke ends it early
-    take = f"umask 077 && cat > {target}.new && {whole} && mv -T {target}.new {target}"
+    take = f"{mask}; cat > {target}.new && {whole} && mv -T {target}.new {target}"
     lock.feed(f"({take}) && {record}", lambda sink: sink.write(raw))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyan.engines import compose
 from cyan.proxies import caddy
 from cyan.world.envfile import env_file
-from cyan.world.shell import quoted_path, write_files
+from cyan.world.shell import quoted_path, shared_mask, write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 FOLDER = "shared"
+GROUP = "docker"  # whose members may use the host's engine
 OTHER = "another-caddyfile"
 
 
@@ -55,6 +56,7 @@ def provision(host: Host, settings: Settings) -> str:
     done = host.run(
         " && ".join(
             (
+                f"{{ {_share(root)}; }}",
                 f"mkdir -p {quoted_path(root, 'traffic')} {quoted_path(root, 'releases')}",
                 f"mkdir -p -m 1777 {quoted_path(root, 'logs')}",
                 write_files(files),
@@ -70,6 +72,16 @@ def provision(host: Host, settings: Settings) -> str:
     if OTHER in done.stdout.split():
         says += "; the proxy runs another Caddyfile than this project's: inv proxy.reload loads it"
     return says
+
+
+def _share(root: PurePosixPath) -> str:
+    """Give a new directory, and all that comes into it, to those who may use the engine.
+
+    Who may not give it to them, or where there is no such group, keeps it.
+    """
+    folder, traffic = quoted_path(root), quoted_path(root, "traffic")
+    give = f"{{ chgrp {GROUP} {folder} && chmod g+ws {folder}; }} 2>/dev/null"
+    return f"[ -e {traffic} ] || {{ mkdir -p {folder} && {give}; }}; {shared_mask(root)}"
 
 
 def install_engine(host: Host, settings: Settings, setup: Path) -> str:

@@ -27,3 +27,16 @@ def write_files(files: Iterable[tuple[str, str]]) -> str:
         parts.append(f"mkdir -p {folder} && printf %s {shlex.quote(text)} > {new}")
         parts.append(f"mv -T {new} {target}")
     return " && ".join(parts)
+
+
+def shared_mask(folder: object) -> str:
+    """Makes what follows writable for the group of `folder`, where that hands its group down.
+
+    A folder that does not, its setgid bit, is one user's own: others may be in that user's group.
+    """
+    return f"if [ -g {quoted_path(folder)} ]; then umask 002; fi"
+
+
+def private_mask(folder: object) -> str:
+    """Makes what follows unreadable but for the user, and such a folder's group."""
+    return f"if [ -g {quoted_path(folder)} ]; then umask 027; else umask 077; fi"

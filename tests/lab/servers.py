@@ -46,3 +46,23 @@ def sshd(lab: Lab, *lines: str, port: int = PORT) -> Iterator[dict[str, Any]]:
         until(lambda: ports.holder(port) is None, "the other sshd ends")
         for name in ("other_config", "other_hosts", "other.log"):
             Path(folder / name).unlink()
+
+
+@contextmanager
+def users(lab: Lab, *names: str) -> Iterator[dict[str, dict[str, Any]]]:
+    """Unix users of this machine who may use its engine; what stands for each in cyan.hosts."""
+    keys = lab.folder / "authorized_keys"  # sshd reads it as the user
+    shutil.copyfile(lab.folder / ".lab/authorized_keys", keys)
+    keys.chmod(0o644)
+    private = lab.folder / ".lab"
+    for name in names:
+        subprocess.run(("useradd", "-m", "-s", "/bin/bash", "-G", "docker", name), check=True)
+    private.chmod(0o711)
+    lines = (f"AllowUsers {' '.join(names)}", f'AuthorizedKeysFile "{keys}"')
+    try:
+        with sshd(lab, *lines) as entry:
+            yield {name: entry | {"user": name} for name in names}
+    finally:
+        private.chmod(0o700)
+        for name in names:
+            subprocess.run(("userdel", "-r", name), check=True, capture_output=True)

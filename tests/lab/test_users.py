@@ -1,0 +1,99 @@
+"""Hosts on which several people deploy, each as a Unix user of their own, none of them root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import SHIFT
+from tests.lab.servers import users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.lab.harness import Lab
+
+ANN, BOB = f"cyan-ann{SHIFT}", f"cyan-bob{SHIFT}"
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not shutil.which("useradd"), reason="makes users of this machine"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def entries(lab: Lab) -> Iterator[dict[str, dict[str, Any]]]:
+    with users(lab, ANN, BOB) as made:
+        yield made
+
+
+def test_two_users_and_root_deploy_in_turn_and_roll_each_other_back(
+    lab: Lab, entries: dict[str, dict[str, Any]]
+) -> None:
+    lab.live("v1")
+    secret = {"environment": ["TOKEN"]}
+    with lab.configured(hosts=[entries[ANN]], secrets=secret):
+        lab.cyan("deploy", "--version", "v2", TOKEN="planted-4715")
+    kept = lab.release(lab.answering()[0]) / "secrets.env"
+    assert (kept.stat().st_mode & 0o777, kept.owner(), kept.group()) == (0o640, ANN, "docker")
+    with lab.configured(hosts=[entries[BOB]], keep_releases=2):
+        assert "refuse" not in lab.cyan("doctor").stdout
+        lab.cyan("deploy", "--version", "v3")
+        lab.cyan("cleanup")
+        lab.cyan("rollback")
+    assert lab.answering()[1] == "v2"
+    assert "TOKEN=planted-4715" in lab.inspected(lab.answering()[0], "{{json .Config.Env}}")["rag"]
+    lab.cyan("deploy", "--version", "v1")
+    with lab.configured(hosts=[entries[ANN]]):
+        lab.cyan("rollback")
+        lab.cyan("maintenance", "on")
+    with lab.configured(hosts=[entries[BOB]]):
+        lab.cyan("maintenance", "off")
+        lab.cyan("proxy.reload", "--again", INVOKE_CYAN_RELOAD_LAMEDUCK="1.0")
+    assert lab.answering()[1] == "v2"
+    lab.is_clean()
+
+
+def test_a_user_who_may_not_work_there_is_told_the_commands_that_share_it(
+    lab: Lab, entries: dict[str, dict[str, Any]]
+) -> None:
+    lab.live("v1")
+    folder = lab.folder / ".lab/host"
+    for words in (["chgrp", "-R", "root"], ["chmod", "-R", "g-sw"]):
+        subprocess.run([*words, str(folder)], check=True)
+    journal = lab.journal()
+    with lab.configured(hosts=[entries[ANN]]):
+        done = lab.cyan("deploy", "--version", "v2", check=False)
+        assert done.returncode == 1
+        assert f"{ANN} may not work with {folder}, which belongs to root:root" in done.stderr
+        told = done.stderr.partition("nothing was touched; as root on the host: ")[2]
+        assert lab.journal() == journal
+        assert lab.cyan("status").returncode == 0  # to look is allowed
+        subprocess.run(["sh", "-c", told.strip()], check=True)
+        lab.cyan("deploy", "--version", "v2")
+    assert lab.answering()[1] == "v2"
+    lab.is_clean()
+
+
+def test_a_lock_that_another_user_holds_is_not_taken_and_their_process_is_named(
+    lab: Lab, entries: dict[str, dict[str, Any]]
+) -> None:
+    lab.live("v1")
+    with lab.configured(hosts=[entries[ANN]]):
+        slow = {"INVOKE_CYAN_BAKE_SECONDS": "60.0"}
+        with lab.begun("deploy", "--version", "v2", reaching="bake", **slow):
+            with lab.configured(hosts=[entries[BOB]]):
+                done = lab.cyan("unlock", "--force", check=False)
+            assert done.returncode == 1
+            assert "held by a process of another user's" in done.stderr
+            pid = done.stderr.rpartition("kill ")[2].strip()
+            assert lab.world().owner
+            subprocess.run(["kill", pid], check=True)
+    lab.cyan("rollback")
+    assert lab.answering()[1] == "v1"
+    lab.is_clean()
