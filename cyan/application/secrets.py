@@ -1,7 +1,7 @@
 """A release's secrets: where their values come from on this machine, and how they are kept unseen.
 
 They stand in no argument list, journal, log or message: they are fed to the host through the SSH
-channel, into a file of mode 0600, and whatever is shown of a failure is redacted.
+channel, into a file that others may not read, and whatever is shown of a failure is redacted.
 """
 
 from __future__ import annotations
