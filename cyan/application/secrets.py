@@ -54,6 +54,32 @@ class Secrets:
 NO_SECRETS = Secrets()
 
 
+@dataclass(frozen=True)
+class Redaction:
+    """Takes a release's secrets out of texts.
+
+    Where `unknown` says why they cannot be read, nothing is shown that others wrote: any of it may
+    be one of them.
+    """
+
+    secrets: Secrets = NO_SECRETS
+    unknown: str = ""
+
+    def __call__(self, text: str) -> str:
+        """A text of others, such as a container's log."""
+        if not self.unknown:
+            return self.secrets.redacted(text)
+        why = f"it may hold the release's secrets, which are unknown: {self.unknown}"
+        return f"(withheld: {why})" if text.strip() else text
+
+    def message(self, text: str) -> str:
+        """A message of ours: what others wrote comes after its first colon."""
+        if not self.unknown:
+            return self.secrets.redacted(text)
+        ours, colon, others = text.partition(": ")
+        return f"{ours}{colon}{self(others)}"
+
+
 def collect(settings: SecretsSettings, environment: Mapping[str, str] = os.environ) -> Secrets:
     """The secrets that the settings name; a later source wins: file, environment, command.
 

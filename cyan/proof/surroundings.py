@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cyan.settings import HostSettings, Settings
 
 JOURNAL = "journal.jsonl"
+PROXY = "proxy.jsonl"
 COMPLETE = "# that is all"
 LONGEST_LINE = 1 << 20
 JOBS_WITHIN = 15.0
@@ -156,9 +157,12 @@ class RealSurroundings:
         Of a pipe the shell tells only how its last command ended, so the first says at the end
         of what it wrote that it came to it. Raises HostError where it did not.
         """
-        source = shlex.quote(str(self._directory / path))
+        source, mine = str(self._directory / path), self._settings
         inflate = zlib.decompressobj(wbits=31)
-        whole = f"{{ zcat -f {source} && printf '\\n{COMPLETE}'; }}"
+        log = f"zcat -f {shlex.quote(source)}"
+        if _target(path) == PROXY:
+            log = caddy.log_command(mine.app, mine.proxy, source)
+        whole = f"{{ {{ {log}; }} && printf '\\n{COMPLETE}'; }}"
         try:
             with target.open("ab") as out:
                 for piece in self._host.pieces(f"{whole} | tail -c +{skip + 1} | gzip -1"):
@@ -229,5 +233,5 @@ def _target(path: str) -> str:
     if path == JOURNAL:
         return path
     if name.startswith("access") and ".json" in name:  # also those that Caddy rolled
-        return "proxy.jsonl"
+        return PROXY
     return f"application/{name}" if name.startswith("app-") else ""

@@ -7,6 +7,7 @@ import gzip
 import json
 import shlex
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.errors import HostError
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 CADDYFILE = "/etc/caddy/Caddyfile"
 """Where the proxy's container finds its configuration."""
+
+LOG = "/logs/access.json"
+"""Where it writes its access log, inside its container."""
+
+UNREADABLE = "cyan-unreadable"
 
 OURS = (2019, 8001, 8002)
 """Where it listens, inside its container, for others than users: the admin API and the doors."""
@@ -86,38 +92,54 @@ def switched_at(host: Host, directory: str, color: Color) -> float:
     return float(host.run(f"stat -c %.6Z {marker}").stdout)
 
 
+class UnreadableError(HostError):
+    """The proxy's log is there and cannot be read."""
+
+
 class AccessLog:
     """The access log of a host's proxy. Every part of it is fetched once, at most `most` bytes.
 
-    To fetch its newest megabytes again and again would take the processor from the users.
+    To fetch its newest megabytes again and again would take the processor from the users. Caddy
+    makes it readable for its own user only: where that is not ours, the proxy's `container` reads.
     """
 
-    def __init__(self, host: Host, directory: str, most: int) -> None:
+    def __init__(self, host: Host, directory: str, most: int, container: str) -> None:
         self._host = host
         self._path = shlex.quote(f"{directory}/logs/access.json")
         self._most = most
+        self._container = shlex.quote(container)
         self._at = 0
         self._torn = b""
 
     def more(self) -> list[str]:
         """The lines that were completed since the last call; at the first one, its newest.
 
-        A log that is shorter than before was rolled, and is read from its start.
+        A log that is shorter than before was rolled, and is read from its start. Raises
+        UnreadableError.
         """
         command = f"""
-            to=$(stat -c %s {self._path} 2>/dev/null || echo 0); from={self._at}
+            log={self._path} in= from={self._at}
+            if ! [ -r "$log" ] && {{ [ -e "$log" ] || ! [ -x "${{log%/*}}" ]; }}
+            then log={LOG} in="docker exec {self._container}"
+            fi
+            to=$($in sh -c 'if [ -e "$0" ]; then stat -c %s "$0"; else echo 0; fi' "$log") ||
+              {{ to=0; echo {UNREADABLE} >&2; }}
             if [ "$to" -lt "$from" ]; then from=0; fi
             if [ $((to - from)) -gt {self._most} ]; then from=$((to - {self._most})); fi
-            echo "$from $to"
-            if [ "$to" -gt "$from" ]
-            then tail -c +$((from + 1)) {self._path} | head -c $((to - from)) | gzip -1 | base64
+            echo "$from"
+            if [ "$to" -gt "$from" ]; then
+              {{ $in tail -c +$((from + 1)) "$log" || echo {UNREADABLE} >&2; }} | gzip -1 | base64
             fi
         """
-        span, _, packed = self._host.run(command).stdout.partition("\n")
-        begin, end = map(int, span.split())
-        known = self._torn if begin == self._at else b""
-        *lines, self._torn = (known + gzip.decompress(base64.b64decode(packed))).split(b"\n")
-        self._at = end
+        done = self._host.run(command)
+        if UNREADABLE in done.stderr.split():
+            said = " ".join(done.stderr.replace(UNREADABLE, "").split())
+            raise UnreadableError(f"the proxy's log cannot be read: {said}", where=self._host.name)
+        begin, _, packed = done.stdout.partition("\n")
+        new = gzip.decompress(base64.b64decode(packed)) if packed else b""
+        known = self._torn if int(begin) == self._at else b""
+        *lines, self._torn = (known + new).split(b"\n")
+        self._at = int(begin) + len(new)
         return [line.decode(errors="replace") for line in lines]
 
 
@@ -224,9 +246,26 @@ class Gauge:
 
 def in_flight_command(app: str, service: str) -> str:
     """The shell command that asks once for the counts, inside the proxy's container."""
+    return f"docker exec {_container(app, service)} sh -c {shlex.quote(UPSTREAMS)}"
+
+
+def log_command(app: str, service: str, path: str) -> str:
+    """The shell command that prints a log of the proxy, or one that it rolled, unpacked.
+
+    `path` is where the host has it; where our user may not read it, the proxy's container does.
+    """
+    inside = PurePosixPath(LOG).with_name(PurePosixPath(path).name)
+    unpacked = ("gzip", "-dc") if inside.suffix == ".gz" else ("cat",)
+    theirs = f"docker exec {_container(app, service)} {shlex.join((*unpacked, str(inside)))}"
+    mine = shlex.quote(path)
+    return f"if [ -r {mine} ]; then zcat -f {mine}; else {theirs}; fi"
+
+
+def _container(app: str, service: str) -> str:
+    """The shell's word for the id of a shared service's running container."""
     labels = (f"com.docker.compose.project={app}", f"com.docker.compose.service={service}")
     filters = " ".join(f"--filter {shlex.quote(f'label={label}')}" for label in labels)
-    return f"docker exec $(docker ps -q {filters}) sh -c {shlex.quote(UPSTREAMS)}"
+    return f"$(docker ps -q {filters})"
 
 
 def parse(answer: str) -> InFlight:

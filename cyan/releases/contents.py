@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cyan.application.secrets import NO_SECRETS, Secrets
+from cyan.application.secrets import NO_SECRETS, Redaction, Secrets
 from cyan.errors import HostError
 from cyan.releases import images as pinning
 from cyan.world.envfile import parse_env_file
 from cyan.world.shell import private_mask, quoted_path, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from cyan.engines import compose
     from cyan.journal.lock import Lock
@@ -81,19 +80,22 @@ def store(
 
 
 def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:
-    """The secrets that a release has on the host; none where it has none or nobody answers."""
-    path = quoted_path(PurePosixPath(settings.directory), "releases", release, "secrets.env")
+    """The secrets that a release has on the host. HostError where they cannot be read."""
+    folder = quoted_path(settings.directory, "releases")
+    inside = f"cd {quoted_path(release)} && if [ -e secrets.env ]; then cat secrets.env; fi"
+    command = f"if cd {folder} && [ -e {quoted_path(release)} ]; then {inside}; fi"
+    return Secrets(tuple(parse_env_file(host.run(command).stdout).items()))
+
+
+def hiding(host: Host, settings: Settings, release: str, given: Secrets | None = None) -> Redaction:
+    """What takes out of a text the secrets that a release has on the host, and those `given`.
+
+    Where they cannot be read there, `given` has all of them, unless it is None.
+    """
     try:
-        found = host.run(f"cat {path}", check=False)
-    except HostError:
-        return NO_SECRETS
-    values = parse_env_file(found.stdout) if found.code == 0 else {}
-    return Secrets(tuple(values.items()))
-
-
-def hiding(
-    host: Host, settings: Settings, release: str, given: Secrets = NO_SECRETS
-) -> Callable[[str], str]:
-    """What takes secrets out of a text: those that a release has on the host, and those `given`."""
-    stored = stored_secrets(host, settings, release)
-    return lambda text: stored.redacted(given.redacted(text))
+        stored = stored_secrets(host, settings, release)
+    except HostError as error:
+        if given is None:
+            return Redaction(unknown=error.what)
+        stored = NO_SECRETS
+    return Redaction(Secrets((*stored.values, *(given.values if given else ()))))

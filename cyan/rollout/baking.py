@@ -12,6 +12,7 @@ from cyan import interrupt
 from cyan.errors import DeployError
 from cyan.proxies import caddy
 from cyan.rollout.health import State
+from cyan.rollout.job import Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -153,15 +154,31 @@ class Comparison:
         return str(after) if after.n else "the proxy logged no request to judge"
 
 
-def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
+class Log:
+    """The proxy's log for as long as it can be read; `doubt` says why it could not be."""
+
+    def __init__(self, job: Job) -> None:
+        proxy = job.world.service(job.settings.proxy)
+        directory, container = str(job.settings.directory), proxy.id if proxy else ""
+        self._log = caddy.AccessLog(job.host, directory, TAIL, container)
+        self.doubt = ""
+
+    def more(self) -> list[str]:
+        """As `caddy.AccessLog.more`; nothing once it could not be read."""
+        try:
+            return [] if self.doubt else self._log.more()
+        except caddy.UnreadableError as error:
+            self.doubt = f"whether users get errors or wait was not judged: {error.what}"
+            return []
+
+
+def watch(job: Job, step: Step, look: Callable[[], Look]) -> Done:
     """Watch for the configured time, and a little longer where it ends on bad looks; the figures.
 
     Raises DeployError where the new color is broken, or errs or is slow by the proxy's log.
     """
-    settings, began = job.settings.bake, time.monotonic()
-    directory = str(job.settings.directory)
-    log = caddy.AccessLog(job.host, directory, TAIL)
-    switched = caddy.switched_at(job.host, directory, step.color)
+    settings, began, log = job.settings.bake, time.monotonic(), Log(job)
+    switched = caddy.switched_at(job.host, str(job.settings.directory), step.color)
     compared = Comparison(settings, step.color, switched)
     failed, read = 0, -math.inf
     while True:
@@ -178,8 +195,10 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> str:
                 raise went_bad(job, wrong)
         undecided = compared.bad and spent < settings.seconds + BAD * SECOND
         if over and not failed and not undecided:
+            if log.doubt:
+                return Done(f"it stayed healthy for {spent:.1f} s", warnings=(log.doubt,))
             doubt = ", the newest of them bad, too few looks to judge" if compared.bad else ""
-            return f"nothing went bad in {spent:.1f} s; {compared}{doubt}"
+            return Done(f"nothing went bad in {spent:.1f} s; {compared}{doubt}")
         time.sleep(min(job.settings.health.interval, settings.seconds / 4))
 
 

@@ -118,10 +118,10 @@ def _all(host: Host, settings: Settings, span: tuple[float, float]) -> Iterator[
 
 def _secrets(host: Host, settings: Settings) -> Secrets:
     """The secrets of every release on the host. Raises HostError where one cannot be read."""
-    each = f'cat -- "$file" && echo {SEPARATOR} || exit 1'
     folder = quoted_path(settings.directory, "releases")
+    each = f"[ ! -e secrets.env ] || {{ cat secrets.env && echo {SEPARATOR}; }}"
     command = (
-        f'cd {folder} && for file in */secrets.env; do [ ! -e "$file" ] || {{ {each}; }}; done'
+        f'cd {folder} && for name in $(ls -1); do (cd "$name" && {{ {each}; }}) || exit 1; done'
     )
     texts = host.run(command).stdout.split(f"{SEPARATOR}\n")
     values = (parse_env_file(text).items() for text in texts)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
 from cyan.names import Phase
-from cyan.releases.contents import hiding
 from cyan.world import local
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _run(
         done = _done(job, hook, environment(job, step))
         if done.code == 0:
             continue
-        hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.contents.secrets)
+        hide = job.hide
         said = hide((done.stderr or done.stdout).strip())[-SHOWN:]
         what = f"the hook {when} failed with exit code {done.code}: {hide(hook.run)}: {said}"
         if final:

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cyan.hosts.session import Session, no_bar
+from cyan.names import Kind
+from cyan.releases.contents import hiding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from cyan.application.secrets import Redaction
     from cyan.engines.docker import Container
     from cyan.hosts.session import Bar
     from cyan.names import Color
@@ -48,6 +51,14 @@ class Job(Session):
     def containers(self, color: Color) -> tuple[Container, ...]:
         """The containers of one color, as they are now."""
         return self.engine.containers(self.settings.app, color)
+
+    @property
+    def hide(self) -> Redaction:
+        """What takes the target's secrets out of a text; read from the host each time."""
+        contents = self.plan.contents
+        brings = any(step.kind is Kind.FETCH for step in self.plan.steps) and not contents.again
+        given = contents.secrets if brings else None
+        return hiding(self.host, self.settings, self.plan.target.id, given)
 
 
 @dataclass(frozen=True)

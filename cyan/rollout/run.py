@@ -15,7 +15,7 @@ from cyan.interrupt import ignored
 from cyan.journal.entries import Event
 from cyan.journal.writer import Writer
 from cyan.names import Kind
-from cyan.releases.contents import Contents, stored_secrets
+from cyan.releases.contents import Contents
 from cyan.releases.images import parse
 from cyan.rollout import failure, hooks, unfinished
 from cyan.rollout import plan as planning
@@ -25,10 +25,10 @@ from cyan.rollout.undo import Undone, abandon, undo
 from cyan.world.shell import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from cyan.application.release import Release
+    from cyan.application.secrets import Redaction
     from cyan.hosts.look import Observation
     from cyan.releases.images import ServiceImage
     from cyan.rollout.job import Reporter
@@ -197,7 +197,7 @@ def _undone(
     interrupted = isinstance(error, KeyboardInterrupt)
     undone = _tidied(job, journal, step)
     hide = _hiding(job, error)
-    what = "it was interrupted" if interrupted else hide(getattr(error, "what", str(error)))
+    what = "it was interrupted" if interrupted else hide.message(getattr(error, "what", str(error)))
     try:
         journal.write(Event.FAILED, step.kind, step.color, error=what, serving=undone.serving)
         journal.write(Event.END, ok=False, error=what)
@@ -221,20 +221,15 @@ def _undone(
     return told
 
 
-def _hiding(job: Job, error: BaseException) -> Callable[[str], str]:
+def _hiding(job: Job, error: BaseException) -> Redaction:
     """What takes the release's secrets out of a text; they are out of `error` already.
 
     A traceback shows that one, too.
     """
-    given = job.plan.contents.secrets
-    stored = stored_secrets(job.host, job.settings, job.plan.target.id)
-
-    def hide(text: str) -> str:
-        return stored.redacted(given.redacted(text))
-
+    hide = job.hide
     if isinstance(error, CyanError):
-        error.what, error.evidence = hide(error.what), hide(error.evidence)
-    error.args = tuple(hide(each) if isinstance(each, str) else each for each in error.args)
+        error.what, error.evidence = hide.message(error.what), hide(error.evidence)
+    error.args = tuple(hide.message(each) if isinstance(each, str) else each for each in error.args)
     return hide
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import DeployError, HostError
-from cyan.releases.contents import hiding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,8 +54,7 @@ def run(job: Job, step: Step) -> int:
             port = job.settings.doors.of(step.color)
             wrong = fault(check, ask(job.host, port, job.settings.site.host, check))
         if wrong:
-            hide = hiding(job.host, job.settings, job.plan.target.id, job.plan.contents.secrets)
-            wrong = hide(wrong)[:SHOWN]
+            wrong = job.hide(wrong)[:SHOWN]
             raise DeployError(
                 f"{job.plan.target} is healthy but fails smoke: {check.name}: {wrong}",
                 where=f"{job.host.name}, {step.color}",

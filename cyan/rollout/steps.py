@@ -12,7 +12,6 @@ from cyan.errors import DeployError
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
 from cyan.names import Kind
-from cyan.releases.contents import hiding
 from cyan.releases.fetch import Fetch
 from cyan.releases.fetch import fetch as fetch_release
 from cyan.releases.images import told
@@ -84,7 +83,7 @@ def expand(job: Job, step: Step) -> Done:
     applied = apply.expand(migrator, job.plan.target.id)
     if step.commands:
         once = expanding(compose.project_of(job.settings, job.plan.target), job.settings)
-        apply.run_command(migrator, once, hiding(job.host, job.settings, job.plan.target.id))
+        apply.run_command(migrator, once, job.hide)
     done = (*applied, *((job.settings.migrate.expand,) if step.commands else ()))
     return Done(", ".join(done) or "nothing is pending", {"applied": applied})
 
@@ -172,7 +171,7 @@ def drain(job: Job, step: Step) -> Done:
 def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
     with job.host.http(job.settings.doors.of(step.color)) as door:
-        return Done(baking.watch(job, step, lambda: _look(job, step.color, door)))
+        return baking.watch(job, step, lambda: _look(job, step.color, door))
 
 
 def commands(job: Job, step: Step) -> Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -96,4 +97,25 @@ def test_a_lock_that_another_user_holds_is_not_taken_and_their_process_is_named(
             subprocess.run(["kill", pid], check=True)
     lab.cyan("rollback")
     assert lab.answering()[1] == "v1"
+    lab.is_clean()
+
+
+def test_the_bake_of_a_user_who_may_not_read_the_proxys_log_judges_it_all_the_same(
+    lab: Lab, entries: dict[str, dict[str, Any]]
+) -> None:
+    lab.live("v1")
+    log = lab.folder / ".lab/host/logs/access.json"
+    log.chmod(0o600)
+    with lab.configured(hosts=[entries[ANN]], smoke=[]), lab.load():
+        well = lab.cyan("deploy", "--version", "v2", INVOKE_CYAN_BAKE_SECONDS="3.0")
+        ill = lab.cyan(
+            *("deploy", "--version", "v3", "--env", "FAULT=errors=0.05"),
+            check=False,
+            INVOKE_CYAN_BAKE_SECONDS="40.0",
+        )
+    assert re.search(r"nothing went bad in .*; 0\.0% of \d\d+ answers 5xx", well.stdout)
+    assert ill.returncode == 1
+    assert "v3" in ill.stderr
+    assert re.search(r"it errs: [\d.]+% of \d+ answers 5xx", ill.stderr)
+    assert lab.answering()[1] == "v2"
     lab.is_clean()

@@ -13,6 +13,7 @@ from cyan.errors import HostError
 from cyan.proof.surroundings import RealSurroundings
 from cyan.proof.witnesses import read_witnesses
 from cyan.world.host import Output
+from tests.rollout.worlds import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,7 @@ class Around(RealSurroundings):
     """The surroundings of an application in a folder of this machine, without a database."""
 
     def __init__(self, directory: Path) -> None:
+        self._settings = settings()
         self._host = Here()  # type: ignore[assignment]
         self._directory = PurePosixPath(directory)
         self._before = ()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.proxies.caddy import AccessLog
+from cyan.proxies.caddy import AccessLog, UnreadableError
 from tests.shell import Machine
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log(tmp_path: Path, path: Path) -> AccessLog:
-    return AccessLog(Machine(tmp_path).host, str(path.parent.parent), MOST)
+    return AccessLog(Machine(tmp_path).host, str(path.parent.parent), MOST, "c1")
 
 
 def test_each_line_is_told_once_and_a_torn_one_when_it_is_whole(path: Path, log: AccessLog) -> None:
@@ -49,3 +49,11 @@ def test_a_log_that_was_rolled_is_read_from_its_start(path: Path, log: AccessLog
     assert log.more() == ["a long line"]
     path.write_text("new\n")
     assert log.more() == ["new"]
+
+
+def test_a_log_that_cannot_be_read_is_an_error_and_no_log_without_requests(
+    path: Path, log: AccessLog
+) -> None:
+    path.mkdir()  # which root cannot read either
+    with pytest.raises(UnreadableError, match="the proxy's log cannot be read: tail: "):
+        log.more()

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.names import Color
-from cyan.rollout.baking import BAD, Comparison, Sample, errs, sample, served, slow
+from cyan.names import Color, Kind
+from cyan.rollout import plan as planning
+from cyan.rollout.baking import BAD, Comparison, Sample, errs, sample, served, slow, watch
+from cyan.rollout.health import Look, State
+from cyan.rollout.plan import Request
 from cyan.settings import BakeSettings
+from tests.rollout import jobs
+from tests.rollout.worlds import V2_ON_GREEN, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SWITCH = 1000.0
 SETTINGS = BakeSettings()
@@ -145,3 +154,14 @@ def test_what_an_earlier_release_on_the_same_color_did_is_neither_release_s() ->
     assert comparison.look([*earlier, *second(SWITCH - 1)]) == ""
     assert "no request to judge" in str(comparison)
     assert "before the switch 0.0% of 100 answers" in comparison.look(second(SWITCH, bad=9))
+
+
+def test_a_bake_that_cannot_read_the_proxys_log_says_what_it_did_not_judge(tmp_path: Path) -> None:
+    plan = planning.deploy(Request("deploy", "v2", "ann"), V2_ON_GREEN, settings(), "")
+    job = jobs.job(tmp_path, V2_ON_GREEN, plan, bake=BakeSettings(seconds=0.01))
+    (tmp_path / "app/logs/access.json").mkdir(parents=True)  # which root cannot read either
+    step = planning.Step(Kind.BAKE, Color.GREEN, "")
+    done = watch(job, step, lambda: Look(State.PASSING))
+    assert done.says == "it stayed healthy for 0.0 s"
+    assert "whether users get errors or wait was not judged" in done.warnings[0]
+    assert "log cannot be read" in done.warnings[0]

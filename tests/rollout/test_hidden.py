@@ -90,3 +90,28 @@ def test_a_failing_smoke_check_tells_no_part_of_a_secret_in_the_answer(
             smoking.run(job, planning.Step(Kind.SMOKE, plan.target.color, ""))
     assert said in caught.value.what
     assert "hunt" not in caught.value.what
+
+
+def test_where_the_secrets_cannot_be_read_what_others_wrote_is_withheld(machine: Machine) -> None:
+    secrets = machine.folder / "releases/r1/secrets.env"
+    secrets.unlink()
+    secrets.mkdir()  # which root cannot read either
+    mine = settings().model_copy(update={"directory": machine.folder})
+    hide = hiding(machine.host, mine, "r1")
+    assert PLANTED not in hide(f"a log with {PLANTED}")
+    assert "withheld: it may hold the release's secrets, which are unknown: " in hide("a log")
+    told = hide.message(f"v1 is healthy but fails smoke: /items: {PLANTED}")
+    assert told.startswith("v1 is healthy but fails smoke: (withheld: ")
+    assert PLANTED not in told
+    assert hide.message("the SSH connection broke") == "the SSH connection broke"
+    given = hiding(machine.host, mine, "r1", Secrets((("TOKEN", PLANTED),)))
+    assert given(f"a log with {PLANTED}") == "a log with [secret TOKEN]"
+
+
+def test_a_release_without_secrets_and_one_that_is_not_there_yet_hide_nothing(
+    machine: Machine,
+) -> None:
+    (machine.folder / "releases/r2").mkdir()
+    mine = settings().model_copy(update={"directory": machine.folder})
+    assert hiding(machine.host, mine, "r2")("a log") == "a log"
+    assert hiding(machine.host, mine, "r3")("a log") == "a log"
