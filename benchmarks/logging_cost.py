@@ -22,6 +22,7 @@ from gevent.server import StreamServer
 
 from loadtests import locustfile
 from loadtests.log import Log
+from loadtests.place import Place
 from loadtests.schedule import Due
 from loadtests.swarm import Orders, Swarm
 
@@ -68,9 +69,9 @@ class Measured(locustfile.Witness):
 
     def _rate(self, log: Log, folder: Path) -> float:
         """Requests a second of all sessions together."""
-        url = self.environment.host or ""
+        place = Place(self.environment.host or "")
         with log:
-            swarm = Swarm(Orders(url, folder, SESSIONS), log, self._tell)
+            swarm = Swarm(Orders(place, folder, SESSIONS), log, self._tell)
             writing = gevent.spawn(swarm.keep_writing)
             began = time.perf_counter()
             gevent.joinall([gevent.spawn(self._calls, swarm) for _ in range(SESSIONS)])

@@ -16,6 +16,10 @@ APP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 PATH_PATTERN = re.compile(r"/(?!/)[^\s#]*")
 """The path and query of a request: one line, no fragment, and no other host's."""
 
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN_PATTERN = re.compile(rf"{LABEL}(\.{LABEL})*", re.IGNORECASE)
+"""A host name: https://www.rfc-editor.org/rfc/rfc1123#section-2.1."""
+
 DURATION_PATTERN = re.compile(r"([0-9]{1,6})(ms|s|m|h|)")
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic import field_validator as validated
 
 from cyan.errors import UsageError
-from cyan.names import APP_PATTERN, Color, Kind, names_a_path, seconds
+from cyan.names import APP_PATTERN, DOMAIN_PATTERN, Color, Kind, names_a_path, seconds
 
 
 def _one_line(path: Path) -> Path:
@@ -52,8 +52,16 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$",
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Local = Annotated[Path, AfterValidator(_one_line)]
 RequestPath = Annotated[str, AfterValidator(_requested)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$")]
+Headers = Mapping[HeaderName, HeaderValue]
+"""What a request is sent with: https://www.rfc-editor.org/rfc/rfc9110#section-5."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+LOCAL = (".localhost", ".local", ".internal", ".home.arpa")
+"""Names that Caddy certifies by its own authority: https://caddyserver.com/docs/automatic-https."""
 
 LEGACY_ENVIRONMENT = {
     "HEALTH_CHECK_TIMEOUT": ("health", "timeout"),
@@ -96,19 +104,62 @@ class ComposeSettings(Model):
 
 
 class PublicSettings(Model):
-    """The service that the proxy sends users to, and the path that says it is ready."""
+    """The service that users reach, the path that says it is ready, and what is sent to ask it."""
 
     service: Name
     port: Port = 8000
     ready: RequestPath = "/ready"
+    send: Headers = {}
 
 
 class SiteSettings(Model):
-    """Where the site answers, seen from the host, and the Host header its users send."""
+    """Where the site answers, seen from the host, and the name that its users call it by.
 
-    port: Port = 8080
-    tls_port: Port = 8443
+    With a `domain` it is served over HTTPS, and plain HTTP redirects there; without one over plain
+    HTTP, to whoever sends `host`. The ports are those that are usual for either.
+    """
+
+    domain: Annotated[str, Field(max_length=253)] = ""
+    port: Port
+    tls_port: Port
     host: str = Field(default="127.0.0.1", pattern=r"^[a-zA-Z0-9.:-]+$")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_ports(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was configured
+        if not isinstance(given, Mapping):
+            return given
+        plain, secure = (80, 443) if given.get("domain") else (8080, 8443)
+        return {"port": plain, "tls_port": secure, **given}
+
+    @validated("domain")
+    @classmethod
+    def _is_a_domain(cls, domain: str) -> str:
+        if domain and not DOMAIN_PATTERN.fullmatch(domain):
+            raise ValueError("a name such as shop.example.org; in Punycode where it is not ASCII")
+        return domain
+
+    @property
+    def name(self) -> str:
+        """The Host header that users send, without its port."""
+        return self.domain or self.host
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no public authority certifies the domain: the proxy's own does."""
+        return self.domain == "localhost" or self.domain.endswith(LOCAL)
+
+    @property
+    def url(self) -> str:
+        """The site as its users ask for it."""
+        if self.domain:
+            return f"https://{self.domain}" + (f":{self.tls_port}" if self.tls_port != 443 else "")  # noqa: PLR2004
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports that users reach."""
+        return (self.port, self.tls_port) if self.domain else (self.port,)
 
 
 class DoorSettings(Model):
@@ -154,7 +205,8 @@ class BakeSettings(Model):
 class SmokeCheck(Model):
     """One request through the standby's private door and what its answer must be.
 
-    `headers` and `fields` (of a JSON body, as `order.items.0.name`) must be there and equal.
+    `send` are headers of the request; `headers` and `fields` (of a JSON body, as
+    `order.items.0.name`) must be in the answer and equal.
     In the place of a path, `command` is run in the container of `service` and must exit with 0.
     """
 
@@ -162,6 +214,7 @@ class SmokeCheck(Model):
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"] = "GET"
     status: Annotated[int, Field(ge=100, le=599)] = 200
     contains: str = ""
+    send: Headers = {}
     headers: Mapping[str, str] = {}
     fields: Mapping[str, str | int | float | bool | None] = {}
     body: str = ""
@@ -340,7 +393,7 @@ class Settings(Model):
     stateful: tuple[Name, ...] = Field(min_length=1)
     proxy: Name
     public: PublicSettings
-    site: SiteSettings = SiteSettings()
+    site: SiteSettings = Field(default_factory=lambda: SiteSettings.model_validate({}))
     doors: DoorSettings = DoorSettings()
     health: HealthSettings = HealthSettings()
     drain: DrainSettings = DrainSettings()

@@ -13,13 +13,13 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
 from cyan.proof.requestlog import Connection, Failure
+from loadtests.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,8 +70,8 @@ class Answer:
 class Session:
     """One user's connection, kept between calls; `replaced` counts idle ones the server closed."""
 
-    def __init__(self, url: str, user: int) -> None:
-        self._url = url
+    def __init__(self, place: Place | str, user: int) -> None:
+        self.place = Place(place) if isinstance(place, str) else place
         self.user = user
         self.state: dict[str, str] = {}
         self.replaced = 0
@@ -88,11 +88,12 @@ class Session:
         self._client = self._made()
 
     def _made(self) -> HTTPClient:
-        parts = urlsplit(self._url)
+        place = self.place
         client = HTTPClient(
-            parts.hostname or "",
-            port=parts.port,
-            ssl=parts.scheme == "https",
+            place.host,
+            port=place.port,
+            ssl=place.secure,
+            ssl_context_factory=(lambda **_: place.context) if place.secure else None,
             concurrency=1,
             network_timeout=DEADLINE,
             connection_timeout=CONNECT,
@@ -100,6 +101,7 @@ class Session:
         )
         pool = client._connection_pool  # noqa: SLF001 - as the module says
         pool.size = -1
+        pool._connection_host, pool._connection_port = place.address  # noqa: SLF001 - as well
         create = pool._create_socket  # noqa: SLF001 - as well
         pool._create_socket = lambda: self._connect(create)  # type: ignore[method-assign]  # noqa: SLF001
         return client

@@ -6,10 +6,8 @@ import hashlib
 import json
 import random
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import gevent
 import websocket
@@ -28,6 +26,8 @@ from loadtests.client import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadtests.place import Place
+
 STREAM = 4.0  # seconds that a stream or a WebSocket lasts
 DOWNLOAD = 1_000_000  # bytes
 PAUSE = 0.4  # seconds between two messages on a WebSocket
@@ -40,10 +40,10 @@ def call_of(journey: str, session: Session, path: str) -> Call:
     return _CALLS[journey](session, path)
 
 
-def perform(call: Call, session: Session, request_id: str, url: str) -> Answer:
+def perform(call: Call, session: Session, request_id: str) -> Answer:
     """Make a call as its journey wants it, and check the answer beyond what every answer needs."""
     if call.journey == "socket":
-        return _socket(url, call, request_id)
+        return _socket(session.place, call, request_id)
     answer = session.call(call, request_id)
     if answer.failure is Failure.NONE:
         _CHECKS.get(call.journey, _nothing)(answer, session)
@@ -163,14 +163,14 @@ _CHECKS: dict[str, Callable[[Answer, Session], None]] = {
 }
 
 
-def _socket(url: str, call: Call, request_id: str) -> Answer:
+def _socket(place: Place, call: Call, request_id: str) -> Answer:
     """Talk on a WebSocket for a while; each message must come back, and from one release."""
     answer, begun, connected = Answer(), time.monotonic_ns(), 0
     try:
-        with gevent.Timeout(call.deadline), _dialled(url) as raw:
+        with gevent.Timeout(call.deadline), _dialled(place) as raw:
             connected = time.monotonic_ns()
             raw.settimeout(call.deadline)
-            _talk(_opened(raw, url, call, request_id, answer), answer)
+            _talk(_opened(raw, place, call, request_id, answer), answer)
     except (gevent.Timeout, websocket.WebSocketTimeoutException):
         answer.fail(network_failure(TimeoutError(), connected), late(call))
     except websocket.WebSocketBadStatusException as error:
@@ -187,21 +187,17 @@ def _socket(url: str, call: Call, request_id: str) -> Answer:
     return answer
 
 
-def _dialled(url: str) -> socket.socket:
+def _dialled(place: Place) -> socket.socket:
     """A connection to the site; as quick to give up as that of the other journeys."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    raw = socket.create_connection((parts.hostname, parts.port or (443 if secure else 80)), CONNECT)
-    if not secure:
-        return raw
-    return ssl.create_default_context().wrap_socket(raw, server_hostname=parts.hostname)
+    raw = socket.create_connection(place.address, CONNECT)
+    return place.context.wrap_socket(raw, server_hostname=place.host) if place.secure else raw
 
 
 def _opened(
-    raw: socket.socket, url: str, call: Call, request_id: str, answer: Answer
+    raw: socket.socket, place: Place, call: Call, request_id: str, answer: Answer
 ) -> websocket.WebSocket:
     """The WebSocket on a connection, once the site has agreed to it."""
-    address = url.replace("http", "ws", 1).rstrip("/") + call.path
+    address = place.url.replace("http", "ws", 1).rstrip("/") + call.path
     headers = {"X-Request-ID": request_id}
     opened = websocket.create_connection(address, header=headers, socket=raw, redirect_limit=0)
     answer.first_ns = time.monotonic_ns()

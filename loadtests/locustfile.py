@@ -22,6 +22,7 @@ from locust.runners import WorkerRunner
 
 from loadtests import journeys, selftest
 from loadtests.log import Log
+from loadtests.place import Place
 from loadtests.schedule import SECOND, Due, arrivals, chosen
 from loadtests.swarm import Orders, Swarm
 from loadtests.team import (
@@ -69,6 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add("--secure", default="", metavar="URL", help="the site over TLS, for the HTTP/2 journey")
     add("--through", default="", metavar="URL", help="where to connect to in the place of that")
+    add("--connect", default="", metavar="HOST:PORT", help="what to connect to in its place")
     add("--authority", default="", metavar="PEM", help="the certificate authority to trust there")
     add("--fresh-connections", action="store_true", help="a new connection for every request")
 
@@ -130,7 +132,7 @@ class Witness(User):
         _come_first()
         folder = Path(os.environ.get(LOG_DIR, options.log_dir))
         orders = Orders(
-            self.environment.host or "",
+            Place(self.environment.host or "", options.connect, options.authority),
             folder,
             -(-options.sessions // size),
             options.path,
@@ -138,7 +140,6 @@ class Witness(User):
             own,
             options.secure,
             options.through,
-            options.authority,
             refuse=_planted(options.refuse) if own == 0 else {},
         )
         journeys.dice.seed(options.seed + own)

@@ -38,6 +38,7 @@ class SecureSession:
     ) -> None:
         self._url = through or url
         self._named = urlsplit(url).netloc
+        self._host = urlsplit(url).hostname
         self._authority = authority
         self._http1 = http1
         self.user = user
@@ -96,7 +97,7 @@ class SecureSession:
             content=call.body or None,
             headers={**call.headers, "X-Request-ID": request_id},
             timeout=httpx.Timeout(call.deadline, connect=min(CONNECT, call.deadline)),
-            extensions={"trace": self._traced},
+            extensions={"trace": self._traced, "sni_hostname": self._host},
         )
         response = self._client.send(request, stream=True)
         answer.first_ns = time.monotonic_ns()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from loadtests.place import Place
+
 GENEROUS = 50  # sessions may be this many times what was asked for; then arrivals are abandoned
 FINISH = 40.0  # seconds that requests in flight may take to end
 FLUSH = 0.25  # seconds between two writes of the log
@@ -32,7 +34,7 @@ ALONE = ("fresh", *STREAMS)  # journeys that open a connection of their own
 class Orders:
     """What the swarm was asked to do."""
 
-    url: str
+    place: Place
     folder: Path
     sessions: int
     path: str = "/"
@@ -40,7 +42,6 @@ class Orders:
     worker: int = 0
     secure: str = ""  # the site's address over TLS
     through: str = ""  # where that is connected to in its place
-    authority: str = ""  # the certificate, as PEM, of the authority that it is trusted by
     refuse: Mapping[int, str] = field(default_factory=dict)
     """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
 
@@ -192,7 +193,7 @@ class Swarm:
             session = Session(self._orders.refuse[self.counts.sent], session.user)
         self.counts.lags.append(sent - due.at)
         try:
-            answer = journeys.perform(call, session, f"{number:016x}", self._orders.url)
+            answer = journeys.perform(call, session, f"{number:016x}")
         except Exception as error:  # noqa: BLE001 - as above
             self.broken.append(f"{call.journey}: {error!r}")
             answer = Answer(end_ns=time.monotonic_ns(), failure=Failure.STATUS)
@@ -234,9 +235,9 @@ class Swarm:
         self._users += 1
         self._sessions += 1
         if kind == "secure":
-            secure, authority = self._orders.secure, self._orders.authority
+            secure, authority = self._orders.secure, self._orders.place.authority
             return SecureSession(secure, self._users, authority, through=self._orders.through)
-        return Session(self._orders.url, self._users)
+        return Session(self._orders.place, self._users)
 
     def _figures(self) -> dict[str, float]:
         count = self.counts

@@ -41,3 +41,25 @@ def test_no_setting_defaults_to_a_name_of_the_demo(key: str) -> None:
     rest = {name: value for name, value in NAMES.items() if name != key}
     with pytest.raises(UsageError, match=rf"cyan\.{key}: Field required"):
         load(HOST | rest, {}, Path("/"))
+
+
+@pytest.mark.parametrize(
+    ("site", "url", "ports"),
+    [
+        ({}, "http://127.0.0.1:8080", (8080,)),
+        ({"host": "shop.example", "port": 80}, "http://shop.example:80", (80,)),
+        ({"domain": "shop.example"}, "https://shop.example", (80, 443)),
+        ({"domain": "app.localhost", "tls_port": 8443}, "https://app.localhost:8443", (80, 8443)),
+    ],
+)
+def test_the_address_and_the_ports_of_a_site_follow_from_its_domain(
+    site: dict[str, Any], url: str, ports: tuple[int, ...]
+) -> None:
+    found = load(HOST | NAMES | {"site": site}, {}, Path("/")).site
+    assert (found.url, found.ports) == (url, ports)
+
+
+@pytest.mark.parametrize("domain", ["shop example", "-shop.example", "shop..example", "grüße.de"])
+def test_what_is_no_domain_is_refused(domain: str) -> None:
+    with pytest.raises(UsageError, match=r"cyan\.site\.domain"):
+        load(HOST | NAMES | {"site": {"domain": domain}}, {}, Path("/"))

@@ -12,6 +12,7 @@ import httpx
 from cyan.chaos.fault import NotInjectedError
 from cyan.chaos.world import Piece, World
 from cyan.engines.docker import Engine
+from cyan.hosts import site
 from cyan.hosts.look import look
 from cyan.rollout.drift import drift
 from cyan.world.host import Host
@@ -82,8 +83,9 @@ class Site:
 
     def answering(self) -> tuple[str, str]:
         """Color and version that the site answers with; empty where it does not."""
-        with suppress(httpx.HTTPError), self.host.http(self.settings.site.port) as client:
-            headers = {"Host": self.settings.site.host}
+        tls = site.trusted(self.host, self.settings, self.look())
+        with suppress(httpx.HTTPError), site.site(self.host, self.settings, tls) as client:
+            headers = site.headers(self.settings, self.settings.public.send)
             answer = client.get(self.settings.public.ready, headers=headers)
             return answer.headers.get("X-Color", ""), answer.headers.get("X-Version", "")
         return "", ""

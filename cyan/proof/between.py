@@ -33,15 +33,17 @@ class Between:
 
 
 @contextmanager
-def relayed(url: str, between: Between) -> Iterator[str]:
+def relayed(url: str, between: Between, connect: str = "") -> Iterator[str]:
     """The URL by which the site is reached through a relay, while the block runs.
 
     Over TLS the site must be a name of this machine, such as localhost: it is kept.
     Raises ProofError where the relay does not start.
     """
     site = urlsplit(url)
+    usual = 443 if site.scheme == "https" else 80
+    there = connect or f"{site.hostname}:{site.port or usual}"
     command = [sys.executable, "-m", "cyan.proof.relay"]
-    command += ["--to", f"{site.hostname}:{site.port or 80}", "--rtt", str(between.rtt)]
+    command += ["--to", there, "--rtt", str(between.rtt)]
     command += ["--jitter", str(between.jitter)]
     command += ["--planted", str(between.planted)] if between.planted else []
     with subprocess.Popen(  # noqa: S603 - our own command line
@@ -57,8 +59,7 @@ def relayed(url: str, between: Between) -> Iterator[str]:
         if not port:
             raise ProofError("the relay before the site did not start", where=" ".join(command))
         try:
-            name = site.hostname if site.scheme == "https" else "127.0.0.1"  # as its certificate
-            yield f"{site.scheme}://{name}:{port}"
+            yield f"{site.scheme}://127.0.0.1:{port}"
         finally:
             process.stdin.close()
             _end(process)

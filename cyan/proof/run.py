@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from cyan.errors import HostError, ProofError
 from cyan.proof import history
@@ -136,10 +137,16 @@ def _load(order: Order) -> Iterator[Load]:
     load, between = order.load, order.between
     with ExitStack() as relays:
         if between:
-            load = replace(load, url=relays.enter_context(relayed(load.url, between)))
+            way = relays.enter_context(relayed(load.url, between, load.connect))
+            there = urlsplit(way).netloc
+            secure = load.url.startswith("https:")
+            load = replace(load, connect=there) if secure else replace(load, url=way)
         if between and load.secure:
             only = replace(between, planted=None)
-            load = replace(load, through=relays.enter_context(relayed(load.secure, only)))
+            way = relays.enter_context(relayed(load.secure, only, order.load.connect))
+            load = replace(load, through=way)
+        elif load.secure and load.connect:
+            load = replace(load, through=f"https://{load.connect}")
         yield load
 
 

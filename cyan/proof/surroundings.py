@@ -44,8 +44,6 @@ ABOUT = (
 VERSIONS = {"proxy": ("caddy", "version"), "database": ("postgres", "--version")}
 """How a shared service says its version."""
 
-AUTHORITY = "/data/caddy/pki/authorities/local/root.crt"
-"""Where Caddy keeps the certificate of its internal authority."""
 
 PSQL = (
     'PGPASSWORD="$POSTGRES_PASSWORD" '
@@ -122,7 +120,7 @@ class RealSurroundings:
     def authority(self) -> str:
         """The certificate of the proxy's internal authority, as PEM. Raises HostError."""
         proxy_ = self._service(self._settings.proxy)
-        return self._engine.exec(proxy_, ("cat", AUTHORITY))
+        return self._engine.exec(proxy_, ("cat", caddy.AUTHORITY))
 
     def _logs(self) -> tuple[LogFile, ...]:
         """The logs on the host."""

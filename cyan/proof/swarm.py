@@ -31,9 +31,10 @@ TERMINATE_WITHIN = 5.0
 class Load:
     """What the swarm is asked to do. `limit` ends it by itself, in seconds; `extra` are flags.
 
-    `workers` processes share the rate: of this machine, or of the crew's. `secure` is the site's
-    address over TLS for the HTTP/2 journey, `through` where that is connected to in its place,
-    `authority` the certificate (PEM) to trust there.
+    `connect` is host and port to connect to in the place of those of `url`. `workers` processes
+    share the rate: of this machine, or of the crew's. `secure` is the site's address over TLS for
+    the HTTP/2 journey, `through` where that is connected to in its place, `authority` a certificate
+    (PEM) to trust beside the machine's own.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Load:
     extra: tuple[str, ...] = ()
     workers: int = 1
     crew: Crew | None = None
+    connect: str = ""
     secure: str = ""
     through: str = ""
     authority: str = ""
@@ -61,9 +63,13 @@ class Load:
             "--seed": self.seed,
             "--run-limit": self.limit,
         }
-        if self.secure:
-            flags |= {"--secure": self.secure, "--authority": self.authority}
-            flags |= {"--through": self.through} if self.through else {}
+        more = {
+            "--connect": self.connect,
+            "--authority": self.authority,
+            "--secure": self.secure,
+            "--through": self.through,
+        }
+        flags |= {flag: value for flag, value in more.items() if value}
         given = (str(word) for pair in flags.items() for word in pair)
         return (*words, *given, *self._together(), *self.extra)
 

@@ -156,7 +156,8 @@ def ordered(
     """The order for a run: the wish where it says, else the settings."""
     wanted = settings.verify
     load = Load(
-        url=f"http://{settings.site.host}:{settings.site.port}",
+        url=settings.site.url,
+        connect=f"127.0.0.1:{settings.site.tls_port}" if settings.site.is_local else "",
         locustfile=wanted.locustfile,
         rate=wish.rate or wanted.rate,
         sessions=wish.sessions or wanted.sessions,
@@ -187,11 +188,13 @@ def planting(order: Order, wish: Wish, url: str) -> Order:
 
 
 def secured(order: Order, settings: Settings, wish: Wish, around: RealSurroundings) -> Order:
-    """The order with the lab's HTTPS in its load, where HTTP/2 is wished for."""
-    if not wish.http2:
+    """The order with whom its load may trust, and the site's HTTPS where HTTP/2 is wished for."""
+    site = settings.site
+    if not (wish.http2 or site.is_local):
         return order
-    address = f"https://localhost:{settings.site.tls_port}"
-    return replace(order, load=replace(order.load, secure=address, authority=around.authority()))
+    authority = around.authority() if site.is_local or not site.domain else ""
+    secure = (site.url if site.domain else f"https://localhost:{site.tls_port}") * wish.http2
+    return replace(order, load=replace(order.load, secure=secure, authority=authority))
 
 
 def new_folder(project: Path, kind: str) -> Path:

@@ -51,6 +51,9 @@ _URL = f"{ADMIN}/reverse_proxy/upstreams"
 UPSTREAMS = f"curl -fsS -m 2 {_URL} || wget -T 2 -qO- {_URL}"
 """Run inside the proxy's container; the official image has only wget."""
 
+AUTHORITY = "/data/caddy/pki/authorities/local/root.crt"
+"""Where Caddy keeps the certificate of its own authority, in its container."""
+
 MAINTENANCE = "maintenance"
 LAMEDUCK = "lameduck"
 """Markers beside the colors': the Caddyfile says what each does."""
@@ -141,6 +144,11 @@ class AccessLog:
         *lines, self._torn = (known + new).split(b"\n")
         self._at = int(begin) + len(new)
         return [line.decode(errors="replace") for line in lines]
+
+
+def authority_command(container: str) -> str:
+    """The shell command that prints the certificate (PEM) of the proxy's own authority."""
+    return shlex.join(("docker", "exec", container, "cat", AUTHORITY))
 
 
 def markers_command(directory: str) -> str:

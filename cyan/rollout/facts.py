@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.hosts import site
 from cyan.names import Kind
 from cyan.releases import precheck
 from cyan.releases.precheck import Search
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from cyan.engines.docker import Container, Engine, Wiring
     from cyan.hosts.look import Observation
+    from cyan.hosts.site import Certificate
     from cyan.releases.precheck import Precheck
     from cyan.rollout.plan import Plan
     from cyan.settings import Settings
@@ -54,6 +56,7 @@ class Facts:
     caddyfile_loaded: bool
     clock_offset: float
     clock_uncertainty: float
+    certificate: Certificate | None = None  # of a site with a domain
     sessions: int = AT_ONCE
     forbidden: tuple[int, ...] = ()
 
@@ -66,6 +69,7 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         wirings = list(pool.map(lambda item: engine.wiring(item.id), shared))
         words = pool.submit(_read, host, settings, world, wirings)
         clock = pool.submit(host.clock, readings=READINGS)
+        certificate = pool.submit(_certificate, host, settings, world)
         forbidden = pool.submit(_forbidden, host, settings)
         live = pool.submit(_memory, engine, world.of(world.live) if world.live else ())
         standby = pool.submit(_memory, engine, world.of(world.standby))
@@ -91,6 +95,7 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         caddyfile_loaded=said.get("caddyfile", "") == _digest(settings),
         clock_offset=clock.result().offset,
         clock_uncertainty=clock.result().uncertainty,
+        certificate=certificate.result(),
         sessions=sessions,
         forbidden=forbidden.result(),
     )
@@ -108,6 +113,11 @@ def comes(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Prechec
 def _forbidden(host: Host, settings: Settings) -> tuple[int, ...]:
     ports = (settings.site.port, settings.doors.blue, settings.doors.green)
     return tuple(port for port in ports if host.forbids(port))
+
+
+def _certificate(host: Host, settings: Settings, world: Observation) -> Certificate | None:
+    tls = site.trusted(host, settings, world)
+    return site.certificate(host, settings, tls) if tls else None
 
 
 def _memory(engine: Engine, containers: Iterable[Container]) -> int:

@@ -25,10 +25,12 @@ MIB = 2**20
 ROOM = 1.25  # of what the live color uses: less than this is tight
 SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
 BOOKS = 16 * MIB  # bytes that the journal and the logs need
+DAY = 86_400.0  # seconds
+RENEWED = 14.0  # days before its end by which a certificate is renewed
 CLOCKS = 2.0  # seconds that the clocks may differ
 RESOURCES = ("memory", "disk", "directory")
 SSHD = ("sessions", "forwarding")
-OTHERS = ("ports", "traffic", "compose-file", "images")
+OTHERS = ("ports", "traffic", "compose-file", "images", "certificate")
 NEEDS = {"memory": Kind.START, "disk": Kind.FETCH, "directory": Kind.START}
 """What a plan needs only if it has the step; the journal has room of its own."""
 OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
@@ -76,6 +78,7 @@ def checks(
         _traffic(facts, settings),
         _caddyfile(facts),
         _clock(facts),
+        *_certificate(facts, settings, world.now),
         *((*_compose(comes), *_images(comes)) if comes else ()),
     )
 
@@ -206,7 +209,7 @@ def _forwarding(facts: Facts) -> Check:
 def _ports(facts: Facts, settings: Settings) -> Check:
     doors = (settings.doors.blue, settings.doors.green)
     published = {port for _, port in facts.published}
-    missing = [str(port) for port in (settings.site.port, *doors) if port not in published]
+    missing = [str(port) for port in (*settings.site.ports, *doors) if port not in published]
     if missing:
         says = f"the proxy does not publish {', '.join(missing)}"
         return Check("ports", Level.REFUSE, says, "see site.port and doors, then inv lab.up")
@@ -215,7 +218,7 @@ def _ports(facts: Facts, settings: Settings) -> Check:
     if open_:
         says = f"the private doors {', '.join(open_)} are open to the network"
         return Check("ports", Level.REFUSE, says, "publish them on 127.0.0.1 only")
-    return Check("ports", Level.OK, f"site on {settings.site.port}, doors on loopback")
+    return Check("ports", Level.OK, f"site on {settings.site.url}, doors on loopback")
 
 
 def _public(address: str) -> bool:
@@ -237,6 +240,25 @@ def _caddyfile(facts: Facts) -> Check:
     return Check(
         "caddyfile", Level.WARN, says, "load it without dropping anybody: inv proxy.reload"
     )
+
+
+def _certificate(facts: Facts, settings: Settings, now: float) -> Iterator[Check]:
+    """What the site's certificate is worth to its users; nothing where it has no domain."""
+    found, site = facts.certificate, settings.site
+    if found is None:
+        return
+    if found.fault:
+        says = f"{site.url} shows no certificate that its users can trust: {found.fault}"
+        todo = f"Caddy says why: inv logs --service {settings.proxy}; does {site.domain} lead here?"
+        yield Check("certificate", Level.REFUSE, says, todo)
+        return
+    days = (found.expires - now) / DAY
+    says = f"certificate of {found.issuer}, good for {days:.1f} days"
+    if days < RENEWED and not site.is_local:  # Caddy's own are for half a day, always renewed
+        todo = f"it should have been renewed: inv logs --service {settings.proxy}"
+        yield Check("certificate", Level.WARN, says, todo)
+    else:
+        yield Check("certificate", Level.OK, says)
 
 
 def _clock(facts: Facts) -> Check:

@@ -36,8 +36,7 @@ def provision(host: Host, settings: Settings) -> str:
         {
             "APP": settings.app,
             "DIRECTORY": str(root),
-            "SITE_BIND": f"127.0.0.1:{settings.site.port}",
-            "TLS_PORT": str(settings.site.tls_port),
+            **_site(settings),
             "PUBLIC_PORT": str(settings.public.port),
             "BLUE_DOOR": str(settings.doors.blue),
             "GREEN_DOOR": str(settings.doors.green),
@@ -82,6 +81,24 @@ def _share(root: PurePosixPath) -> str:
     folder, traffic = quoted_path(root), quoted_path(root, "traffic")
     give = f"{{ chgrp {GROUP} {folder} && chmod g+ws {folder}; }} 2>/dev/null"
     return f"[ -e {traffic} ] || {{ mkdir -p {folder} && {give}; }}; {shared_mask(root)}"
+
+
+def _site(settings: Settings) -> dict[str, str]:
+    """What the shared services are told of the site: its address in Caddy's words, and its ports.
+
+    A site with a domain is open to everybody, unless the domain is one of this machine only.
+    """
+    site = settings.site
+    plain = f"http://:{site.port}, https://localhost:{site.tls_port}"
+    return {
+        "SITE_ADDRESS": site.domain or plain,
+        "SITE_BIND": "" if site.domain and not site.is_local else "127.0.0.1:",
+        "HTTP_PORT": str(site.port),
+        "TLS_PORT": str(site.tls_port),
+        # elsewhere Caddy would redirect what the plain site is asked as localhost
+        "REDIRECT_PORT": str(site.port if site.domain else 80),
+        "SECURE_PORT": str(site.tls_port if site.domain else 443),
+    }
 
 
 def install_engine(host: Host, settings: Settings, setup: Path) -> str:

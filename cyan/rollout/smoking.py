@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import DeployError, HostError
+from cyan.hosts import site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cyan.names import Color
     from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.settings import SmokeCheck
+    from cyan.settings import Settings, SmokeCheck
     from cyan.world.host import Host
 
 SHOWN = 300  # characters of what is wrong, cut once its secrets are out: half of one is one, too
@@ -51,8 +53,7 @@ def run(job: Job, step: Step) -> int:
         if check.command:
             wrong = _exec(job, step, check)
         else:
-            port = job.settings.doors.of(step.color)
-            wrong = fault(check, ask(job.host, port, job.settings.site.host, check))
+            wrong = fault(check, ask(job.host, job.settings, step.color, check))
         if wrong:
             wrong = job.hide(wrong)[:SHOWN]
             raise DeployError(
@@ -104,15 +105,14 @@ def _exec(job: Job, step: Step, check: SmokeCheck) -> str:
     return "" if check.contains in output else f"it did not print {check.contains!r}"
 
 
-def ask(host: Host, port: int, name: str, check: SmokeCheck) -> Answer:
-    """What a door of the host answers to a site's `name`, wholly within the check's time."""
+def ask(host: Host, settings: Settings, color: Color, check: SmokeCheck) -> Answer:
+    """What a color's door answers to a request of the site, wholly within the check's time."""
     import httpx  # noqa: PLC0415 - slow to import
 
-    headers = {"Host": name}
-    if check.body:
-        headers["Content-Type"] = "application/json"
+    kind = {"Content-Type": "application/json"} if check.body else {}
+    headers = site.headers(settings, kind | dict(check.send))
     try:
-        with host.http(port, timeout=check.within, within=check.within) as door:
+        with site.door(host, settings, color, timeout=check.within, within=check.within) as door:
             answer = door.request(
                 check.method, check.path, headers=headers, content=check.body or None
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cyan import interrupt
 from cyan.engines import compose
 from cyan.errors import DeployError
+from cyan.hosts import site
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
 from cyan.names import Kind
@@ -110,7 +111,7 @@ def healthy(job: Job, step: Step) -> Done:
     wanted = job.settings.health.passes if job.plan.run.fresh else 1
     began = time.monotonic()
     streak = Streak()
-    with job.host.http(job.settings.doors.of(step.color)) as door:
+    with site.door(job.host, job.settings, step.color) as door:
         while True:
             interrupt.check()
             streak = streak.after(_look(job, step.color, door))
@@ -141,15 +142,16 @@ def verify(job: Job, _step: Step) -> Done:
     if "maintenance" in job.world.markers:
         return Done("skipped: the site is in maintenance")
     good, last, deadline = 0, Look(State.WAITING), time.monotonic() + SITE_PATIENCE
+    tls = site.trusted(job.host, job.settings, job.world)
     while good < ANSWERS:
-        with job.host.http(job.settings.site.port) as site:
-            last = health.judge_answer(_ready(job, site), job.plan.target)
+        with site.site(job.host, job.settings, tls) as asked:
+            last = health.judge_answer(_ready(job, asked), job.plan.target)
         good = good + 1 if last.state is State.PASSING else 0
         if good == 0 and time.monotonic() > deadline:
             raise DeployError(
                 f"the traffic was switched, but the site does not answer as {job.plan.target}: "
                 f"{last.reason}",
-                where=f"{job.host.name}, port {job.settings.site.port}",
+                where=f"{job.settings.site.url} on {job.host.name}",
             )
     return Done(f"{good} of {good} answers are {job.plan.target}")
 
@@ -170,7 +172,7 @@ def drain(job: Job, step: Step) -> Done:
 
 def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
-    with job.host.http(job.settings.doors.of(step.color)) as door:
+    with site.door(job.host, job.settings, step.color) as door:
         return baking.watch(job, step, lambda: _look(job, step.color, door))
 
 
@@ -223,10 +225,9 @@ def _judged(job: Job, color: Color) -> Look:
 def _ready(job: Job, client: httpx.Client) -> Answer:
     import httpx  # noqa: PLC0415 - slow to import
 
+    public = job.plan.run.application.public
     try:
-        answer = client.get(
-            job.plan.run.application.public.ready, headers={"Host": job.settings.site.host}
-        )
+        answer = client.get(public.ready, headers=site.headers(job.settings, public.send))
     except httpx.HTTPError as error:
         return Answer(0, error=str(error) or type(error).__name__)
     headers = answer.headers

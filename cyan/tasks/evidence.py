@@ -47,7 +47,7 @@ def hammer(
     from cyan.terminal import console
 
     wanted = settings(c)
-    where = url or f"http://{wanted.site.host}:{wanted.site.port}"
+    where = url or wanted.site.url
     asked = Strike(
         where, rate or wanted.verify.rate, users or wanted.verify.sessions, seconds, path, seed
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
 import socket
 import threading
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-    import httpx
     from paramiko import Channel, Transport
     from paramiko.file import BufferedFile
 
@@ -274,15 +272,6 @@ class Host:
         except ProhibitedError:
             return True
         return False
-
-    def http(self, port: int, *, timeout: float = 10, within: float = math.inf) -> httpx.Client:
-        """An HTTP client for 127.0.0.1:`port` of the host, through SSH.
-
-        `timeout` in seconds for each phase of a request, `within` for all that the client does.
-        """
-        from cyan.world.tunnel import client  # noqa: PLC0415 - httpx is slow to import
-
-        return client(self, port, timeout, within)
 
     def clock(self, *, readings: int = 5) -> Clock:
         """Compare the clocks as NTP does: the reading with the shortest round trip counts.

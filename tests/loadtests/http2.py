@@ -43,11 +43,12 @@ class Server:
 
 @cache
 def certificate() -> tuple[str, bytes]:
-    """A throwaway certificate for 127.0.0.1, and with its key."""
+    """A throwaway certificate for 127.0.0.1 and localhost, and with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
     now = datetime.now(UTC)
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    alternative = x509.SubjectAlternativeName([address, x509.DNSName("localhost")])
     signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))

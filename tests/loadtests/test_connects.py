@@ -22,18 +22,18 @@ ID = "a" * 16
 def stream(port: int, deadline: float) -> Answer:
     call = Call("events", "GET", "/events", deadline=deadline)
     session = Session(f"http://127.0.0.1:{port}", 1)
-    return journeys.perform(call, session, ID, "")
+    return journeys.perform(call, session, ID)
 
 
 def talk(port: int, deadline: float) -> Answer:
     call = Call("socket", "GET", "/ws", 101, deadline=deadline)
     url = f"http://127.0.0.1:{port}"
-    return journeys.perform(call, Session(url, 1), ID, url)
+    return journeys.perform(call, Session(url, 1), ID)
 
 
 def talk_over_tls(port: int, deadline: float) -> Answer:
     call = Call("socket", "GET", "/ws", 101, deadline=deadline)
-    return journeys.perform(call, Session("", 1), ID, f"https://127.0.0.1:{port}")
+    return journeys.perform(call, Session(f"https://127.0.0.1:{port}", 1), ID)
 
 
 def page_over_tls(port: int, deadline: float) -> Answer:

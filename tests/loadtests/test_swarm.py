@@ -24,6 +24,7 @@ from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure
 from cyan.proof.swarm import Load, Swarm
 from cyan.settings import HostSettings
 from loadtests.log import Log
+from loadtests.place import Place
 from loadtests.schedule import Due
 from loadtests.swarm import Orders
 from loadtests.swarm import Swarm as Crowd
@@ -78,7 +79,7 @@ def sent(folder: Path) -> int:
 def of_one(folder: Path, url: str, *journeys: str) -> list[dict[str, str]]:
     """The intents of a swarm in this process, which makes these journeys one after another."""
     with Log(folder, 0) as log:
-        alone = Crowd(Orders(url, folder, sessions=1), log, lambda *_: None)
+        alone = Crowd(Orders(Place(url), folder, sessions=1), log, lambda *_: None)
         for journey in journeys:
             alone._arrival(Due(time.monotonic_ns(), journey))
         assert alone.broken == []

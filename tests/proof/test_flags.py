@@ -63,7 +63,6 @@ def test_a_round_trip_is_added_before_tls_too(tmp_path: Path, planting: bool) ->
         load = Load("http://127.0.0.1:9", Path(), secure=address)
         with _load(Order(tmp_path, tmp_path, (), load, between=between)) as relayed:
             assert relayed.secure == address
-            assert urlsplit(relayed.through).hostname == "localhost"  # as in the certificate
             assert relayed.url != load.url
             port = urlsplit(relayed.through).port or 0
             began = time.monotonic()

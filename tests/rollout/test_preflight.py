@@ -9,12 +9,14 @@ import pytest
 
 from cyan.application.compose_file import Fault
 from cyan.errors import UsageError
+from cyan.hosts.site import Certificate
 from cyan.releases.precheck import Availability, Found, Precheck
 from cyan.rollout import plan as planning
 from cyan.rollout.facts import Facts
 from cyan.rollout.plan import Request
 from cyan.rollout.preflight import Check, Level, checks, refusals, unneeded, valid_names
-from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, container, settings
+from cyan.settings import SiteSettings
+from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings
 
 GIB = 2**30
 SETTINGS = settings()
@@ -169,3 +171,30 @@ def test_a_check_that_nobody_knows_is_bad_input() -> None:
     with pytest.raises(UsageError, match="no check is called 'dick'"):
         valid_names(("dick",), SETTINGS)
     assert valid_names(("disk", "database"), SETTINGS) == ("disk", "database")
+
+
+SHOP = settings(site=SiteSettings.model_validate({"domain": "shop.example"}))
+
+
+@pytest.mark.parametrize(
+    ("certificate", "level", "said"),
+    [
+        (Certificate(NOW + 60 * 86_400, "Let's Encrypt"), Level.OK, "good for 60.0 days"),
+        (Certificate(NOW + 13.9 * 86_400, "Let's Encrypt"), Level.WARN, "good for 13.9 days"),
+        (Certificate(fault="certificate has expired"), Level.REFUSE, "certificate has expired"),
+    ],
+)
+def test_a_certificate_is_told_with_its_end_and_warned_of_two_weeks_before(
+    certificate: Certificate, level: Level, said: str
+) -> None:
+    facts = replace(WELL, certificate=certificate, published=WELL.published | {("", 80), ("", 443)})
+    found = next(each for each in checks(V1_ON_BLUE, facts, SHOP) if each.name == "certificate")
+    assert found.level is level
+    assert said in found.says
+
+
+def test_a_certificate_of_the_proxys_own_authority_may_be_short_of_life() -> None:
+    local = settings(site=SiteSettings.model_validate({"domain": "app.localhost"}))
+    facts = replace(WELL, certificate=Certificate(NOW + 3600, "Caddy Local Authority"))
+    found = {each.name: each.level for each in checks(V1_ON_BLUE, facts, local)}
+    assert found["certificate"] is Level.OK

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from pydantic import ValidationError
 
+from cyan.names import Color
 from cyan.rollout.smoking import Answer, ask, fault
 from cyan.settings import SmokeCheck
-from cyan.world.tunnel import client
+from tests.rollout.worlds import settings
 
 if TYPE_CHECKING:
-    import httpx
-
     from cyan.world.host import Host
 
 JSON = '{"order": {"items": [{"name": "tea", "n": 2}]}, "paid": true}'
@@ -81,9 +80,6 @@ class Near:
         wire.connect(self._server.getsockname())
         return wire
 
-    def http(self, port: int, *, timeout: float, within: float) -> httpx.Client:
-        return client(cast("Host", self), port, timeout, within)
-
     def _serve(self) -> None:
         connection, _ = self._server.accept()
         with connection, self._server, contextlib.suppress(OSError):
@@ -97,7 +93,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n"
 
 
 def asked(within: float, *parts: bytes) -> Answer:
-    return ask(cast("Host", Near(*parts)), 1, "site", check(within=within))
+    return ask(cast("Host", Near(*parts)), settings(), Color.BLUE, check(within=within))
 
 
 @pytest.mark.parametrize("parts", [(HEAD + b"\r\n", *[b"x"] * 50), (HEAD, *[b"X-A: 1\r\n"] * 60)])

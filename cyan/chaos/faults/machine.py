@@ -18,6 +18,7 @@ from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, switc
 from cyan.chaos.faults.engine import SLOWLY, WAITING
 from cyan.chaos.site import as_root
 from cyan.errors import HostError
+from cyan.hosts.site import door as door_of
 from cyan.names import Color
 from cyan.proof.scenario import Traffic
 
@@ -218,7 +219,7 @@ CLOCK = "/tmp/clock"  # noqa: S108 - a tmpfs of the container; see the site's Do
 def ahead(site: Site, color: Color) -> float:
     """By how many seconds the application of a color is ahead of us, by its answers' Date."""
     try:
-        with site.host.http(site.settings.doors.of(color)) as door:
+        with door_of(site.host, site.settings, color) as door:
             answer = door.get(site.settings.public.ready)
     except httpx.HTTPError:
         return 0.0

@@ -1,0 +1,82 @@
+"""Asking the site as its users do, and a color through its private door."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan.proxies import caddy
+from cyan.world import tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from cyan.hosts.look import Observation
+    from cyan.names import Color
+    from cyan.settings import Settings
+    from cyan.world.host import Host
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the site shows: until when it is good, in wall seconds, and who signed it.
+
+    `fault` is why nobody should trust it; "" where nothing is wrong.
+    """
+
+    expires: float = 0.0
+    issuer: str = ""
+    fault: str = ""
+
+
+def door(
+    host: Host, settings: Settings, color: Color, *, timeout: float = 10, within: float = math.inf
+) -> httpx.Client:
+    """A client of a color's private door, on the host's loopback."""
+    return tunnel.client(host, settings.doors.of(color), timeout=timeout, within=within)
+
+
+def trusted(host: Host, settings: Settings, world: Observation) -> tunnel.Tls | None:
+    """Whom the site's users expect there; None where it speaks plain HTTP. Raises HostError.
+
+    A local name is certified by the proxy's own authority: no public one would.
+    """
+    site = settings.site
+    if not site.domain:
+        return None
+    proxy = world.service(settings.proxy)
+    if not site.is_local or proxy is None:
+        return tunnel.Tls(site.domain)
+    return tunnel.Tls(site.domain, host.run(caddy.authority_command(proxy.id)).stdout)
+
+
+def site(host: Host, settings: Settings, tls: tunnel.Tls | None) -> httpx.Client:
+    """A client of the site; `tls` as `trusted` has it."""
+    port = settings.site.tls_port if tls else settings.site.port
+    return tunnel.client(host, port, tls=tls)
+
+
+def headers(settings: Settings, more: Mapping[str, str]) -> dict[str, str]:
+    """What a request to a door or the site is sent with: its name, and that it came by HTTPS.
+
+    An application that redirects plain HTTP would never be ready else: a door is no TLS.
+    """
+    secure = {"X-Forwarded-Proto": "https"} if settings.site.domain else {}
+    return {"Host": settings.site.name, **secure, **more}
+
+
+def certificate(host: Host, settings: Settings, tls: tunnel.Tls) -> Certificate:
+    """The certificate that the site shows its users."""
+    try:
+        found = tunnel.certificate(host, settings.site.tls_port, tls)
+    except ssl.SSLCertVerificationError as error:
+        return Certificate(fault=error.verify_message)
+    except Exception as error:  # noqa: BLE001 - httpcore's, paramiko's or TLS's own
+        return Certificate(fault=str(error) or type(error).__name__)
+    names = {key: value for part in found.get("issuer", ()) for key, value in part}
+    issuer = names.get("organizationName") or names.get("commonName", "somebody")
+    return Certificate(float(ssl.cert_time_to_seconds(found["notAfter"])), issuer)
