@@ -13,6 +13,7 @@ from cyan.application.secrets import Secrets
 from cyan.engines.docker import Engine
 from cyan.errors import CyanError, HostError, LockedError, UsageError
 from cyan.journal import entries as journal
+from cyan.rollout.unfinished import NothingLeftError
 from cyan.world.envfile import parse_env_file
 from cyan.world.host import Host
 from cyan.world.shell import quoted_path
@@ -85,7 +86,7 @@ def kept(
     began = time.monotonic()
     try:
         yield
-    except (UsageError, LockedError):
+    except (UsageError, LockedError, NothingLeftError):
         raise
     except CyanError as error:
         try:

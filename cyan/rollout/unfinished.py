@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
 
 
+class NothingLeftError(DeployError):
+    """No deploy or rollback was left unfinished."""
+
+
 @dataclass(frozen=True)
 class Unfinished:
     """A run that was begun and never ended.
@@ -102,7 +106,7 @@ def described(left: Unfinished, world: Observation) -> str:
 def resumable(left: Unfinished | None, world: Observation) -> Unfinished:
     """The run, if it can be gone on with, or undone. Raises DeployError where it cannot."""
     if left is None or left.target is None:
-        raise DeployError(
+        raise NothingLeftError(
             "no deploy or rollback was left unfinished here",
             serving=world.serving,
             todo=f"do it again: inv {left.what}" if left else "nothing is to be done: inv status",

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from cyan.errors import UsageError
+from cyan.errors import CyanError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from cyan.settings import HostSettings, Settings
@@ -24,6 +26,34 @@ def hosts(wanted: Settings, only: str) -> tuple[HostSettings, ...]:
         known = ", ".join(item.address for item in wanted.hosts)
         raise UsageError(f"{only!r} is none of cyan.hosts", todo=f"one of: {known}")
     return found
+
+
+def visits(
+    machines: Sequence[HostSettings],
+) -> Iterator[tuple[HostSettings, AbstractContextManager[None]]]:
+    """Every host, each with what is put around what is done there.
+
+    That tells an error at once and lets the next host come; at the end CyanError is raised where
+    there was one. Of one host only, its own error is raised.
+    """
+    faults: list[CyanError] = []
+    for machine in machines:
+        yield machine, nullcontext() if len(machines) == 1 else _told(machine, faults)
+    if faults:
+        kind = UsageError if all(isinstance(each, UsageError) for each in faults) else CyanError
+        raise kind(f"{len(faults)} of {len(machines)} hosts failed, each as is told above")
+
+
+@contextmanager
+def _told(machine: HostSettings, faults: list[CyanError]) -> Iterator[None]:
+    from cyan.terminal import show_error
+
+    try:
+        yield
+    except CyanError as error:
+        error.where = error.where or machine.name
+        show_error(error)
+        faults.append(error)
 
 
 def keeping(wanted: Settings, machine: HostSettings, what: str) -> AbstractContextManager[None]:

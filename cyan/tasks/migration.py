@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyan.cli import command, settings
 from cyan.errors import UsageError
 from cyan.names import seconds, valid_version
-from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, given, hosts, keeping
+from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, given, hosts, keeping, visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,9 +49,10 @@ def migrate_status(c: Context, host: str = "") -> None:
     from cyan.migrations.commands import status as look
 
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        for line in (f"{wanted.app} on {machine.name}", *lines(look(wanted, machine))):
-            sys.stdout.write(f"{line}\n")
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            for line in (f"{wanted.app} on {machine.name}", *lines(look(wanted, machine))):
+                sys.stdout.write(f"{line}\n")
 
 
 @command(name="expand", help={"lock_wait": LOCK_WAIT, "host": HOST})
@@ -88,25 +89,27 @@ def migrate_contract(
 
     version = valid_version(given(version, "--version", "v2"))
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        names = ", ".join(wanted_contract(wanted, machine, version))
-        question = (
-            f"Apply {names} on {machine.name}? Releases older than {version} cannot come back."
-        )
-        if names and not yes and not confirmed(question):
-            raise UsageError("nothing was applied", todo="answer 'yes', or give --yes")
-        with keeping(wanted, machine, "migrate.contract"):
-            done = contract(wanted, machine, version, Progress().note, seconds(lock_wait))
-        _migrated(machine, done)
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            names = ", ".join(wanted_contract(wanted, machine, version))
+            question = (
+                f"Apply {names} on {machine.name}? Releases older than {version} cannot come back."
+            )
+            if names and not yes and not confirmed(question):
+                raise UsageError("nothing was applied", todo="answer 'yes', or give --yes")
+            with keeping(wanted, machine, "migrate.contract"):
+                done = contract(wanted, machine, version, Progress().note, seconds(lock_wait))
+            _migrated(machine, done)
 
 
 def _applied(wanted: Settings, kind: Apply, lock_wait: str, host: str) -> None:
     from cyan.terminal import Progress
 
-    for machine in hosts(wanted, host):
-        with keeping(wanted, machine, f"migrate.{kind.__name__}"):
-            done = kind(wanted, machine, Progress().note, seconds(lock_wait))
-        _migrated(machine, done)
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            with keeping(wanted, machine, f"migrate.{kind.__name__}"):
+                done = kind(wanted, machine, Progress().note, seconds(lock_wait))
+            _migrated(machine, done)
 
 
 def _migrated(machine: HostSettings, names: Sequence[str]) -> None:

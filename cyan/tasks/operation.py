@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyan.cli import command, settings
 from cyan.errors import UsageError
 from cyan.names import Color, seconds
-from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, hosts, keeping
+from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, hosts, keeping, visits
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -22,8 +22,10 @@ def status(c: Context, host: str = "") -> None:
     from cyan.terminal import console
 
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        show(console, observe(wanted, machine), wanted, machine.name)
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            world = observe(wanted, machine)
+            show(console, world, wanted, machine.name)
 
 
 @command(help={"host": HOST})
@@ -33,9 +35,11 @@ def doctor(c: Context, host: str = "") -> None:
     from cyan.terminal import console
 
     wanted = settings(c)
-    found = [(machine, examine(wanted, machine)) for machine in hosts(wanted, host)]
-    well = [show(console, machine.name, checks) for machine, checks in found]
-    sys.exit(0 if all(well) else 1)
+    well = True
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            well &= show(console, machine.name, examine(wanted, machine))
+    sys.exit(0 if well else 1)
 
 
 @command(
@@ -51,10 +55,11 @@ def cleanup(c: Context, expired: bool = False, lock_wait: str = "0", host: str =
     from cyan.terminal import Progress, console
 
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        with keeping(wanted, machine, "cleanup"):
-            removed = remove(wanted, machine, Progress(), seconds(lock_wait), expired=expired)
-        console.print(f"{machine.name}: removed {removed.what}; serving: {removed.serving}")
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            with keeping(wanted, machine, "cleanup"):
+                removed = remove(wanted, machine, Progress(), seconds(lock_wait), expired=expired)
+            console.print(f"{machine.name}: removed {removed.what}; serving: {removed.serving}")
 
 
 @command(
@@ -78,11 +83,12 @@ def reset(
     data = " AND ITS DATA" if volumes else ""
     if not yes and not confirmed(f"Remove {wanted.app}{data} from {names}?"):
         raise UsageError("nothing was removed", todo="answer 'yes', or give --yes")
-    for machine in machines:
-        wait = seconds(lock_wait)
-        with keeping(wanted, machine, "reset"):
-            removed = remove(wanted, machine, Progress(), volumes=volumes, lock_wait=wait)
-        console.print(f"{machine.name}: removed {removed.what}")
+    for machine, past_errors in visits(machines):
+        with past_errors:
+            wait = seconds(lock_wait)
+            with keeping(wanted, machine, "reset"):
+                removed = remove(wanted, machine, Progress(), volumes=volumes, lock_wait=wait)
+            console.print(f"{machine.name}: removed {removed.what}")
 
 
 @command(help={"force": "needed: whoever holds the lock may be at work", "host": HOST})
@@ -94,9 +100,12 @@ def unlock(c: Context, force: bool = False, host: str = "") -> None:
     if not force:
         raise UsageError("a living owner's lock is only taken by force", todo="inv unlock --force")
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        was = take(wanted, machine, Progress())
-        console.print(f"{machine.name}: {f'taken from {was}' if was else 'nobody holds the lock'}")
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            was = take(wanted, machine, Progress())
+            console.print(
+                f"{machine.name}: {f'taken from {was}' if was else 'nobody holds the lock'}"
+            )
 
 
 @command(help={"state": "on or off", "lock_wait": LOCK_WAIT, "host": HOST})
@@ -108,11 +117,12 @@ def maintenance(c: Context, state: str, lock_wait: str = "0", host: str = "") ->
     if state not in ("on", "off"):
         raise UsageError(f"{state!r} is neither on nor off", todo="inv maintenance on")
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        wait, tell = seconds(lock_wait), Progress().note
-        with keeping(wanted, machine, "maintenance"):
-            serving = mark(wanted, machine, tell, on=state == "on", lock_wait=wait)
-        console.print(f"{machine.name}: maintenance is {state}; serving: {serving}")
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            wait, tell = seconds(lock_wait), Progress().note
+            with keeping(wanted, machine, "maintenance"):
+                serving = mark(wanted, machine, tell, on=state == "on", lock_wait=wait)
+            console.print(f"{machine.name}: maintenance is {state}; serving: {serving}")
 
 
 @command(
@@ -129,11 +139,12 @@ def proxy_reload(c: Context, again: bool = False, lock_wait: str = "0", host: st
     from cyan.terminal import Progress, console
 
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        wait, tell = seconds(lock_wait), Progress().note
-        with keeping(wanted, machine, "proxy.reload"):
-            done = reload(wanted, machine, tell, again=again, lock_wait=wait)
-        console.print(f"{machine.name}: {done.says}")
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            wait, tell = seconds(lock_wait), Progress().note
+            with keeping(wanted, machine, "proxy.reload"):
+                done = reload(wanted, machine, tell, again=again, lock_wait=wait)
+            console.print(f"{machine.name}: {done.says}")
 
 
 @command(
@@ -151,9 +162,10 @@ def logs(c: Context, color: str = "", service: str = "", tail: int = 50, host: s
     if color and color not in tuple(Color):
         raise UsageError(f"{color!r} is no color", todo="blue or green")
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        for name, text in read(wanted, machine, color, service, tail):
-            sys.stdout.write(f"--- {name} on {machine.name}\n{text}")
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            for name, text in read(wanted, machine, color, service, tail):
+                sys.stdout.write(f"--- {name} on {machine.name}\n{text}")
 
 
 @command(help={"lines": "how many", "host": HOST})
@@ -162,6 +174,7 @@ def history(c: Context, lines: int = 40, host: str = "") -> None:
     from cyan.rollout.status import observe, steps
 
     wanted = settings(c)
-    for machine in hosts(wanted, host):
-        for line in steps(observe(wanted, machine).journal, lines):
-            sys.stdout.write(f"{line}\n")
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            for line in steps(observe(wanted, machine).journal, lines):
+                sys.stdout.write(f"{line}\n")

@@ -7,17 +7,17 @@ import getpass
 from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
-from cyan.errors import UsageError
+from cyan.errors import CyanError, UsageError
 from cyan.names import seconds, valid_version
-from cyan.tasks.common import HOST, LOCK_WAIT, given, hosts, keeping
+from cyan.tasks.common import HOST, LOCK_WAIT, given, hosts, keeping, visits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from invoke import Context
 
     from cyan.rollout.plan import Request
-    from cyan.settings import Settings
+    from cyan.settings import HostSettings, Settings
 
 FORCE = "a check of preflight to override, by its name; may be given often"
 
@@ -63,7 +63,11 @@ def deploy(
     request = _request(what, version, forced, wait, env or ())
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted.secrets))
-    _rotate(wanted, request, host, plan=plan)
+    if resume and not plan:
+        machines = hosts(wanted, host)
+        _each_unfinished(wanted, machines, lambda each: _rotate_one(wanted, each, request))
+    else:
+        _rotate(wanted, request, host, plan=plan)
 
 
 @command(
@@ -89,29 +93,74 @@ def rollback(
 
 
 def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> None:
+    from cyan.rollout import fleet
+    from cyan.rollout.show import show_plan
+    from cyan.terminal import console
+
+    machines = hosts(wanted, host)
+    if plan:
+        for machine, past_errors in visits(machines):
+            with past_errors:
+                show_plan(console, wanted, machine, request)
+        return
+    fleet.ready(wanted, machines, request)
+    for at, machine in enumerate(machines):
+        try:
+            _rotate_one(wanted, machine, request)
+        except (CyanError, KeyboardInterrupt) as error:
+            told = fleet.failure(wanted, machines, request, at, error)
+            if told is error:
+                raise
+            raise told from error
+
+
+def _rotate_one(wanted: Settings, machine: HostSettings, request: Request) -> None:
     from cyan.cli import project_folder
     from cyan.rollout.run import rotate
-    from cyan.rollout.show import show_plan
     from cyan.terminal import Progress, console
 
-    reports = project_folder() / "reports"
-    for machine in hosts(wanted, host):
-        if plan:
-            show_plan(console, wanted, machine, request)
-            continue
-        console.print(f"[bold]{request.title}[/bold] on {machine.name}")
-        outcome = rotate(wanted, machine, request, Progress(), reports)
-        console.print(f"live: [bold]{outcome.plan.target}[/bold], {outcome.seconds:.1f} s")
+    console.print(f"[bold]{request.title}[/bold] on {machine.name}")
+    outcome = rotate(wanted, machine, request, Progress(), project_folder() / "reports")
+    console.print(f"live: [bold]{outcome.plan.target}[/bold], {outcome.seconds:.1f} s")
 
 
 def _abort(wanted: Settings, host: str, lock_wait: float) -> None:
     from cyan.rollout.run import abort
     from cyan.terminal import Progress, console
 
-    for machine in hosts(wanted, host):
+    def one(machine: HostSettings) -> None:
         with keeping(wanted, machine, "abort"):
             undone = abort(wanted, machine, Progress(), lock_wait)
         console.print(f"{machine.name}: aborted; serving: {undone.serving}")
+
+    _each_unfinished(wanted, hosts(wanted, host), one)
+
+
+def _each_unfinished(
+    wanted: Settings, machines: Sequence[HostSettings], act: Callable[[HostSettings], None]
+) -> None:
+    """Go on with, or undo, what was left unfinished on each host, and tell where they differ then.
+
+    Raises NothingLeftError where it is on none.
+    """
+    from cyan.rollout import fleet
+    from cyan.rollout.unfinished import NothingLeftError
+    from cyan.terminal import console
+
+    nothing: list[NothingLeftError] = []
+    try:
+        for machine, past_errors in visits(machines):
+            with past_errors:
+                try:
+                    act(machine)
+                except NothingLeftError as error:
+                    nothing.append(error)
+                    if len(nothing) == len(machines):
+                        raise
+                    console.print(f"{machine.name}: {error.what}; {error.serving} serves")
+    finally:
+        if told := fleet.difference(fleet.survey(wanted, machines)):
+            console.print(told, markup=False)
 
 
 def _alone(*, resume: bool, abort: bool, others: bool) -> None:
