@@ -111,7 +111,7 @@ def comes(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Prechec
 
 
 def _forbidden(host: Host, settings: Settings) -> tuple[int, ...]:
-    ports = (settings.site.port, settings.doors.blue, settings.doors.green)
+    ports = (*settings.site.ports, settings.doors.blue, settings.doors.green)
     return tuple(port for port in ports if host.forbids(port))
 
 

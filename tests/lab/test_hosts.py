@@ -5,12 +5,14 @@ The lab is one machine, which two sshd reach: what is live on one host is live o
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import PORTS
 from tests.lab.harness import settings_section, until
+from tests.lab.nodes import node
 from tests.lab.servers import PORT, sshd
 
 if TYPE_CHECKING:
@@ -116,3 +118,41 @@ def test_a_deploy_that_was_killed_on_the_second_host_is_gone_on_with_there_and_t
     assert "127.0.0.1:9" in done.stderr
     assert lab.answering()[1] == "v2"
     lab.is_clean()
+
+
+@pytest.mark.nightly
+def test_two_hosts_of_their_own_are_deployed_rolled_back_and_told_apart_where_one_fails(
+    lab: Lab, first: dict[str, Any]
+) -> None:
+    with node(lab) as other, lab.configured(hosts=[first, other]):
+        named = other["address"]
+        for version in ("v1", "v2"):
+            lab.cyan("deploy", "--version", version)
+        assert live(lab, other) == "v2"
+        lab.cyan("rollback")
+        assert (lab.answering()[1], live(lab, other)) == ("v1", "v1")
+
+        fails = {"after": "healthy", "run": f'[ "$CYAN_HOST" != root@{named}:22 ]'}
+        with lab.configured(hosts=[first, other], hooks=[fails]):
+            done = lab.cyan("deploy", "--version", "v3", check=False)
+        assert done.returncode == 1
+        assert (lab.answering()[1], live(lab, other)) == ("v3", "v1")
+        assert re.search(r"127\.0\.0\.1: \w+ v3; before it v1 \(done\)", done.stderr)
+        assert re.search(rf"{re.escape(named)}: \w+ v1; before it v2 \(failed\)", done.stderr)
+        assert "to take 127.0.0.1 back: inv rollback --host 127.0.0.1" in done.stderr
+        assert f"inv deploy --version v3 --host {named}" in done.stderr
+
+        refused = lab.cyan("rollback", check=False)
+        assert refused.returncode == 1
+        assert "the hosts differ, so rollback was begun on none of them" in refused.stderr
+        assert (lab.answering()[1], live(lab, other)) == ("v3", "v1")
+        lab.cyan("deploy", "--version", "v3", "--host", named)
+        lab.cyan("rollback")
+        assert (lab.answering()[1], live(lab, other)) == ("v1", "v1")
+    lab.is_clean()
+
+
+def live(lab: Lab, entry: dict[str, Any]) -> str:
+    """The version that is live on a host."""
+    said = lab.cyan("status", "--host", entry["address"]).stdout
+    return str(re.findall(r"live is \w+ (\w+)", said)[0])
