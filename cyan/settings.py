@@ -91,6 +91,11 @@ class HostSettings(Model):
     known_hosts: Local | None = None
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is this machine, by its address."""
+        return self.address in ("127.0.0.1", "::1", "localhost")
+
+    @property
     def name(self) -> str:
         """The host as messages name it."""
         return f"{self.user}@{self.address}:{self.port}"
@@ -246,8 +251,15 @@ class HookSettings(Model):
     before: Kind | None = None
     after: Kind | None = None
     run: str = Field(min_length=1)
-    on: Literal["here", "host"] = "here"
+    where: Literal["here", "host"] = "here"
     within: Annotated[float, Field(gt=0, le=86_400)] = 60
+
+    @model_validator(mode="before")
+    @classmethod
+    def _where(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was configured
+        if isinstance(given, Mapping) and {"on", True} & set(given):  # YAML reads on as true
+            raise ValueError("the place of a hook is called 'where': where: host, or where: here")
+        return given
 
     @model_validator(mode="after")
     def _before_or_after(self) -> Self:
@@ -523,7 +535,7 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(
         update={
             "hosts": hosts,
-            "directory": _mountable(at(settings.directory)),
+            "directory": _mountable(at(_same_there(settings))),
             "compose": compose,
             "caddyfile": at(settings.caddyfile),
             "migrate": settings.migrate.model_copy(update={"directory": folder and at(folder)}),
@@ -539,6 +551,22 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             ),
         }
     )
+
+
+def _same_there(settings: Settings) -> Path:
+    """The directory, if it means the same on the hosts as here.
+
+    A relative one, or one of somebody's home, is another there; only the lab is this machine.
+    """
+    directory = settings.directory
+    others = [host.name for host in settings.hosts if not host.is_here]
+    if not directory.is_absolute() and others:
+        raise UsageError(
+            f"cyan.directory {str(directory)!r} would be taken from this machine's folders",
+            where=", ".join(others),
+            todo=f"a path that begins with '/' on the host, such as /srv/{settings.app}",
+        )
+    return directory
 
 
 def _mountable(directory: Path) -> Path:

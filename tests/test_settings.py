@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cyan.errors import UsageError
 from cyan.settings import load
@@ -63,3 +64,19 @@ def test_the_address_and_the_ports_of_a_site_follow_from_its_domain(
 def test_what_is_no_domain_is_refused(domain: str) -> None:
     with pytest.raises(UsageError, match=r"cyan\.site\.domain"):
         load(HOST | NAMES | {"site": {"domain": domain}}, {}, Path("/"))
+
+
+@pytest.mark.parametrize("hook", ["on: host", "where: there"])
+def test_the_place_of_a_hook_is_called_where(hook: str) -> None:
+    written = yaml.safe_load(f"{{before: switch, run: ./announce, {hook}}}")
+    with pytest.raises(UsageError, match="where"):
+        load(HOST | NAMES | {"hooks": [written]}, {}, Path("/"))
+
+
+@pytest.mark.parametrize("directory", ["~/shop", "shop", ".lab/host"])
+def test_a_directory_that_means_another_one_on_the_host_is_refused(directory: str) -> None:
+    away = {"hosts": [{"address": "shop.example"}], "directory": directory}
+    with pytest.raises(UsageError, match="begins with '/' on the host, such as /srv/demo"):
+        load(NAMES | away, {}, Path("/work"))
+    here = NAMES | HOST | {"directory": directory}
+    assert load(here, {}, Path("/work")).directory.is_absolute()

@@ -44,6 +44,12 @@ class ComposeFile:
         return found
 
 
+def quick_starters(file: ComposeFile) -> tuple[str, ...]:
+    """The services whose health check has a `start_interval`, which old engines do not know."""
+    checks = ((name, each.get("healthcheck") or {}) for name, each in file.services.items())
+    return tuple(name for name, check in checks if "start_interval" in check)
+
+
 def faults(file: ComposeFile, application: Application) -> tuple[Fault, ...]:
     """Everything that would fork between the colors, go with a release, or is not there at all."""
     return (*_names(file, application), *_volumes(file), *_files(file))

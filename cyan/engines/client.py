@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docker.api.client import APIClient
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.transport import SSHHTTPAdapter
 from docker.transport.sshconn import SSHConnectionPool
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 IDLE = 4  # connections to the engine that are kept: each is a session, of which a host has few
+
+
+OLDEST = "1.24"  # asked without a version: https://docs.docker.com/reference/api/engine/
 
 
 class _Connected:
@@ -57,9 +61,30 @@ class _Adapter(SSHHTTPAdapter):
         """Nothing to do: the host opens its connection when it is first needed."""
 
 
-def client(host: Host, version: str, timeout: int) -> APIClient:
-    """A client of the host's engine. `version` is the API's, `timeout` in seconds."""
+def client(host: Host, timeout: int) -> APIClient:
+    """A client of the host's engine, in the newest API that both know. `timeout` in seconds.
+
+    What the engine speaks is asked first, through the same connection: engine 29 refuses what is
+    older than 1.44, and engine 24 what is newer than 1.43.
+    """
+    adapter = _Adapter(host, timeout)
+    asked = _made(adapter, OLDEST, timeout).version(api_version=False)
+    return _made(adapter, spoken(asked["ApiVersion"], asked.get("MinAPIVersion", "")), timeout)
+
+
+def spoken(newest: str, oldest: str) -> str:
+    """The API's version to speak with an engine that knows `oldest` to `newest`: pure."""
+    ours = DEFAULT_DOCKER_API_VERSION
+    known = min(ours, newest, key=_numbers)
+    return max(known, oldest, key=_numbers) if oldest else known
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _made(adapter: _Adapter, version: str, timeout: int) -> APIClient:
     api = APIClient(base_url="http://engine:80", version=version, timeout=timeout)
     api.base_url = "http+docker://ssh"
-    api.mount("http+docker://ssh", _Adapter(host, timeout))
+    api.mount("http+docker://ssh", adapter)
     return api

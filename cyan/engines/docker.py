@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from cyan.world.host import Host
 
-API_VERSION = "1.41"  # Engine 20.10, the oldest with the Compose v2 that Ubuntu and Debian ship
 TIMEOUT = 60  # seconds
 DEFAULT_GRACE = 10  # seconds, where a container asks for no other
 EVENTS = ["create", "start", "die", "kill", "oom", "stop", "destroy", "health_status", "restart"]
@@ -43,6 +42,7 @@ class Container:
     exit_code: int
     oom_killed: bool
     restarts: int
+    awaits: frozenset[str] = frozenset()  # the services that it wants to have run to their end
     grace: int = DEFAULT_GRACE  # seconds that it may take to end, before it is killed
 
     @property
@@ -51,10 +51,21 @@ class Container:
         return self.state == "running" and self.health in ("", "healthy")
 
 
+def completed(containers: Sequence[Container]) -> frozenset[str]:
+    """The ids of containers that ran to their end, as another's service waits for."""
+    once = {name for item in containers for name in item.awaits}
+    ended = (item for item in containers if item.state == "exited" and item.exit_code == 0)
+    return frozenset(item.id for item in ended if item.service in once)
+
+
 def lacking(containers: Sequence[Container], services: Sequence[str]) -> tuple[str, ...]:
-    """The services of which there is no container, or one that is not up: each replica counts."""
+    """The services of which there is no container, or one that is not up: each replica counts.
+
+    One that was to run once, and did so well, is not lacking.
+    """
+    well = completed(containers)
     there = {item.service for item in containers}
-    down = {item.service for item in containers if not item.up}
+    down = {item.service for item in containers if not item.up and item.id not in well}
     return tuple(name for name in services if name in down or name not in there)
 
 
@@ -62,13 +73,14 @@ def lacking(containers: Sequence[Container], services: Sequence[str]) -> tuple[s
 class Wiring:
     """How a container is connected.
 
-    `published` are (address, port) on the host; `listens` is its own address on a network and the
-    first port that its image exposes, None where it exposes none.
+    `published` are (address, port) on the host; `address` is its own on a network, "" where
+    it has none, `listens` the TCP ports that its image exposes: not all of them need be used.
     """
 
     service: str
     published: frozenset[tuple[str, int]]
-    listens: tuple[str, int] | None
+    address: str
+    listens: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -224,7 +236,7 @@ class Engine:
     def _api(self) -> APIClient:
         from cyan.engines.client import client  # noqa: PLC0415 - the docker SDK is slow to import
 
-        return client(self._host, API_VERSION, TIMEOUT)
+        return client(self._host, TIMEOUT)
 
     def _inspected(self, container: str) -> Container | None:
         from docker.errors import NotFound  # noqa: PLC0415 - slow to import
@@ -287,17 +299,26 @@ def _container(raw: Mapping[str, Any]) -> Container:
         exit_code=state["ExitCode"],
         oom_killed=state["OOMKilled"],
         restarts=raw["RestartCount"],
+        awaits=_awaits(labels.get("com.docker.compose.depends_on", "")),
         grace=raw["Config"].get("StopTimeout") or DEFAULT_GRACE,
     )
+
+
+def _awaits(depends_on: str) -> frozenset[str]:
+    """The services that must have run to their end: Compose's label is NAME:CONDITION:RESTART,…."""
+    each = (part.split(":") for part in depends_on.split(","))
+    return frozenset(name for name, *rest in each if "service_completed_successfully" in rest)
 
 
 def _wiring(raw: Mapping[str, Any]) -> Wiring:
     network = raw["NetworkSettings"]
     bindings = [each for found in (network["Ports"] or {}).values() for each in found or ()]
     addresses = [each["IPAddress"] for each in network["Networks"].values() if each["IPAddress"]]
-    exposed = sorted(int(port.split("/")[0]) for port in raw["Config"].get("ExposedPorts") or {})
+    exposed = (port.partition("/") for port in raw["Config"].get("ExposedPorts") or {})
+    listens = sorted(int(port) for port, _, kind in exposed if kind in ("tcp", ""))
     return Wiring(
         service=(raw["Config"]["Labels"] or {}).get("com.docker.compose.service", ""),
         published=frozenset((each["HostIp"], int(each["HostPort"])) for each in bindings),
-        listens=(addresses[0], exposed[0]) if addresses and exposed else None,
+        address=addresses[0] if addresses else "",
+        listens=tuple(listens),
     )

@@ -74,10 +74,12 @@ class InFlight:
 
 
 def switch_command(directory: str, source: Color | None, target: Color) -> str:
-    """The shell command of the switch: one rename(2), then the host's wall time.
+    """The shell command of the switch: one rename(2), the host's wall time, then an fsync(2).
 
     Where no color is live yet, the marker is made instead. It is safe to repeat: a switch that has
-    happened is left as it is.
+    happened is left as it is. The folder is synced after the time was taken, so that a rename that
+    users have seen is not forgotten with the power; where that fails, the traffic has moved all
+    the same.
     """
     traffic = f"{directory}/traffic"
     new = shlex.quote(f"{traffic}/{target}")
@@ -86,7 +88,7 @@ def switch_command(directory: str, source: Color | None, target: Color) -> str:
     else:
         old = shlex.quote(f"{traffic}/{source}")
         move = f"if [ -e {old} ]; then mv -T {old} {new}; else [ -e {new} ]; fi"
-    return f"{move} && date +%s.%N"
+    return f"{move} && date +%s.%N && {{ sync {shlex.quote(traffic)} || true; }}"
 
 
 def switched_at(host: Host, directory: str, color: Color) -> float:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cyan.application.compose_file import ComposeFile, Fault, faults
+from cyan.application.compose_file import ComposeFile, Fault, faults, quick_starters
 from cyan.engines import compose, images
 from cyan.errors import UsageError
 from cyan.releases import images as pinning
@@ -55,6 +55,7 @@ class Precheck:
 
     faults: tuple[Fault, ...] = ()
     images: tuple[Found, ...] = ()
+    quick_starters: tuple[str, ...] = ()  # the services with a start_interval
 
 
 def gather(
@@ -72,8 +73,9 @@ def gather(
     file = ComposeFile(json.loads(read.stdout), project.name, project.folder)
     wrong = faults(file, application)
     if contents.again:
-        return Precheck(wrong, tuple(dict.fromkeys(map(search.again, contents.pins))))
-    return Precheck(wrong, tuple(search.each(pinning.services(file))))
+        found = tuple(dict.fromkeys(map(search.again, contents.pins)))
+        return Precheck(wrong, found, quick_starters(file))
+    return Precheck(wrong, tuple(search.each(pinning.services(file))), quick_starters(file))
 
 
 def _trial(settings: Settings, release: Release) -> compose.Project:

@@ -89,7 +89,9 @@ def _hooks(host: Host, settings: Settings) -> Iterator[Check]:
     for hook in settings.hooks:
         command = shlex.join(("sh", "-n", "-c", hook.run))
         read = (
-            local.run(command, {}, SYNTAX) if hook.on == "here" else host.run(command, check=False)
+            local.run(command, {}, SYNTAX)
+            if hook.where == "here"
+            else host.run(command, check=False)
         )
         if read.code != 0:
             said = read.stderr.strip()

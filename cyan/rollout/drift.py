@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cyan.engines.docker import lacking
+from cyan.engines.docker import completed, lacking
 from cyan.names import Color
 from cyan.rollout import unfinished
 
@@ -53,8 +53,11 @@ def _standby(world: Observation) -> Iterator[str]:
     for color in Color:
         if color is world.live:
             continue
+        well = completed(world.of(color))
         ended = [
-            item.service for item in world.of(color) if item.state in ("exited", "dead", "created")
+            item.service
+            for item in world.of(color)
+            if item.state in ("exited", "dead", "created") and item.id not in well
         ]
         bad = [item.service for item in world.of(color) if item.state == "running" and not item.up]
         if ended:

@@ -163,10 +163,12 @@ def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) 
 
 
 def _reach(wiring: Wiring) -> str:
-    """Whether a shared service accepts a connection on the port that its image exposes."""
-    if not wiring.listens:
+    """Whether a shared service accepts a connection on a port that its image exposes."""
+    if not (wiring.address and wiring.listens):
         return "true"
-    address, port = wiring.listens
-    tried = shlex.quote(f"exec 3<>/dev/tcp/{address}/{port}")
-    name = shlex.quote(wiring.service)
-    return f"timeout 2 bash -c {tried} && echo {name}=ok || echo {name}={address}:{port}"
+    name, ports = shlex.quote(wiring.service), " ".join(map(str, wiring.listens))
+    tried = shlex.quote(
+        f"for port in {ports}; do (exec 3<>/dev/tcp/{wiring.address}/$port) && exit; done; exit 1"
+    )
+    refused = f"{wiring.address}:{','.join(map(str, wiring.listens))}"
+    return f"timeout 5 bash -c {tried} && echo {name}=ok || echo {name}={refused}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cyan.engines.docker import lacking
+from cyan.engines.docker import completed, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,26 +44,32 @@ class Answer:
 
 
 def judge_containers(
-    containers: Sequence[Container], services: Sequence[str], before: Sequence[Container] = ()
+    containers: Sequence[Container],
+    services: Sequence[str],
+    before: Sequence[Container] = (),
+    *,
+    restarts: int = 0,
 ) -> Look:
     """Judge what the engine says: a container that ended will not become healthy by waiting.
 
     `before` are those that the run found there, as they were: what they had survived by then is
-    not held against them.
+    not held against them. So many `restarts` of the others are not, either: a service may have to
+    begin again while what it depends on comes up. One that ran once, and well, has ended rightly.
     """
+    well = completed(containers)
     known = {item.id: item for item in before}
     for item in containers:
         was = known.get(item.id)
         if item.oom_killed and not (was and was.oom_killed):
             return Look(State.BROKEN, f"{item.service} was killed for memory")
-        if item.restarts > (was.restarts if was else 0):
+        if item.restarts > (was.restarts if was else restarts):
             return Look(State.BROKEN, f"{item.service} ended and was restarted by the engine")
-        if item.state in ("exited", "dead"):
+        if item.state in ("exited", "dead") and item.id not in well:
             return Look(State.BROKEN, f"{item.service} exited with code {item.exit_code}")
     waiting = lacking(containers, services)
     if not waiting:
         return Look(State.PASSING)
-    down = {item.service: item for item in containers if not item.up}
+    down = {item.service: item for item in containers if not item.up and item.id not in well}
     states = (f"{name} is {_state(down.get(name))}" for name in waiting)
     return Look(State.WAITING, ", ".join(states), waiting)
 

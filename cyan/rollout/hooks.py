@@ -60,14 +60,14 @@ def _run(
         said = hide((done.stderr or done.stdout).strip())[-SHOWN:]
         what = f"the hook {when} failed with exit code {done.code}: {hide(hook.run)}: {said}"
         if final:
-            raise DeployError(what, where=job.host.name if hook.on == "host" else "this machine")
+            raise DeployError(what, where=job.host.name if hook.where == "host" else "this machine")
         warnings.append(what)
     return tuple(warnings)
 
 
 def _done(job: Job, hook: HookSettings, given: dict[str, str]) -> Output:
-    if hook.on == "here":
+    if hook.where == "here":
         return local.run(hook.run, given, hook.within)
     pairs = (f"{name}={value}" for name, value in given.items())
-    words = ("env", *pairs, "timeout", f"{hook.within:g}", "sh", "-c", hook.run)
+    words = ("env", *pairs, "timeout", "-k", "5", f"{hook.within:g}", "sh", "-c", hook.run)
     return job.run(f"{shlex.join(words)} </dev/null", check=False)

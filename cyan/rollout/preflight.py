@@ -33,6 +33,9 @@ SSHD = ("sessions", "forwarding")
 OTHERS = ("ports", "traffic", "compose-file", "images", "certificate")
 NEEDS = {"memory": Kind.START, "disk": Kind.FETCH, "directory": Kind.START}
 """What a plan needs only if it has the step; the journal has room of its own."""
+START_INTERVAL = (25, 0)
+"""The engine that brought it: https://docs.docker.com/reference/dockerfile/#healthcheck."""
+
 OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
 
 
@@ -79,7 +82,7 @@ def checks(
         _caddyfile(facts),
         _clock(facts),
         *_certificate(facts, settings, world.now),
-        *((*_compose(comes), *_images(comes)) if comes else ()),
+        *((*_compose(comes, facts), *_images(comes)) if comes else ()),
     )
 
 
@@ -107,7 +110,12 @@ def _soft(check: Check) -> Check:
     return replace(check, level=Level.WARN) if check.level is Level.REFUSE else check
 
 
-def _compose(comes: Precheck) -> Iterator[Check]:
+def _compose(comes: Precheck, facts: Facts) -> Iterator[Check]:
+    engine = _numbers(facts.engine)
+    if comes.quick_starters and engine and engine < START_INTERVAL:
+        says = f"engine {facts.engine} knows no start_interval, and Compose refuses it there: "
+        todo = "take healthcheck.start_interval away, or upgrade the engine to 25"
+        yield Check("compose-file", Level.REFUSE, says + ", ".join(comes.quick_starters), todo)
     for fault in comes.faults:
         says = f"the Compose file is not valid: {fault.says}"
         yield Check("compose-file", Level.REFUSE, says, fault.todo)
@@ -182,11 +190,11 @@ def _directory(facts: Facts, settings: Settings) -> Check:
 def _version(name: str, text: str) -> Check:
     oldest = OLDEST[name]
     wanted = ".".join(map(str, oldest))
-    found = re.search(r"(\d+)\.(\d+)", text)
+    found = _numbers(text)
     if not found:
         says = f"the version of {name} could not be read: {text or 'no answer'}"
         return Check(name, Level.WARN, says, f"it should be {wanted} or newer")
-    if (int(found[1]), int(found[2])) < oldest:
+    if found < oldest:
         says = f"{name} is {text}, older than {wanted}"
         return Check(name, Level.REFUSE, says, f"upgrade {name} on the host")
     return Check(name, Level.OK, f"{name} {text}")
@@ -204,6 +212,12 @@ def _forwarding(facts: Facts) -> Check:
         error = prohibited(facts.forbidden[0], "")
         return Check("forwarding", Level.REFUSE, error.what, error.todo)
     return Check("forwarding", Level.OK, "sshd lets the site and the doors be asked through it")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The first two numbers of a version; none where it has not so many."""
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def _ports(facts: Facts, settings: Settings) -> Check:

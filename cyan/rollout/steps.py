@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from cyan.names import Color
+    from cyan.engines.docker import Container
     from cyan.rollout.plan import Step
 
+ONCE = 1  # restart of a service that a standby may need until what it depends on is up
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
 ANSWERS = 3  # answers of the right color that verify a switch
@@ -109,12 +110,13 @@ def start(job: Job, step: Step) -> Done:
 def healthy(job: Job, step: Step) -> Done:
     """Wait for consecutive passes of the engine's and the door's word on the standby."""
     wanted = job.settings.health.passes if job.plan.run.fresh else 1
+    before = () if job.plan.run.starts_all else job.world.of(step.color)
     began = time.monotonic()
     streak = Streak()
     with site.door(job.host, job.settings, step.color) as door:
         while True:
             interrupt.check()
-            streak = streak.after(_look(job, step.color, door))
+            streak = streak.after(_look(job, door, before, restarts=ONCE))
             if streak.passes >= wanted:
                 return Done(f"{wanted} of {wanted} passes", {"broken": streak.broken})
             spent = time.monotonic() - began
@@ -161,9 +163,10 @@ def drain(job: Job, step: Step) -> Done:
 
     Raises DeployError where the target breaks meanwhile: the old color is still whole.
     """
+    before = job.containers(job.plan.target.color)
 
     def watch() -> None:
-        seen = _judged(job, job.plan.target.color)
+        seen = _judged(job, before)
         if seen.state is State.BROKEN:
             raise baking.went_bad(job, seen.reason)
 
@@ -172,8 +175,9 @@ def drain(job: Job, step: Step) -> Done:
 
 def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
+    before = job.containers(step.color)
     with site.door(job.host, job.settings, step.color) as door:
-        return baking.watch(job, step, lambda: _look(job, step.color, door))
+        return baking.watch(job, step, lambda: _look(job, door, before))
 
 
 def commands(job: Job, step: Step) -> Done:
@@ -208,8 +212,10 @@ def _drained(drained: draining.Drained) -> Done:
     return Done(drained.says, {"in_flight": drained.readings, "left": drained.left})
 
 
-def _look(job: Job, color: Color, door: httpx.Client) -> Look:
-    look = _judged(job, color)
+def _look(
+    job: Job, door: httpx.Client, before: tuple[Container, ...], *, restarts: int = 0
+) -> Look:
+    look = _judged(job, before, restarts=restarts)
     if look.state is not State.PASSING:
         return look
     return health.judge_answer(
@@ -217,9 +223,10 @@ def _look(job: Job, color: Color, door: httpx.Client) -> Look:
     )
 
 
-def _judged(job: Job, color: Color) -> Look:
-    before = () if job.plan.run.starts_all else job.world.of(color)
-    return health.judge_containers(job.containers(color), job.plan.run.application.services, before)
+def _judged(job: Job, before: tuple[Container, ...], *, restarts: int = 0) -> Look:
+    """What the engine says of the target, beside what its containers were before."""
+    found, services = job.containers(job.plan.target.color), job.plan.run.application.services
+    return health.judge_containers(found, services, before, restarts=restarts)
 
 
 def _ready(job: Job, client: httpx.Client) -> Answer:

@@ -84,3 +84,41 @@ def test_a_drain_of_half_a_second_kills_no_container_that_would_end_by_itself(la
     assert {each["com.docker.compose.service"] for each in ended} >= {"platform", "rag", "crawler"}
     assert "137" not in {each["exitCode"] for each in ended}
     lab.is_clean()
+
+
+BEGINS_AGAIN = (
+    "test -e /logs/began-$$COLOR || { touch /logs/began-$$COLOR; exit 1; }; exec python3 -m uvicorn"
+    " rag_app:app --host 0.0.0.0 --port 8000 --no-access-log --timeout-keep-alive 65"
+)
+
+
+def with_a_job(text: dict[str, Any]) -> None:
+    """A job that runs once before platform, and a service whose first start fails."""
+    services = text["services"]
+    services["prepare"] = {
+        **{key: value for key, value in services["crawler"].items() if key != "healthcheck"},
+        "command": ["true"],
+        "restart": "no",
+    }
+    services["platform"]["depends_on"] = {
+        "prepare": {"condition": "service_completed_successfully"}
+    }
+    services["rag"]["command"] = ["sh", "-c", BEGINS_AGAIN]
+
+
+def test_a_job_that_ran_once_and_one_restart_at_the_start_fail_no_deploy(lab: Lab) -> None:
+    lab.live("v1")
+    for path in (lab.folder / ".lab/host/logs").glob("began-*"):
+        path.unlink()
+    services = ["platform", "rag", "crawler", "prepare"]
+    with lab.configured(compose=changed(lab, with_a_job), stateless=services):
+        lab.cyan("deploy", "--version", "v2")
+        assert lab.answering()[1] == "v2"
+        color = lab.answering()[0]
+        assert lab.inspected(color, "{{.RestartCount}}")["rag"] == "1"
+        assert lab.inspected(color, "{{.State.Status}}")["prepare"] == "exited"
+        assert "drift" not in lab.cyan("status").stdout
+        lab.cyan("deploy", "--version", "v1")
+        lab.cyan("rollback")
+        assert lab.answering()[1] == "v2"
+    lab.live("v1")

@@ -116,7 +116,7 @@ def test_a_command_in_a_container_of_the_standby_is_a_smoke_check(lab: Lab) -> N
 
 def test_a_hook_that_fails_before_the_switch_fails_the_deploy(lab: Lab) -> None:
     lab.live("v1")
-    hook = {"before": "switch", "run": "echo no $CYAN_VERSION today; exit 3", "on": "host"}
+    hook = {"before": "switch", "run": "echo no $CYAN_VERSION today; exit 3", "where": "host"}
     with lab.configured(hooks=[hook]):
         done = lab.cyan("deploy", "--version", "v2", check=False)
     assert done.returncode == 1
@@ -224,7 +224,7 @@ def changed(lab: Lab, text: str) -> str:
 
 def test_doctor_tells_every_figure_and_a_check_that_refuses_is_overridden_by_name(lab: Lab) -> None:
     lab.live("v1")
-    hooks = [{"after": "switch", "run": "true", "on": "host"}]
+    hooks = [{"after": "switch", "run": "true", "where": "host"}]
     with lab.configured(secrets={"environment": ["TOKEN"]}, hooks=hooks):
         said = lab.cyan("doctor", TOKEN="planted-4714").stdout
     figures = ("memory", "disk", "engine", "compose", "caddy", "ports", "traffic", "clock")

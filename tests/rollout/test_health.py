@@ -126,3 +126,23 @@ def test_a_color_whose_slowest_service_was_in_time_has_the_time_to_pass_again() 
 
 def test_what_is_broken_is_given_up_at_once() -> None:
     assert hopeless(Look(State.BROKEN, "rag exited with code 3"), 0.1, HealthSettings())
+
+
+def test_a_service_that_ran_once_and_well_is_not_waited_for() -> None:
+    ran = {"state": "exited", "exit_code": 0, "health": ""}
+    waits = container("platform", Color.GREEN, awaits=frozenset({"migrate"}))
+    migrate = container("migrate", Color.GREEN, **ran)
+    assert judge_containers((waits, migrate), ("platform", "migrate")) == PASSING
+    failed = container("migrate", Color.GREEN, **ran | {"exit_code": 3})
+    assert judge_containers((waits, failed), ("platform", "migrate")).state is State.BROKEN
+    nobody = container("platform", Color.GREEN)  # waits for it, so it was to stay
+    assert judge_containers((nobody, migrate), ("platform", "migrate")).state is State.BROKEN
+
+
+@pytest.mark.parametrize(("restarts", "state"), [(1, State.PASSING), (2, State.BROKEN)])
+def test_one_restart_while_a_dependency_comes_up_fails_no_deploy(
+    restarts: int, state: State
+) -> None:
+    seen = (container("rag", Color.GREEN, restarts=restarts),)
+    assert judge_containers(seen, ("rag",), restarts=1).state is state
+    assert judge_containers(seen, ("rag",)).state is State.BROKEN  # once it is live

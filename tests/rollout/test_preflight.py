@@ -198,3 +198,13 @@ def test_a_certificate_of_the_proxys_own_authority_may_be_short_of_life() -> Non
     facts = replace(WELL, certificate=Certificate(NOW + 3600, "Caddy Local Authority"))
     found = {each.name: each.level for each in checks(V1_ON_BLUE, facts, local)}
     assert found["certificate"] is Level.OK
+
+
+@pytest.mark.parametrize(("engine", "refused"), [("24.0.7", True), ("25.0.3", False)])
+def test_an_engine_that_knows_no_start_interval_is_named_before_compose_refuses_it(
+    engine: str, refused: bool
+) -> None:
+    comes = Precheck(quick_starters=("platform",))
+    found = checks(V1_ON_BLUE, replace(WELL, engine=engine), SETTINGS, comes)
+    said = [each for each in found if "start_interval" in each.says]
+    assert [each.level for each in said] == ([Level.REFUSE] if refused else [])
