@@ -65,4 +65,12 @@ def users(lab: Lab, *names: str) -> Iterator[dict[str, dict[str, Any]]]:
     finally:
         private.chmod(0o700)
         for name in names:
-            subprocess.run(("userdel", "-r", name), check=True, capture_output=True)
+            _remove(name)
+
+
+def _remove(user: str) -> None:
+    def removed() -> bool:  # it is refused while a process of theirs runs
+        words = ("userdel", "-r", user)
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+    until(removed, f"nothing of {user} runs")

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cyan.proof.surroundings import RealSurroundings
+from cyan.settings import load
 from tests.conftest import SHIFT
+from tests.lab.harness import settings_section
 from tests.lab.servers import users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.lab.harness import Lab
 
@@ -119,3 +123,18 @@ def test_the_bake_of_a_user_who_may_not_read_the_proxys_log_judges_it_all_the_sa
     assert re.search(r"it errs: [\d.]+% of \d+ answers 5xx", ill.stderr)
     assert lab.answering()[1] == "v2"
     lab.is_clean()
+
+
+def test_a_run_whose_user_may_not_read_the_proxys_log_has_all_witnesses_all_the_same(
+    lab: Lab, entries: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    lab.live("v1")
+    (lab.folder / ".lab/host/logs/access.json").chmod(0o600)
+    made = load(settings_section(lab.folder) | {"hosts": [entries[ANN]]}, {}, lab.folder)
+    with RealSurroundings(made, made.hosts[0]) as around:
+        with lab.load() as client:
+            lab.cyan("status")
+        around.collect(tmp_path)
+    assert not (tmp_path / "missing.txt").exists()
+    assert len((tmp_path / "proxy.jsonl").read_text().splitlines()) >= len(client.answers)
+    assert list((tmp_path / "application").iterdir())
