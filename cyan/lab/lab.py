@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cyan.settings import HostSettings, Settings
 
 GRACE = 10  # seconds
+MARKER = "this-is-a-lab"
+"""In the application's directory on the host; it holds the application's name."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,17 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
     What another checkout or a crashed run left behind is taken over or removed; a port that
     somebody else holds is a UsageError that names them.
     """
-    machine = settings.hosts[0]
+    machine = _lab_only(settings)
     say(sshd.start(settings.lab.directory, settings.lab.ssh_port))
     with Host(machine) as host:
+        _mark(host, settings)
         foreign = _foreign(host, settings)
         if foreign:
+            if not _marked(host, settings, foreign) and "/.lab/" not in foreign:
+                raise UsageError(
+                    f"{settings.app} runs on this machine in {foreign}, which is no lab",
+                    todo="another name for the lab: INVOKE_CYAN_APP=lab inv lab.up",
+                )
             _remove(host, settings)
             say(f"removed the containers that the lab in {foreign} had left")
         _free_ports(host, settings)
@@ -51,10 +59,12 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 
 def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> None:
     """Remove the lab's containers and end its sshd; with `volumes` also its database."""
-    folder = settings.lab.directory
+    folder, machine = settings.lab.directory, _lab_only(settings)
     if sshd.running(folder) is None:
         sshd.start(folder, settings.lab.ssh_port)
-    with Host(settings.hosts[0]) as host:
+    with Host(machine) as host:
+        if not _marked(host, settings):
+            raise _no_lab(settings, machine)
         _remove(host, settings, volumes=volumes)
         say("the containers are removed" + (", and the database" if volumes else ""))
     sshd.stop(folder)
@@ -91,8 +101,52 @@ def is_up(settings: Settings) -> bool:
 
 
 def is_lab(settings: Settings, machine: HostSettings) -> bool:
-    """Whether `machine` is the lab of these settings."""
-    return machine.address in ("127.0.0.1", "localhost") and machine.port == settings.lab.ssh_port
+    """Whether `machine` is where the lab of these settings is: this machine, by the lab's sshd."""
+    return machine.is_here and machine.port == settings.lab.ssh_port
+
+
+def is_throwaway(settings: Settings, machine: HostSettings) -> bool:
+    """Whether `machine` is the lab, by its address and by the marker on it. Raises HostError."""
+    if not is_lab(settings, machine):
+        return False
+    with Host(machine) as host:
+        return _marked(host, settings)
+
+
+def _lab_only(settings: Settings) -> HostSettings:
+    """The lab. Raises UsageError where the settings name another machine first."""
+    machine = settings.hosts[0]
+    if not is_lab(settings, machine):
+        raise _no_lab(settings, machine)
+    return machine
+
+
+def _no_lab(settings: Settings, machine: HostSettings) -> UsageError:
+    return UsageError(
+        f"{machine.name} is not the lab, and nothing was touched there",
+        where=f"cyan.hosts and cyan.directory ({settings.directory})",
+        todo="lab commands work on this machine's lab only: give cyan.hosts 127.0.0.1 and "
+        f"port {settings.lab.ssh_port}, as cyan's own invoke.yaml does",
+    )
+
+
+def _marked(host: Host, settings: Settings, directory: object = None) -> bool:
+    marker = quoted_path(directory or settings.directory, MARKER)
+    return host.run(f"grep -qx {settings.app} {marker} 2>/dev/null", check=False).code == 0
+
+
+def _mark(host: Host, settings: Settings) -> None:
+    """Mark the directory as a lab's. Raises UsageError where it is another's already.
+
+    One within the lab's own folder can be nobody else's.
+    """
+    if _marked(host, settings):
+        return
+    folder, ours = settings.directory, settings.directory.is_relative_to(settings.lab.directory)
+    if not ours and host.run(f"[ -e {quoted_path(folder)} ]", check=False).code == 0:
+        raise _no_lab(settings, settings.hosts[0])
+    make = f"mkdir -p {quoted_path(folder)}"
+    host.run(f"{make} && echo {settings.app} > {quoted_path(folder, MARKER)}")
 
 
 def _foreign(host: Host, settings: Settings) -> str:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from cyan.cli import command, settings
 from cyan.errors import UsageError
 from cyan.names import seconds
-from cyan.tasks.common import HOST, hosts
+from cyan.tasks.common import HOST, confirmed, hosts
 
 if TYPE_CHECKING:
     from invoke import Context
 
     from cyan.proof.checks import Check
     from cyan.proof.crew import Crew
-    from cyan.settings import Settings
+    from cyan.settings import HostSettings, Settings
 
+VERSIONS = ("v1", "v2", "v3")
 RUN = "a folder of reports/ (the newest one unless given)"
 
 
@@ -69,6 +70,7 @@ def hammer(
         "workers": "machines that share the load, as user@host:port,... over SSH",
         "seed": "of the choice of journeys",
         "host": HOST,
+        "yes_on": "the name of a host that is no lab, where nobody can be asked: user@address:port",
     }
 )
 def verify_zero_downtime(
@@ -86,6 +88,7 @@ def verify_zero_downtime(
     workers: str = "",
     seed: int = 0,
     host: str = "",
+    yes_on: str = "",
 ) -> None:
     """Deploy, roll back and fail under load, and prove that no request was dropped."""
     from cyan.cli import project_folder
@@ -109,6 +112,8 @@ def verify_zero_downtime(
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
+    if not lab.is_throwaway(wanted, machine):
+        _agreed(wanted, machine, wish.scenario, yes_on)
     if calibrate:
         verdict = verify.calibrate(wanted, machine, project_folder(), wish, console)
     else:
@@ -195,6 +200,20 @@ def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG00
 
         more = judging.checks(folder)
     sys.exit(verify.report(folder, console, more).verdict.exit_code)
+
+
+def _agreed(wanted: Settings, machine: HostSettings, scenario: str, yes_on: str) -> None:
+    """Have the verification of a host that is no lab agreed to. Raises UsageError else."""
+    does = (
+        f"this deploys {', '.join(VERSIONS)} of {wanted.app} to {machine.name}, some of them "
+        f"broken on purpose, rolls back, and loads {wanted.site.url} all the while ({scenario})"
+    )
+    if yes_on == machine.name or (not yes_on and confirmed(f"{does}.")):
+        return
+    raise UsageError(
+        f"{machine.name} is not the lab: {does}; nothing was touched",
+        todo=f"if that is wanted: --yes-on {machine.name}",
+    )
 
 
 def _one_of(**flags: bool) -> str:
