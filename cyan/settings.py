@@ -389,6 +389,7 @@ class VerifySettings(Model):
     steady: Seconds = 15
     gap: Seconds = 5
     seed: int = 1
+    in_flight: Annotated[int, Field(ge=1)] = 2000
     locustfile: Local = Path("loadtests/locustfile.py")
     workers_directory: Annotated[Local, AfterValidator(_absolute)] | None = None
 

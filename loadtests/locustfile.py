@@ -20,6 +20,7 @@ import gevent
 from locust import User, events, task
 from locust.runners import WorkerRunner
 
+from cyan.proof.requestlog import OVERWHELMED
 from loadtests import journeys, selftest
 from loadtests.log import Log
 from loadtests.place import Place
@@ -59,6 +60,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--sessions", type=int, default=60, help="connections that are kept open")
     add("--seed", type=int, default=1, help="of the choice of journeys")
     add("--run-limit", type=float, default=900.0, help="seconds after which it ends by itself")
+    add("--in-flight", type=int, default=2000, help="requests at once at which it stops")
     add("--journeys", default="", help="a comma list of journeys (all of the demo's)")
     add("--path", default="/", help="what the journey 'get' asks for")
     add(
@@ -140,6 +142,7 @@ class Witness(User):
             own,
             options.secure,
             options.through,
+            in_flight=-(-options.in_flight // size),
             refuse=_planted(options.refuse) if own == 0 else {},
         )
         journeys.dice.seed(options.seed + own)
@@ -154,6 +157,9 @@ class Witness(User):
             swarm.sign_off()
         for fault in swarm.broken[:20]:
             print(f"the witness failed: {fault}", flush=True)  # noqa: T201
+        if swarm.overwhelmed:
+            print(f"stopped: {orders.in_flight} requests were in flight", flush=True)  # noqa: T201
+            return OVERWHELMED
         return UNBELIEVABLE if swarm.broken or swarm.counts.in_flight else 0
 
     def _worker(self) -> int:

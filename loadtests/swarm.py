@@ -42,6 +42,7 @@ class Orders:
     worker: int = 0
     secure: str = ""  # the site's address over TLS
     through: str = ""  # where that is connected to in its place
+    in_flight: int = 2000  # requests of this process: more would overwhelm the site, or us
     refuse: Mapping[int, str] = field(default_factory=dict)
     """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
 
@@ -82,6 +83,7 @@ class Swarm:
         self.broken: list[str] = []
         self.stopping = False
         self.finished = False
+        self.overwhelmed = False
         self._orders = orders
         self._log = log
         self._tell = tell
@@ -94,12 +96,16 @@ class Swarm:
         self._free["any"].extend(self._session("any") for _ in range(orders.sessions))
 
     def run(self, arrivals: Iterable[Due]) -> None:
-        """Keep the schedule until told to stop, then let what is in flight end."""
+        """Keep the schedule until told to stop, then let what is in flight end.
+
+        It stops by itself where too much is in flight: to go on would bring the site down.
+        """
         for due in arrivals:
             wait = (due.at - time.monotonic_ns()) / SECOND
             if wait > 0:
                 gevent.sleep(wait)
-            if self.stopping:
+            self.overwhelmed = self.counts.in_flight >= self._orders.in_flight
+            if self.stopping or self.overwhelmed:
                 break
             self.counts.scheduled += 1
             gevent.spawn(self._arrival, due)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("v1", "v2", "v3")
 CONVERGING = 25.0  # seconds of the deploy that follows each fault, with the gaps, on two cores
+IN_FLIGHT = 10_000  # requests: faults stop the site on purpose, for half a minute at most
 STEADY = 10.0
 WITHIN = 300.0  # seconds of an act at most: its deployers are given up on before
 ENDING = 120.0  # seconds in which an act ends its deployers, heals, and looks at the world
@@ -88,7 +89,8 @@ def ordered(ground: Ground, folder: Path, wish: Wish) -> Order:
     """The order of a run without acts."""
     asked = verify.Wish(scenario="chaos", rate=wish.rate, seed=wish.seed, rtt=wish.rtt)
     order = verify.ordered(ground.settings, folder, ground.project, (), asked)
-    return replace(order, steady=min(order.steady, STEADY), checks=judging.checks)
+    load = replace(order.load, in_flight=IN_FLIGHT)
+    return replace(order, load=load, steady=min(order.steady, STEADY), checks=judging.checks)
 
 
 def with_faults(

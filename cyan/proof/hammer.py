@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cyan.errors import UsageError
+from cyan.errors import ProofError, UsageError
 from cyan.names import names_a_path
+from cyan.proof.requestlog import OVERWHELMED
 from cyan.proof.swarm import Load, Swarm
 
 if TYPE_CHECKING:
@@ -50,10 +51,18 @@ def hammer(settings: Settings, project: Path, strike: Strike, console: Console) 
         seed=strike.seed,
         limit=strike.seconds + 60,
         extra=extra,
+        in_flight=settings.verify.in_flight,
     )
     with Swarm(load, folder) as swarm:
         swarm.wait_ready()
         _watch(swarm, strike.seconds, console)
+        if swarm.exit_code == OVERWHELMED:
+            raise ProofError(
+                f"the site or this machine was overwhelmed: {load.in_flight:,} requests were in "
+                "flight, and the swarm stopped by itself",
+                where=strike.url,
+                todo="a lower --rate; the bound is verify.in_flight",
+            )
         swarm.finish()
     console.print(_line(swarm))
     console.print(f"[dim]logs: {folder}[/dim]")

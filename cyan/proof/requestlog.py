@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+OVERWHELMED = 4
+"""Exit code of a swarm that stopped because too many of its requests were in flight."""
+
 
 class Failure(StrEnum):
     """How a request failed, as the client saw it (DESIGN: what a drop is)."""

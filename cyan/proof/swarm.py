@@ -29,8 +29,9 @@ TERMINATE_WITHIN = 5.0
 
 @dataclass(frozen=True)
 class Load:
-    """What the swarm is asked to do. `limit` ends it by itself, in seconds; `extra` are flags.
+    """What the swarm is asked to do; `extra` are flags.
 
+    `limit` ends it by itself, in seconds, as do so many requests `in_flight` at once.
     `connect` is host and port to connect to in the place of those of `url`. `workers` processes
     share the rate: of this machine, or of the crew's. `secure` is the site's address over TLS for
     the HTTP/2 journey, `through` where that is connected to in its place, `authority` a certificate
@@ -45,6 +46,7 @@ class Load:
     limit: float = 900
     extra: tuple[str, ...] = ()
     workers: int = 1
+    in_flight: int = 2000
     crew: Crew | None = None
     connect: str = ""
     secure: str = ""
@@ -62,6 +64,7 @@ class Load:
             "--sessions": self.sessions,
             "--seed": self.seed,
             "--run-limit": self.limit,
+            "--in-flight": self.in_flight,
         }
         more = {
             "--connect": self.connect,

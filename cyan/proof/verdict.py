@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
 from cyan.proof.history import SECOND, History, Performed
 from cyan.proof.measures import WANTED_BOUND, Measure, drop_ids, price
+from cyan.proof.requestlog import OVERWHELMED
 from cyan.proof.scenario import Traffic
 from cyan.proof.show import rate
 from cyan.proof.statistics import Latency, upper_bound
@@ -56,8 +57,13 @@ def judge(
     history: History,
     measured_on: dict[str, Any],
 ) -> Judgement:
-    """Fail beats unknown beats pass."""
+    """Fail beats unknown beats pass.
+
+    Nothing is concluded of a site that the swarm itself overwhelmed: what it dropped is the load's.
+    """
     verdict = worst(finding.verdict for finding in findings)
+    if history.swarm_exit == OVERWHELMED:
+        verdict = Verdict.UNKNOWN
     drops = drop_ids(findings)
     return Judgement(
         verdict=verdict,
@@ -75,6 +81,8 @@ def judge(
 def _sentence(
     verdict: Verdict, n: int, drops: int, findings: tuple[Finding, ...], history: History
 ) -> str:
+    if history.swarm_exit == OVERWHELMED:
+        return "The site or this machine was overwhelmed: too many requests were in flight at once."
     acts = f"{len(history.performed)} act{'' if len(history.performed) == 1 else 's'}"
     if verdict is Verdict.PASS and not drops:
         return f"Not one of {n:,} requests was dropped in {acts}."

@@ -164,6 +164,7 @@ def ordered(
         seed=wanted.seed if wish.seed is None else wish.seed,
         extra=("--fresh-connections",) if wish.fresh_connections else (),
         workers=wish.workers,
+        in_flight=wanted.in_flight,
         crew=wish.crew,
     )
     return lasting(

@@ -20,7 +20,7 @@ from cyan.errors import HostError, ProofError
 from cyan.proof import statistics
 from cyan.proof.crew import Crew
 from cyan.proof.evidence import read_client
-from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure
+from cyan.proof.requestlog import INTENT_COLUMNS, OVERWHELMED, RESULT_COLUMNS, Failure
 from cyan.proof.swarm import Load, Swarm
 from cyan.settings import HostSettings
 from loadtests.log import Log
@@ -315,3 +315,16 @@ def test_a_machine_that_cannot_be_reached_leaves_no_swarm_behind(tmp_path: Path)
     with pytest.raises(HostError), together:
         pass
     assert not together.alive
+
+
+def test_a_swarm_stops_by_itself_where_too_much_is_in_flight(tmp_path: Path) -> None:
+    folder = tmp_path / "client"
+    stalls = stalls_once(50, 3)  # for longer than thirty requests take to come
+    with (
+        serving(stalls) as server,
+        swarm(server.url, folder, "--in-flight", "30", "--sessions", "60") as process,
+    ):
+        assert process.wait(30) == OVERWHELMED
+    assert "stopped: 30 requests were in flight" in (tmp_path / "swarm.log").read_text()
+    assert sent(folder) < 120  # and not the three thousand of the half minute
+    assert (folder / "signoff-0.json").exists()  # what it sent is told all the same

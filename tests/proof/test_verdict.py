@@ -11,8 +11,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from cyan.proof import checks
+from cyan.proof.findings import Verdict
 from cyan.proof.measures import measure
-from cyan.proof.verdict import SCHEMA
+from cyan.proof.requestlog import OVERWHELMED
+from cyan.proof.verdict import SCHEMA, judge
 
 if TYPE_CHECKING:
     from tests.proof import synthetic
@@ -124,3 +127,15 @@ def test_every_dropped_request_is_listed_with_its_testimonies(failed: Path) -> N
 
 def test_what_a_run_kept_cannot_become_markup(passed: Path) -> None:
     assert "</script><b>" not in (passed / "report.html").read_text()
+
+
+def test_nothing_is_concluded_of_a_site_that_the_swarm_overwhelmed(clean: synthetic.Run) -> None:
+    """Not even from drops: they are the load's."""
+    dropped = checks.run_all(clean.planted(7, failure="reset").case())
+    for code, verdict, begins in (
+        (0, Verdict.FAIL, "1 of"),
+        (OVERWHELMED, Verdict.UNKNOWN, "The site or this machine was overwhelmed"),
+    ):
+        found = judge(4000, dropped, (), replace(clean.history, swarm_exit=code), {})
+        assert found.verdict is verdict
+        assert found.sentence.startswith(begins)

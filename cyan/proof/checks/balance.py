@@ -11,6 +11,7 @@ from cyan.proof.checks.accounts import ENDLESS
 from cyan.proof.checks.tools import for_run
 from cyan.proof.checks.writes import ledger_present
 from cyan.proof.findings import MOST_IDS, RUN, Finding, Verdict
+from cyan.proof.requestlog import OVERWHELMED
 
 if TYPE_CHECKING:
     from cyan.proof.requestlog import SignOff
@@ -92,7 +93,9 @@ def every_act_performed(case: Case) -> tuple[Finding, ...]:
 def swarm_ended(case: Case) -> tuple[Finding, ...]:
     """The swarm ended in order: its exit code says that it may be believed."""
     code = case.history.swarm_exit
-    return (for_run("swarm ended", int(code != 0), f"its exit code is {code}", n=1),)
+    says = "it stopped by itself: too many requests were in flight"
+    text = says if code == OVERWHELMED else f"its exit code is {code}"
+    return (for_run("swarm ended", int(code != 0), text, n=1),)
 
 
 def abandoned(case: Case) -> tuple[Finding, ...]:
