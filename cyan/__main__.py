@@ -1,5 +1,5 @@
 """`python -m cyan` is the `cyan` command."""
 
-from cyan.cli import main
+from cyan.program import main
 
 main()

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from invoke import Program, task
-from invoke.exceptions import Exit, ParseError
+from invoke import task
 
 from cyan import interrupt
 from cyan.errors import CyanError, UsageError
@@ -76,23 +75,6 @@ def project_folder() -> Path:
     return next(found, here)
 
 
-class CyanProgram(Program):
-    """Invoke's Program on our tasks, with the project's invoke.yaml; a bad flag exits with 2."""
-
-    def parse_collection(self) -> None:
-        """Load the project's configuration, which a bundled namespace alone would not."""
-        super().parse_collection()
-        self.config.set_project_location(str(project_folder()))
-        self.config.load_project()
-
-    def parse_tasks(self) -> None:
-        """Parse, and answer a wrong flag with exit code 2."""
-        try:
-            super().parse_tasks()
-        except (ParseError, ValueError) as error:  # a ValueError: --rate soon
-            raise Exit(str(error), code=2) from None
-
-
 def quietly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """In the place of a traceback for a flag or an INVOKE_* variable that is not what it must be.
 
@@ -111,15 +93,6 @@ def quietly(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     show_error(UsageError(str(error), todo=todo))
     sys.stderr.flush()
     os._exit(UsageError.exit_code)  # a hook cannot choose the exit code otherwise
-
-
-def main() -> None:
-    """The console script."""
-    from importlib.metadata import version  # noqa: PLC0415 - slow to import, and not for inv
-
-    from cyan.tasks import namespace  # noqa: PLC0415 - tasks import this module
-
-    CyanProgram(name="cyan", binary="cyan", namespace=namespace, version=version("cyan")).run()
 
 
 def _tell(error: CyanError) -> None:

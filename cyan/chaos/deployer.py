@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cyan.chaos.fault import NotInjectedError
+from cyan.chaos.moment import NotInjectedError
 from cyan.chaos.record import Ran
 from cyan.journal import entries as journal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from cyan.chaos.fault import Moment
+    from cyan.chaos.moment import Moment
     from cyan.world.host import Host
 
 WITHIN = 120.0

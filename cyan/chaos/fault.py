@@ -11,11 +11,9 @@ from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
     from cyan.chaos.deployer import Deployer
+    from cyan.chaos.moment import Moment
     from cyan.chaos.scene import Scene
     from cyan.chaos.site import Site
-
-Moment = tuple[str, str]
-"""A step of the deployer and the journal's word about it: ("drain", "step") is as it begins."""
 
 GONE = "gone"
 KILLED = -9
@@ -107,10 +105,6 @@ class Fault(ABC):
     def healed(self, site: Site) -> str:  # noqa: ARG002 - for those that look
         """Why it is not healed; "" where it is."""
         return ""
-
-
-class NotInjectedError(Exception):
-    """The fault did not happen, so that nothing was tried."""
 
 
 def switches(*says: str, outage: float = 0.0) -> Expectation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cyan.chaos.deployer import Command, Deployer, Watch
 from cyan.chaos.record import UNTRIED, Ran, Record
@@ -14,13 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cyan.chaos.fault import Fault
     from cyan.chaos.site import Site
     from cyan.chaos.world import World
 
 COMMAND = (sys.executable, "-m", "cyan")
 HEAL_WITHIN = 25.0
 POLL = 0.2
+
+
+class Injected(Protocol):
+    """What is injected into a host, healed, and looked for afterwards."""
+
+    def inject(self, site: Site, deployer: Deployer | None) -> None:
+        """Make it happen."""
+
+    def heal(self, site: Site) -> None:
+        """Take it away."""
+
+    def healed(self, site: Site) -> str:
+        """Why it is not healed; "" where it is."""
 
 
 class Scene:
@@ -55,12 +67,12 @@ class Scene:
         with made:
             yield made
 
-    def inject(self, fault: Fault, deployer: Deployer | None = None) -> None:
+    def inject(self, fault: Injected, deployer: Deployer | None = None) -> None:
         """Inject a fault, and note when."""
         self.injected_ns = time.time_ns()
         fault.inject(self.site, deployer)
 
-    def heal(self, fault: Fault) -> None:
+    def heal(self, fault: Injected) -> None:
         """Heal a fault, wait until it is, and note when; `unhealed` says where it is not.
 
         One that was healed while its deploy was under way keeps the time of that. Raises what the
@@ -77,7 +89,7 @@ class Scene:
         if not again:
             self.healed_ns = time.time_ns()
 
-    def _remains(self, fault: Fault) -> str:
+    def _remains(self, fault: Injected) -> str:
         """Why a fault is still there although it had the time to go; "" where it is gone."""
         deadline = time.monotonic() + HEAL_WITHIN
         while (why := fault.healed(self.site)) and time.monotonic() < deadline:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from cyan.chaos.fault import NotInjectedError
+from cyan.chaos.moment import NotInjectedError
 from cyan.chaos.world import Piece, World
 from cyan.engines.docker import Engine
 from cyan.hosts import site

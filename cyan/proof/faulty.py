@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import h11
 
+from cyan.proof.carrying import Client, End
 from cyan.proof.faults import (
     FAULTS,
     Asked,
@@ -25,7 +26,6 @@ from cyan.proof.faults import (
     UnfitError,
 )
 from cyan.proof.planting import Plant, Planter
-from cyan.proof.relay import Client, End
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 
 from cyan.chaos import deployer
 from cyan.chaos.deployer import Command, Deployer, Watch
-from cyan.chaos.fault import NotInjectedError
+from cyan.chaos.moment import NotInjectedError
 from cyan.journal import entries as journal
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from chaoslib.experiment import ensure_experiment_is_valid
 from cyan.chaos import actions, experiment, record
 from cyan.chaos.catalogue import BY_NAME, fault
 from cyan.chaos.draw import Drawn
-from cyan.chaos.fault import Expectation, NotInjectedError
+from cyan.chaos.fault import Expectation
 from cyan.chaos.faults.engine import StandbyPaused
+from cyan.chaos.moment import NotInjectedError
 from cyan.chaos.scene import Scene
 from cyan.chaos.world import Piece
 from cyan.errors import UsageError

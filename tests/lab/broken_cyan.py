@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cyan import cli
+from cyan import cli, program
 from cyan.engines import compose
 from cyan.journal import lock
 from cyan.names import Kind
@@ -108,4 +108,4 @@ WAYS: dict[str, Callable[[], None]] = {
 
 if __name__ == "__main__":
     WAYS[sys.argv.pop(1)]()
-    cli.main()
+    program.main()

@@ -10,8 +10,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from cyan.cli import main
 from cyan.names import Kind
+from cyan.program import main
 from cyan.rollout.steps import ACTIONS
 
 if TYPE_CHECKING:

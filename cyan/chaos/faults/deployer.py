@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, ClassVar
 
-from cyan.chaos.fault import GONE, KILLED, Expectation, Fault, Moment, NotInjectedError, switches
+from cyan.chaos.fault import GONE, KILLED, Expectation, Fault, switches
+from cyan.chaos.moment import Moment, NotInjectedError
 from cyan.chaos.site import as_root
 from cyan.chaos.wire import Wire, detour
 from cyan.journal.entries import Event

@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
-from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, fails, switches
+from cyan.chaos.fault import Expectation, Fault, fails, switches
+from cyan.chaos.moment import Moment, NotInjectedError
 from cyan.engines.compose import Project
 from cyan.journal.entries import Event
 from cyan.names import Color, Kind

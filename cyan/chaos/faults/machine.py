@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import httpx
 
-from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, switches
+from cyan.chaos.fault import Expectation, Fault, switches
 from cyan.chaos.faults.engine import SLOWLY, WAITING
+from cyan.chaos.moment import Moment, NotInjectedError
 from cyan.chaos.site import as_root
 from cyan.errors import HostError
 from cyan.hosts.site import door as door_of

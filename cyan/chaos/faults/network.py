@@ -11,7 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
-from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, switches
+from cyan.chaos.fault import Expectation, Fault, switches
+from cyan.chaos.moment import Moment, NotInjectedError
 from cyan.proof.between import Between, relayed
 
 if TYPE_CHECKING:

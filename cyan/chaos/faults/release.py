@@ -7,7 +7,8 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from cyan.chaos.fault import Expectation, Fault, Moment, NotInjectedError, fails, switches
+from cyan.chaos.fault import Expectation, Fault, fails, switches
+from cyan.chaos.moment import Moment, NotInjectedError
 from cyan.names import Color
 from cyan.proof.scenario import Traffic
 

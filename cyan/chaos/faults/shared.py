@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from cyan.chaos.fault import GONE, Expectation, Fault, Moment, NotInjectedError, switches
+from cyan.chaos.fault import GONE, Expectation, Fault, switches
+from cyan.chaos.moment import Moment, NotInjectedError
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
