@@ -84,6 +84,7 @@ def switch_state(c: Connection) -> None:
 @told
 def provision(c: Connection) -> None:
     """Prepare a bare host: Docker Engine, the application's directory, the shared services."""
+    from cyan.application.secrets import collect
     from cyan.rollout.provision import install_engine
     from cyan.rollout.provision import provision as prepare
     from cyan.terminal import console
@@ -92,4 +93,4 @@ def provision(c: Connection) -> None:
     wanted, machine = _settings(c)
     with Host(machine) as host:
         console.print(install_engine(host, wanted, Path(__file__).parent / "setup"))
-        console.print(prepare(host, wanted))
+        console.print(prepare(host, wanted, collect(wanted.secrets)))

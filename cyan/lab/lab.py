@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.application.secrets import collect
 from cyan.engines import compose
 from cyan.engines.docker import Engine
 from cyan.errors import HostError, UsageError
@@ -54,7 +55,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
             _remove(host, settings)
             say(f"removed the containers that the lab in {foreign} had left")
         _free_ports(host, settings)
-        say(provision(host, settings))
+        say(provision(host, settings, collect(settings.secrets)))
 
 
 def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cyan.engines import compose
-    from cyan.journal.lock import Lock
     from cyan.releases.images import ServiceImage
     from cyan.settings import Settings
     from cyan.world.host import Host
@@ -54,29 +53,27 @@ def parse_records(text: str) -> dict[str, tuple[ServiceImage, ...]]:
     return {name: pinning.parse(record) or () for name, _, record in lines}
 
 
-def empty_secrets(project: compose.Project) -> str:
-    """The shell command that makes the file of secrets without any, so that Compose finds it."""
-    return f"({private_mask(project.folder)}; : > {quoted_path(project.secrets)})"
+def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: Contents) -> str:
+    """The script that writes a release's files, (path, text), and the secrets that it gets or had.
 
-
-def store(
-    lock: Lock, project: compose.Project, contents: Contents, pins: Iterable[ServiceImage]
-) -> None:
-    """Write the secrets that a release gets or had, unreadable to others; then its `images.json`.
-
-    In this order: where there is an `images.json`, nothing is missing.
+    Its variables and its secrets are unreadable to others.
     """
-    record = write_files([(str(project.images), pinning.dump(pins))])
-    target, mask = quoted_path(project.secrets), private_mask(project.folder)
+    given = tuple(files)
+    plain = [each for each in given if each[0] != str(project.env)]
+    private = [each for each in given if each not in plain]
     if contents.again:
         source = quoted_path(project.folder.parent / contents.again / project.secrets.name)
-        copy = f"({mask}; cat {source} > {target}.new && mv -T {target}.new {target})"
-        lock.run(f"{copy} && {record}")
-        return
-    raw = contents.secrets.text.encode()
-    whole = f"[ $(wc -c < {target}.new) -eq {len(raw)} ]"  # a connection that broke ends it early
-    take = f"{mask}; cat > {target}.new && {whole} && mv -T {target}.new {target}"
-    lock.feed(f"({take}) && {record}", lambda sink: sink.write(raw))
+        target = quoted_path(project.secrets)
+        copied = f"cat {source} > {target}.new && mv -T {target}.new {target}"
+    else:
+        copied = write_files([(str(project.secrets), contents.secrets.text)])
+    inside = " && ".join(each for each in (write_files(private), copied) if each)
+    return f"{write_files(plain)} && ({private_mask(project.folder)}; {inside})"
+
+
+def record(project: compose.Project, pins: Iterable[ServiceImage]) -> str:
+    """The shell command that writes a release's `images.json`: where it is, nothing is missing."""
+    return write_files([(str(project.images), pinning.dump(pins))])
 
 
 def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:

@@ -15,7 +15,7 @@ from cyan.journal.while_held import WhileHeld
 from cyan.releases import contents
 from cyan.releases import images as pinning
 from cyan.releases.images import Service, ServiceImage
-from cyan.world.shell import quoted_path, write_files
+from cyan.world.shell import quoted_path, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,25 +40,24 @@ class Fetch(Session):
 
 
 def fetch(at: Fetch, files: Iterable[tuple[str, str]]) -> tuple[str, tuple[ServiceImage, ...]]:
-    """Write the release's files, fetch its images, record their ids, store its secrets.
+    """Write the release's files and secrets, fetch its images, record their ids.
 
     `files` are (path on the host, text). Returns what was done, in words, and the images. Raises
     DeployError, HostError.
     """
     project = compose.project_of(at.settings, at.release)
-    # no secrets yet: what Compose makes of its files is read back here
-    prepare = f"{write_files(files)} && {contents.empty_secrets(project)}"
+    prepare = contents.write(project, files, at.contents)
     if at.contents.again:
-        at.run(prepare)
+        run_script(at.lock, prepare)
         says, pins = _again(at)
     else:
         records = contents.records_command(at.settings)
         read = f"{prepare} && {project.config()} && echo && echo {SEPARATOR} && {records}"
-        config, found = at.run(read).stdout.split(f"\n{SEPARATOR}\n")
+        config, found = run_script(at.lock, read).stdout.split(f"\n{SEPARATOR}\n")
         file = ComposeFile(json.loads(config), project.name, project.folder)
         services = pinning.services(file)
         says, pins = _fetched(at, project, services, _brought(contents.parse_records(found)))
-    contents.store(at.lock, project, at.contents, pins)
+    at.run(contents.record(project, pins))
     return says, pins
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING
 from cyan.application.compose_file import ComposeFile, Fault, faults, quick_starters
 from cyan.engines import compose, images
 from cyan.errors import UsageError
+from cyan.releases import contents
 from cyan.releases import images as pinning
-from cyan.world.shell import quoted_path, write_files
+from cyan.releases.contents import EMPTY
+from cyan.world.shell import quoted_path, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,18 +63,18 @@ def gather(
     search: Search,
     release: Release,
     application: Application,
-    contents: Contents,
+    given: Contents,
     files: Iterable[tuple[str, str]],
 ) -> Precheck:
     """Look for what a release of these files, (path on the host, text), would fetch. HostError."""
     project = _trial(search.settings, release)
-    read = search.host.run(trial(search.settings, release, files), check=False)
+    read = run_script(search.host, trial(search.settings, release, files), check=False)
     if read.code != 0:
         return Precheck((Fault((read.stderr or read.stdout).strip()[-SHOWN:], COMPOSE_FILE),))
     file = ComposeFile(json.loads(read.stdout), project.name, project.folder)
     wrong = faults(file, application)
-    if contents.again:
-        found = tuple(dict.fromkeys(map(search.again, contents.pins)))
+    if given.again:
+        found = tuple(dict.fromkeys(map(search.again, given.pins)))
         return Precheck(wrong, found, quick_starters(file))
     return Precheck(wrong, tuple(search.each(pinning.services(file))), quick_starters(file))
 
@@ -85,18 +86,16 @@ def _trial(settings: Settings, release: Release) -> compose.Project:
 
 
 def trial(settings: Settings, release: Release, files: Iterable[tuple[str, str]]) -> str:
-    """The shell command that prints what Compose makes of the files that a fetch would write.
+    """The shell script that prints what Compose makes of the files that a fetch would write.
 
     They lie in a folder of their own meanwhile, as they would in the application's.
     """
     project = _trial(settings, release)
     root = project.folder.parent.parent
     moved = [(str(project.folder / PurePosixPath(path).name), text) for path, text in files]
-    write = f"{write_files(moved)} && : > {quoted_path(project.secrets)}"
     config = project.config({"DIRECTORY": str(root)})
     tidy = "trap 'rm -rf -- \"$trial\"' EXIT"
-    command = f"trial={quoted_path(root)}; {tidy}; {write} && {config}"
-    return f"sh -c {shlex.quote(command)}"
+    return f"trial={quoted_path(root)}; {tidy}; {contents.write(project, moved, EMPTY)} && {config}"
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,18 @@ import time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from cyan.application.secrets import NO_SECRETS
 from cyan.engines import compose
 from cyan.proxies import caddy
+from cyan.releases import contents
+from cyan.releases.contents import Contents
 from cyan.world.envfile import env_file
-from cyan.world.shell import quoted_path, shared_mask, write_files
+from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cyan.application.secrets import Secrets
     from cyan.settings import Settings
     from cyan.world.host import Host
 
@@ -22,8 +26,8 @@ GROUP = "docker"  # whose members may use the host's engine
 OTHER = "another-caddyfile"
 
 
-def provision(host: Host, settings: Settings) -> str:
-    """Make the directory, write the shared services' files, start what does not run.
+def provision(host: Host, settings: Settings, secrets: Secrets = NO_SECRETS) -> str:
+    """Make the directory, write the shared services' files and `secrets`, start what does not run.
 
     Safe to repeat: what runs unchanged is left alone. So is the Caddyfile of a proxy that runs: the
     file would say one thing and the proxy do another. Returns what was done, in words. Raises
@@ -52,13 +56,21 @@ def provision(host: Host, settings: Settings) -> str:
     runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
     same = caddy.Caddyfile(str(root), "").same(text)
     broken = project.command("ps", "-aq", "--status", "restarting", "--status", "exited")
-    done = host.run(
+    run_script(
+        host,
         " && ".join(
             (
                 f"{{ {_share(root)}; }}",
                 f"mkdir -p {quoted_path(root, 'traffic')} {quoted_path(root, 'releases')}",
                 f"mkdir -p -m 1777 {quoted_path(root, 'logs')}",
-                write_files(files),
+                contents.write(project, files, Contents(secrets)),
+            )
+        ),
+    )
+    done = host.run(
+        " && ".join(
+            (
+                f"{{ {_share(root)}; }}",
                 f"{{ {runs} || {{ {write_files([(caddyfile, text)])}; }}; }}",
                 # one that crashes again and again would wait minutes before its next start
                 f"{broken} | xargs -r docker rm -f",

@@ -12,6 +12,7 @@ from cyan.errors import UsageError
 from cyan.hosts.look import Observation, look
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color
+from cyan.releases.contents import hiding
 from cyan.rollout.drift import drift
 from cyan.world.host import Host
 
@@ -63,7 +64,7 @@ def steps(journal: Sequence[Entry], count: int) -> list[str]:
 def logs(
     settings: Settings, machine: HostSettings, color: str, service: str, tail: int
 ) -> list[tuple[str, str]]:
-    """The last lines of a color's containers, by name; color "" is the live one.
+    """The last lines of a color's containers, by name, without secrets; color "" is the live one.
 
     Raises UsageError where there is no such container.
     """
@@ -82,7 +83,12 @@ def logs(
                 where=machine.name,
                 todo="see what there is: inv status",
             )
-        return [(item.name, engine.logs(item.id, tail)) for item in found]
+        live = world.release(world.live)
+        names = {item.release or live for item in found}
+        hide = {name: hiding(host, settings, name) for name in names}
+        return [
+            (item.name, hide[item.release or live](engine.logs(item.id, tail))) for item in found
+        ]
 
 
 def _colors(world: Observation) -> Table:

@@ -9,6 +9,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cyan.world.host import Output, Runner
+
+END = "# cyan: end"
+WHOLE = """script=$(cat); case $script in *"$0") eval "$script" ;;
+*) echo "the script was cut short" >&2; exit 70 ;; esac"""
+"""Half a script is not run: the half of a command may be a command too."""
+
+
+def run_script(by: Runner, script: str, *, check: bool = True) -> Output:
+    """Run a shell script whose text is in no list of processes: it goes through standard input.
+
+    Raises what `Runner.feed` raises.
+    """
+    command = shlex.join(("bash", "-c", WHOLE, END))
+    return by.feed(command, lambda sink: sink.write(f"{script}\n{END}\n".encode()), check=check)
+
 
 def quoted_path(*parts: object) -> str:
     """The parts joined as a POSIX path and quoted for the shell."""

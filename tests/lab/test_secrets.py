@@ -127,3 +127,45 @@ def test_a_rollback_without_what_its_release_ran_with_is_refused_in_words(lab: L
     assert "is not on the host any more" in done.stderr
     assert "inv deploy --version v1" in done.stderr
     assert lab.answering() == before
+
+
+def test_what_is_given_for_containers_is_in_no_process_list_nor_for_everybody_to_read(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    with process_lists() as seen:
+        lab.cyan("deploy", "--version", "v2", "--env", f"FAULT=unknown-{PLANTED}", check=False)
+        lab.cyan("deploy", "--version", "v2", "--env", f"NOTE={PLANTED}")
+    ours = [line for line in seen if PLANTED in line and "cyan deploy" not in line]
+    assert [line for line in seen if "docker compose" in line]
+    assert ours == []  # but for the operator's own command, on their own machine
+    kept = lab.release(lab.answering()[0]) / ".env"
+    assert PLANTED in kept.read_text()
+    assert kept.stat().st_mode & 0o037 == 0
+
+
+def test_logs_are_shown_without_the_secrets_that_a_container_printed(
+    lab: Lab, tmp_path: Path
+) -> None:
+    lab.live("v1")
+    tells = "sh -c 'echo \"it is $$FROM_FILE\"; exec python3 crawler_app.py'"
+    path = compose_file(lab, "tells.yml", **{"python3 crawler_app.py": tells})
+    section = settings_section(lab.folder)["compose"] | {"stateless": str(path)}
+    with lab.configured(secrets=sources(tmp_path), compose=section):
+        lab.cyan("deploy", "--version", "v2", TOKEN=VALUE)
+        logs = lab.cyan("logs", "--service", "crawler", TOKEN=VALUE).stdout
+    assert "it is [secret FROM_FILE]" in logs
+    assert PLANTED not in logs
+    shutil.rmtree(tmp_path)
+
+
+def test_secrets_reach_the_shared_services_too(lab: Lab, tmp_path: Path) -> None:
+    """Their file is there for them; what they make of it is their Compose file's business."""
+    with lab.configured(secrets=sources(tmp_path)):
+        lab.cyan("lab.up", TOKEN=VALUE)
+        kept = lab.folder / ".lab/host/shared/secrets.env"
+        assert PLANTED in kept.read_text()
+        assert kept.stat().st_mode & 0o037 == 0
+    lab.cyan("lab.up")
+    assert PLANTED not in kept.read_text()
+    shutil.rmtree(tmp_path)
