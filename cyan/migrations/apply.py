@@ -143,7 +143,19 @@ def run_command(at: Migrator, once: Once, hide: Callable[[str], str]) -> None:
 
 
 def unchanged(at: Migrator, found: State) -> State:
-    """The same state; DeployError where a file was changed after it was applied."""
+    """The same state; DeployError where a file was changed after it was applied.
+
+    And where one that is pending belongs to another database, such as the demo's own.
+    """
+    for table in sorted({each.requires for each in found.pending()} - {""}):
+        asked = at.run(scripts.exists(table))
+        if asked.stdout.strip() != "t":
+            pending = ", ".join(each.name for each in found.pending() if each.requires == table)
+            raise at.failed(
+                f"{pending} want a database that has {table}, and this one does not: nothing was "
+                "applied",
+                "are they another application's? cyan.migrate.directory names your own",
+            )
     for each in found.changed:
         raise at.failed(
             f"{each.name} was changed after it was applied ({each.applied_at[:19]}, by release "

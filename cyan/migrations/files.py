@@ -30,6 +30,7 @@ _INDEX = re.compile(
     rf"(?P<name>{_IDENTIFIER})\s+ON\s+(?:ONLY\s+)?(?:(?P<schema>{_IDENTIFIER})\.)?{_IDENTIFIER}",
     re.IGNORECASE,
 )
+_REQUIRES = re.compile(rf"-- cyan: requires (?P<table>(?:{_IDENTIFIER}\.)?{_IDENTIFIER})\s*\n")
 _REPEATABLE = re.compile(r"\bIF\s+EXISTS\b|^REINDEX\b|^REFRESH\b|^VACUUM\b", re.IGNORECASE)
 _TRANSACTION = ("BEGIN", "START", "COMMIT", "ROLLBACK", "ABORT", "PREPARE")
 _WRITES = ("UPDATE", "DELETE", "INSERT", "WITH", "MERGE")
@@ -50,6 +51,12 @@ class Migration:
     name: str
     kind: Kind
     sql: str
+
+    @property
+    def requires(self) -> str:
+        """The table that must be there, or the file is another database's; "" for any."""
+        found = _REQUIRES.match(self.sql)
+        return found["table"] if found else ""
 
     @property
     def checksum(self) -> str:

@@ -66,6 +66,11 @@ def look(*, alone: bool) -> str:
     return ORPHANS + LOOK if alone else LOOK
 
 
+def exists(table: str) -> str:
+    """Asks whether a table is there: t or f."""
+    return f"SELECT to_regclass({literal(table)}) IS NOT NULL;\n"
+
+
 def invalid(index: str) -> str:
     """Asks whether an index is left unusable."""
     return INVALID.format(index=literal(index))

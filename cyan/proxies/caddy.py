@@ -44,7 +44,7 @@ Of /proc/net/tcp and tcp6: local and remote address, in hexadecimal, the state 0
 listens and 01 for an established connection: https://docs.kernel.org/networking/proc_net_tcp.html.
 """
 
-ADMIN = "http://localhost:2019"
+ADMIN = "http://127.0.0.1:2019"
 """Caddy's admin API listens inside the proxy's container only."""
 
 _URL = f"{ADMIN}/reverse_proxy/upstreams"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import PROJECT
 from tests.lab.harness import PATIENCE, Lab, settings_section, until
 
 if TYPE_CHECKING:
@@ -274,3 +275,28 @@ def test_every_phase_of_a_migration_drops_nothing_under_load(lab: Lab) -> None:
 
 
 SERVICES = ("crawler", "platform", "rag")
+
+
+def test_another_databases_migrations_are_run_on_none_but_its_own(own: Own) -> None:
+    """As the demo's say that they are the demo's."""
+    own.write(
+        "0001_expand", "-- cyan: requires public.of_nobody\nALTER TABLE T ADD COLUMN new int;"
+    )
+    before = own.lab.answering()
+    for words in (("migrate.expand",), ("deploy", "--version", "v3")):
+        done = own.cyan(*words, check=False)
+        assert done.returncode == 1
+        assert "want a database that has public.of_nobody" in done.stderr
+    assert own.columns == {"id", "old"}
+    assert own.lab.answering() == before
+    own.lab.sql(f"create table of_{own.table} ()")
+    sql = f"-- cyan: requires of_{own.table}\nALTER TABLE T ADD COLUMN new int;"
+    own.write("0001_expand", sql)
+    own.cyan("migrate.expand")
+    assert own.columns == {"id", "old", "new"}
+    own.lab.sql(f"drop table of_{own.table}")
+
+
+def test_every_migration_of_the_demo_is_for_the_demos_database_only() -> None:
+    for path in (PROJECT / "migrations").glob("*.sql"):
+        assert path.read_text().startswith("-- cyan: requires public.cyan_demo\n"), path.name

@@ -1,3 +1,6 @@
+-- What the demo's migrations ask for: they run on no database but this one.
+CREATE TABLE cyan_demo ();
+
 -- The demo's tables. The ledgers have no unique constraint: a double write could not be seen.
 CREATE TABLE orders (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
