@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabric import Connection, task
@@ -85,12 +84,12 @@ def switch_state(c: Connection) -> None:
 def provision(c: Connection) -> None:
     """Prepare a bare host: Docker Engine, the application's directory, the shared services."""
     from cyan.application.secrets import collect
-    from cyan.rollout.provision import install_engine
+    from cyan.rollout.provision import SETUP, install_engine
     from cyan.rollout.provision import provision as prepare
     from cyan.terminal import console
     from cyan.world.host import Host
 
     wanted, machine = _settings(c)
     with Host(machine) as host:
-        console.print(install_engine(host, wanted, Path(__file__).parent / "setup"))
+        console.print(install_engine(host, wanted, SETUP))
         console.print(prepare(host, wanted, collect(wanted.secrets)))

@@ -113,7 +113,7 @@ def test_a_host_is_provisioned_whatever_its_directory_is_called(
 ) -> None:
     provision(machine.host, settings)
     shared = settings.directory / "shared"
-    up = ("up", "-d", "--wait", "--no-build", "--pull", "missing")
+    up = ("up", "-d", "--wait", "--no-build", "--pull", "missing", "--no-recreate")
     assert machine.calls[-1] == compose_words("demo", shared, *up)
     assert (shared / "compose.yml").read_text() == COMPOSE
     assert (shared / "proxy/Caddyfile").read_text() == settings.caddyfile.read_text()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import NO_SECRETS
 from cyan.engines import compose
+from cyan.hosts.session import owner
+from cyan.journal.lock import Lock
 from cyan.proxies import caddy
 from cyan.releases import contents
 from cyan.releases.contents import Contents
@@ -15,7 +18,7 @@ from cyan.world.envfile import env_file
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from cyan.application.secrets import Secrets
     from cyan.settings import Settings
@@ -24,65 +27,109 @@ if TYPE_CHECKING:
 FOLDER = "shared"
 GROUP = "docker"  # whose members may use the host's engine
 OTHER = "another-caddyfile"
+SETUP = Path(__file__).parents[2] / "setup"
+"""What prepares a machine, and a host's engine."""
+SEPARATOR = "--cyan--"
+PAIR = 2
 
 
-def provision(host: Host, settings: Settings, secrets: Secrets = NO_SECRETS) -> str:
+def provision(
+    host: Host,
+    settings: Settings,
+    secrets: Secrets = NO_SECRETS,
+    agrees: Callable[[str], bool] = lambda _service: False,
+) -> str:
     """Make the directory, write the shared services' files and `secrets`, start what does not run.
 
-    Safe to repeat: what runs unchanged is left alone. So is the Caddyfile of a proxy that runs: the
-    file would say one thing and the proxy do another. Returns what was done, in words. Raises
-    HostError.
+    Safe to repeat: what runs unchanged is left alone. What runs and is now defined otherwise is
+    made anew only where `agrees` says so of the service: its users are interrupted. The Caddyfile
+    of a proxy that runs is left as it is: the file would say one thing and the proxy do another.
+    Takes the lock. Returns what was done, in words. Raises LockedError, HostError.
     """
     began = time.monotonic()
     root = PurePosixPath(settings.directory)
-    folder = root / FOLDER
-    env = env_file(
-        {
-            "APP": settings.app,
-            "DIRECTORY": str(root),
-            **_site(settings),
-            "PUBLIC_PORT": str(settings.public.port),
-            "BLUE_DOOR": str(settings.doors.blue),
-            "GREEN_DOOR": str(settings.doors.green),
-        }
-    )
-    project = compose.Project(settings.app, folder)
+    make = f"mkdir -p {quoted_path(root, 'traffic')} {quoted_path(root, 'releases')}"
+    logs = f"mkdir -p -m 1777 {quoted_path(root, 'logs')}"
+    host.run(f"{{ {_share(root)}; }} && {make} && {logs}")
+    with Lock(host, str(root), owner("provision")) as lock:
+        left, other = _provisioned(lock, settings, secrets, agrees)
+    says = f"the shared services run ({time.monotonic() - began:.1f} s)"
+    if left:
+        says += f"; {', '.join(left)} would be made anew, being defined otherwise now, and was left"
+    if other:
+        says += "; the proxy runs another Caddyfile than this project's: inv proxy.reload loads it"
+    return says
+
+
+def _provisioned(
+    lock: Lock, settings: Settings, secrets: Secrets, agrees: Callable[[str], bool]
+) -> tuple[tuple[str, ...], bool]:
+    """Do it; the services that were left as they were, and whether the Caddyfile is another."""
+    root = PurePosixPath(settings.directory)
+    project = compose.Project(settings.app, root / FOLDER)
     files = (
         (str(project.file), settings.compose.stateful.read_text()),
-        (str(project.env), env),
+        (str(project.env), env_file(_variables(settings))),
     )
     text = settings.caddyfile.read_text()
-    caddyfile = str(folder / "proxy" / "Caddyfile")
+    caddyfile = str(project.folder / "proxy" / "Caddyfile")
     runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
     same = caddy.Caddyfile(str(root), "").same(text)
     broken = project.command("ps", "-aq", "--status", "restarting", "--status", "exited")
-    run_script(
-        host,
-        " && ".join(
-            (
-                f"{{ {_share(root)}; }}",
-                f"mkdir -p {quoted_path(root, 'traffic')} {quoted_path(root, 'releases')}",
-                f"mkdir -p -m 1777 {quoted_path(root, 'logs')}",
-                contents.write(project, files, Contents(secrets)),
-            )
-        ),
-    )
-    done = host.run(
-        " && ".join(
-            (
-                f"{{ {_share(root)}; }}",
-                f"{{ {runs} || {{ {write_files([(caddyfile, text)])}; }}; }}",
-                # one that crashes again and again would wait minutes before its next start
-                f"{broken} | xargs -r docker rm -f",
-                project.command("up", "-d", "--wait", "--no-build", "--pull", "missing"),
-                f"{{ {same} || echo {OTHER}; }}",
-            )
+    prepare = " && ".join(
+        (
+            f"{{ {shared_mask(root)}; }}",
+            contents.write(project, files, Contents(secrets)),
+            f"{{ {runs} || {{ {write_files([(caddyfile, text)])}; }}; }}",
+            # one that crashes again and again would wait minutes before its next start
+            f"{broken} | xargs -r docker rm -f >&2",
+            project.command("config", "--hash", "*"),
+            f"echo {SEPARATOR}",
+            _made(settings.app),
+            f"echo {SEPARATOR}",
+            f"{{ {same} || echo {OTHER}; }}",
         )
     )
-    says = f"the shared services run ({time.monotonic() - began:.1f} s)"
-    if OTHER in done.stdout.split():
-        says += "; the proxy runs another Caddyfile than this project's: inv proxy.reload loads it"
-    return says
+    wanted, made, other = run_script(lock, prepare).stdout.split(f"{SEPARATOR}\n")
+    otherwise = changed(wanted, made)
+    anew = tuple(name for name in otherwise if agrees(name))
+    up = ("up", "-d", "--wait", "--no-build", "--pull", "missing")
+    lock.run(project.command(*up, "--no-recreate"))
+    if anew:
+        lock.run(project.command(*up, "--no-deps", *anew))
+    return tuple(name for name in otherwise if name not in anew), OTHER in other.split()
+
+
+def changed(wanted: str, made: str) -> tuple[str, ...]:
+    """The services whose containers are not as they are defined now: pure.
+
+    Both are lines of a service's name and the hash that Compose makes of its definition.
+    """
+    there = dict(line.split() for line in made.splitlines() if len(line.split()) == PAIR)
+    defined = dict(line.split() for line in wanted.splitlines() if len(line.split()) == PAIR)
+    return tuple(
+        name for name in sorted(defined) if there.get(name, defined[name]) != defined[name]
+    )
+
+
+def _made(app: str) -> str:
+    """The shell command that prints the name and the hash of each shared container."""
+    label = "com.docker.compose"
+    form = f'{{{{.Label "{label}.service"}}}} {{{{.Label "{label}.config-hash"}}}}'
+    words = ("docker", "ps", "-a", "--filter", f"label={label}.project={app}", "--format", form)
+    return shlex.join(words)
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """What the shared services' Compose file is told."""
+    return {
+        "APP": settings.app,
+        "DIRECTORY": str(settings.directory),
+        **_site(settings),
+        "PUBLIC_PORT": str(settings.public.port),
+        "BLUE_DOOR": str(settings.doors.blue),
+        "GREEN_DOOR": str(settings.doors.green),
+    }
 
 
 def _share(root: PurePosixPath) -> str:

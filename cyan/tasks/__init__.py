@@ -25,6 +25,7 @@ from cyan.tasks.operation import (
     history,
     logs,
     maintenance,
+    provision,
     proxy_reload,
     reset,
     status,
@@ -45,6 +46,7 @@ proxy = Collection("proxy", proxy_reload)
 namespace = Collection(
     deploy,
     rollback,
+    provision,
     status,
     doctor,
     cleanup,

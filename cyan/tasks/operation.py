@@ -28,6 +28,34 @@ def status(c: Context, host: str = "") -> None:
             show(console, world, wanted, machine.name)
 
 
+@command(
+    iterable=["recreate"],
+    help={
+        "host": HOST,
+        "recreate": "a shared service to make anew where its definition changed; may be repeated",
+    },
+)
+def provision(c: Context, host: str = "", recreate: list[str] | None = None) -> None:
+    """Prepare hosts: engine, directory, shared services; what runs is made anew only if agreed."""
+    from cyan.application.secrets import collect
+    from cyan.rollout.provision import SETUP, install_engine
+    from cyan.rollout.provision import provision as prepare
+    from cyan.terminal import console
+    from cyan.world.host import Host
+
+    wanted = settings(c)
+    secrets = collect(wanted.secrets)
+    for machine, past_errors in visits(hosts(wanted, host)):
+
+        def agrees(service: str, name: str = machine.name) -> bool:
+            question = f"{service} on {name} is defined otherwise now; its users are interrupted."
+            return service in (recreate or ()) or confirmed(f"{question} Make it anew?")
+
+        with past_errors, Host(machine) as there:
+            console.print(f"{machine.name}: {install_engine(there, wanted, SETUP)}")
+            console.print(f"{machine.name}: {prepare(there, wanted, secrets, agrees)}")
+
+
 @command(help={"host": HOST})
 def doctor(c: Context, host: str = "") -> None:
     """Check everything that a deploy needs, and say how to mend what is wrong."""

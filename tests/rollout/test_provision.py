@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.rollout.provision import provision
+from cyan.rollout.provision import changed, provision
 from cyan.settings import load
 from tests.rollout.worlds import NAMES
 from tests.shell import Machine
@@ -40,3 +40,9 @@ def test_the_caddyfile_of_a_proxy_that_runs_is_left_alone(tmp_path: Path, runs: 
     said = provision(machine.host, settings)
     assert loaded.read_text() == ("first\n" if runs else "second\n")
     assert ("inv proxy.reload loads it" in said) == runs
+
+
+def test_what_is_defined_otherwise_than_it_runs_is_found_and_what_is_new_is_not() -> None:
+    wanted = "database 111\nproxy 222\nsearch 333\n"
+    assert changed(wanted, "database 111\nproxy 999\nold 1\n") == ("proxy",)
+    assert changed(wanted, "") == ()
