@@ -60,7 +60,7 @@ Headers = Mapping[HeaderName, HeaderValue]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
-LOCAL = (".localhost", ".local", ".internal", ".home.arpa")
+LOCAL = (".local", ".internal", ".home.arpa")
 """Names that Caddy certifies by its own authority: https://caddyserver.com/docs/automatic-https."""
 
 LEGACY_ENVIRONMENT = {
@@ -152,7 +152,12 @@ class SiteSettings(Model):
     @property
     def is_local(self) -> bool:
         """Whether no public authority certifies the domain: the proxy's own does."""
-        return self.domain == "localhost" or self.domain.endswith(LOCAL)
+        return self.is_here or self.domain.endswith(LOCAL)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the domain leads each machine to itself: https://www.rfc-editor.org/rfc/rfc6761."""
+        return self.domain == "localhost" or self.domain.endswith(".localhost")
 
     @property
     def url(self) -> str:
@@ -507,7 +512,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - configuration is any JSON-like 
 
 def _fault(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     key = ".".join(["cyan", *(str(part) for part in item["loc"])])
-    given = "" if item["type"] == "missing" else f" (got {item['input']!r})"
+    whole = item["type"] == "missing" or isinstance(item["input"], Mapping)
+    given = "" if whole else f" (got {item['input']!r})"
     return f"{key}: {item['msg']}{given}"
 
 

@@ -84,7 +84,7 @@ def _volumes(file: ComposeFile) -> Iterator[Fault]:
                 yield Fault(
                     f"{service}.volumes: {path} lies in the release's folder, which is removed "
                     "with it",
-                    'to keep it, give it an absolute path, such as "${DIRECTORY}/data"',
+                    "to keep it, give it an absolute path on the host, such as /srv/uploads",
                 )
 
 

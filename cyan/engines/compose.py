@@ -75,7 +75,8 @@ class Project:
         The containers run exactly the images that the project is pinned to.
         """
         words = ("up", "-d", "--no-build", "--pull", "never", "--remove-orphans", *services)
-        bound = f"timeout -k 10 {math.ceil(within)} " if within else ""
+        # in the foreground: in a group of its own it would outlive what ends ours
+        bound = f"timeout --foreground -k 10 {math.ceil(within)} " if within else ""
         return bound + self._compose(self._pinned, words)
 
     def build(self, context: PurePosixPath, services: tuple[str, ...]) -> str:

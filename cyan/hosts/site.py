@@ -51,7 +51,7 @@ def trusted(host: Host, settings: Settings, world: Observation) -> tunnel.Tls | 
     proxy = world.service(settings.proxy)
     if not site.is_local or proxy is None:
         return tunnel.Tls(site.domain)
-    return tunnel.Tls(site.domain, host.run(caddy.authority_command(proxy.id)).stdout)
+    return tunnel.Tls(site.domain, host.run(caddy.authority_command(proxy.id), check=False).stdout)
 
 
 def site(host: Host, settings: Settings, tls: tunnel.Tls | None) -> httpx.Client:

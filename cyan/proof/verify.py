@@ -157,7 +157,7 @@ def ordered(
     wanted = settings.verify
     load = Load(
         url=settings.site.url,
-        connect=f"127.0.0.1:{settings.site.tls_port}" if settings.site.is_local else "",
+        connect=f"127.0.0.1:{settings.site.tls_port}" if settings.site.is_here else "",
         locustfile=wanted.locustfile,
         rate=wish.rate or wanted.rate,
         sessions=wish.sessions or wanted.sessions,

@@ -77,11 +77,18 @@ def record(project: compose.Project, pins: Iterable[ServiceImage]) -> str:
 
 
 def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:
-    """The secrets that a release has on the host. HostError where they cannot be read."""
-    folder = quoted_path(settings.directory, "releases")
-    inside = f"cd {quoted_path(release)} && if [ -e secrets.env ]; then cat secrets.env; fi"
-    command = f"if cd {folder} && [ -e {quoted_path(release)} ]; then {inside}; fi"
-    return Secrets(tuple(parse_env_file(host.run(command).stdout).items()))
+    """The secrets that a release, and the shared services, have on the host.
+
+    Raises HostError where they cannot be read.
+    """
+    root, inside = quoted_path(settings.directory), "[ ! -e secrets.env ] || cat secrets.env"
+    shared = f"[ ! -e shared ] || (cd shared && {{ {inside}; }}) || exit 1"
+    name = quoted_path(release) if release else "."
+    own = (
+        f"(cd releases && {{ [ ! -e {name} ] || {{ cd {name} && {{ {inside}; }}; }}; }}) || exit 1"
+    )
+    command = f"[ -e {root} ] || exit 0; cd {root} || exit 1; {shared}; [ ! -e releases ] || {own}"
+    return Secrets(tuple(parse_env_file(host.run(f"({command})").stdout).items()))
 
 
 def hiding(host: Host, settings: Settings, release: str, given: Secrets | None = None) -> Redaction:

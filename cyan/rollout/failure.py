@@ -118,12 +118,11 @@ def _all(host: Host, settings: Settings, span: tuple[float, float]) -> Iterator[
 
 
 def _secrets(host: Host, settings: Settings) -> Secrets:
-    """The secrets of every release on the host. Raises HostError where one cannot be read."""
+    """The secrets of every release and of the shared services. HostError if one is unreadable."""
     folder = quoted_path(settings.directory, "releases")
     each = f"[ ! -e secrets.env ] || {{ cat secrets.env && echo {SEPARATOR}; }}"
-    command = (
-        f'cd {folder} && for name in $(ls -1); do (cd "$name" && {{ {each}; }}) || exit 1; done'
-    )
+    inside = f'[ ! -e "$name" ] || (cd "$name" && {{ {each}; }}) || exit 1'
+    command = f"cd {folder} && for name in ../shared $(ls -1); do {inside}; done"
     texts = host.run(command).stdout.split(f"{SEPARATOR}\n")
     values = (parse_env_file(text).items() for text in texts)
     return Secrets(tuple(value for release in values for value in release))

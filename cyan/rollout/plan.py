@@ -150,8 +150,10 @@ def resume(
     """
     target = left.target
     assert target is not None  # noqa: S101 - for the type checker: see above
+    begun = undoing(left, world, settings).run
     run = replace(
-        undoing(left, world, settings).run,
+        begun,
+        application=request.application or begun.application,
         environment=request.names,
         forced=request.forced,
         contents=request.contents,

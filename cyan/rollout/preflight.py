@@ -26,12 +26,18 @@ ROOM = 1.25  # of what the live color uses: less than this is tight
 SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
 BOOKS = 16 * MIB  # bytes that the journal and the logs need
 DAY = 86_400.0  # seconds
+CERTIFICATE = "certificate"
 RENEWED = 14.0  # days before its end by which a certificate is renewed
 CLOCKS = 2.0  # seconds that the clocks may differ
 RESOURCES = ("memory", "disk", "directory")
 SSHD = ("sessions", "forwarding")
-OTHERS = ("ports", "traffic", "compose-file", "images", "certificate")
-NEEDS = {"memory": Kind.START, "disk": Kind.FETCH, "directory": Kind.START}
+OTHERS = ("ports", "traffic", "compose-file", "images", CERTIFICATE)
+NEEDS = {
+    "memory": Kind.START,
+    "disk": Kind.FETCH,
+    "directory": Kind.START,
+    "certificate": Kind.FETCH,
+}
 """What a plan needs only if it has the step; the journal has room of its own."""
 START_INTERVAL = (25, 0)
 """The engine that brought it: https://docs.docker.com/reference/dockerfile/#healthcheck."""
@@ -81,7 +87,10 @@ def checks(
         _traffic(facts, settings),
         _caddyfile(facts),
         _clock(facts),
-        *_certificate(facts, settings, world.now),
+        *(
+            _soft(each) if each.name in unneeded else each
+            for each in _certificate(facts, settings, world.now)
+        ),
         *((*_compose(comes, facts), *_images(comes)) if comes else ()),
     )
 
@@ -264,15 +273,15 @@ def _certificate(facts: Facts, settings: Settings, now: float) -> Iterator[Check
     if found.fault:
         says = f"{site.url} shows no certificate that its users can trust: {found.fault}"
         todo = f"Caddy says why: inv logs --service {settings.proxy}; does {site.domain} lead here?"
-        yield Check("certificate", Level.REFUSE, says, todo)
+        yield Check(CERTIFICATE, Level.REFUSE, says, todo)
         return
     days = (found.expires - now) / DAY
     says = f"certificate of {found.issuer}, good for {days:.1f} days"
     if days < RENEWED and not site.is_local:  # Caddy's own are for half a day, always renewed
         todo = f"it should have been renewed: inv logs --service {settings.proxy}"
-        yield Check("certificate", Level.WARN, says, todo)
+        yield Check(CERTIFICATE, Level.WARN, says, todo)
     else:
-        yield Check("certificate", Level.OK, says)
+        yield Check(CERTIFICATE, Level.OK, says)
 
 
 def _clock(facts: Facts) -> Check:

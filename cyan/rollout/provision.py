@@ -11,6 +11,7 @@ from cyan.application.secrets import NO_SECRETS
 from cyan.engines import compose
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
+from cyan.journal.while_held import WhileHeld
 from cyan.proxies import caddy
 from cyan.releases import contents
 from cyan.releases.contents import Contents
@@ -55,7 +56,10 @@ def provision(
         left, other = _provisioned(lock, settings, secrets, agrees)
     says = f"the shared services run ({time.monotonic() - began:.1f} s)"
     if left:
-        says += f"; {', '.join(left)} would be made anew, being defined otherwise now, and was left"
+        says += (
+            f"; {', '.join(left)} would be made anew, being defined otherwise now, and was left: "
+        )
+        says += f"inv provision --recreate {left[0]}"
     if other:
         says += "; the proxy runs another Caddyfile than this project's: inv proxy.reload loads it"
     return says
@@ -94,9 +98,9 @@ def _provisioned(
     otherwise = changed(wanted, made)
     anew = tuple(name for name in otherwise if agrees(name))
     up = ("up", "-d", "--wait", "--no-build", "--pull", "missing")
-    lock.run(project.command(*up, "--no-recreate"))
+    WhileHeld(lock).run(project.command(*up, "--no-recreate"))
     if anew:
-        lock.run(project.command(*up, "--no-deps", *anew))
+        WhileHeld(lock).run(project.command(*up, "--no-deps", *anew))
     return tuple(name for name in otherwise if name not in anew), OTHER in other.split()
 
 
@@ -151,7 +155,7 @@ def _site(settings: Settings) -> dict[str, str]:
     plain = f"http://:{site.port}, https://localhost:{site.tls_port}"
     return {
         "SITE_ADDRESS": site.domain or plain,
-        "SITE_BIND": "" if site.domain and not site.is_local else "127.0.0.1:",
+        "SITE_BIND": "" if site.domain and not site.is_here else "127.0.0.1:",
         "HTTP_PORT": str(site.port),
         "TLS_PORT": str(site.tls_port),
         # elsewhere Caddy would redirect what the plain site is asked as localhost

@@ -141,7 +141,9 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
             todo=f"deploy it again, with its --env {' '.join(left.environment)}",
         )
     kept = kept or Kept(settings.compose.stateless.read_text(), (), None)
-    request = replace(request, environment=kept.environment).carrying(collect(settings.secrets))
+    application = world.applications.get(left.target.id)
+    request = replace(request, environment=kept.environment, application=application)
+    request = request.carrying(collect(settings.secrets))
     return planning.resume(left, request, world, settings, kept.text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
@@ -22,7 +23,7 @@ from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.job import Done, Job
 from cyan.rollout.plan import expanding, patience
-from cyan.rollout.preflight import Level, checks, refusals, unneeded
+from cyan.rollout.preflight import CERTIFICATE, Level, checks, refusals, unneeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,6 +146,8 @@ def verify(job: Job, _step: Step) -> Done:
         return Done("skipped: the site is in maintenance")
     good, last, deadline = 0, Look(State.WAITING), time.monotonic() + SITE_PATIENCE
     tls = site.trusted(job.host, job.settings, job.world)
+    if tls and CERTIFICATE in (*job.plan.run.forced, *unneeded(job.plan)):
+        tls = replace(tls, checked=False)  # preflight has told what is wrong with it
     while good < ANSWERS:
         with site.site(job.host, job.settings, tls) as asked:
             last = health.judge_answer(_ready(job, asked), job.plan.target)

@@ -45,6 +45,11 @@ def provision(c: Context, host: str = "", recreate: list[str] | None = None) -> 
 
     wanted = settings(c)
     secrets = collect(wanted.secrets)
+    if unknown := set(recreate or ()) - set(wanted.stateful):
+        raise UsageError(
+            f"no shared service is called {', '.join(sorted(unknown))}",
+            todo=f"one of: {', '.join(wanted.stateful)}",
+        )
     for machine, past_errors in visits(hosts(wanted, host)):
 
         def agrees(service: str, name: str = machine.name) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TIMED_OUT = 124  # as timeout(1) says it
+LOOK = 0.02  # seconds between two looks for what is left
 GRACE = 5.0  # seconds that it may take to end once it is asked to
 
 
@@ -45,9 +47,20 @@ def run(command: str, environment: Mapping[str, str], within: float) -> Output:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a command and its whole group of processes."""
+    """End a command and its whole group of processes; all of it has GRACE to do so."""
     for each in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, each)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
+        deadline = time.monotonic() + GRACE
+        while _is_there(process) and time.monotonic() < deadline:
+            time.sleep(LOOK)
+
+
+def _is_there(process: subprocess.Popen[str]) -> bool:
+    """Whether any process of its group is left."""
+    process.poll()  # else it stays, as one that nobody has waited for
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

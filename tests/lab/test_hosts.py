@@ -46,6 +46,8 @@ def steps(lab: Lab, begun: int) -> list[str]:
 def test_all_that_looks_goes_on_past_a_host_that_does_not_answer_and_ends_with_1(
     lab: Lab, first: dict[str, Any]
 ) -> None:
+    lab.live("v2")
+    lab.live("v1")  # so that a switch is in the history, whatever was tried before
     with lab.configured(hosts=[NOBODY, first]):
         told = {
             words: lab.cyan(*words.split(), check=False, COLUMNS="300")

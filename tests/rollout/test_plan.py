@@ -240,5 +240,5 @@ def test_a_color_that_goes_has_the_grace_that_it_asks_for_and_never_less_than_th
 def test_what_compose_waits_for_is_bounded_by_the_most_patient_service() -> None:
     mine = settings(health=HealthSettings(timeout=60, services={"rag": 90.5}))
     assert command(planning.deploy(DEPLOY, V1_ON_BLUE, mine, ""), Kind.START).startswith(
-        "timeout -k 10 91 env "
+        "timeout --foreground -k 10 91 env "
     )

@@ -116,7 +116,7 @@ def test_a_rollback_to_a_warm_color_is_not_refused_for_what_it_does_not_need() -
     assert refusals(every, ()) == ()
     stopped = replace(V2_ON_GREEN, containers=V2_ON_GREEN.containers[:4])
     partly = planning.rollback(Request("rollback", "", "ann"), stopped, SETTINGS, "")
-    assert unneeded(partly) == ("disk",)
+    assert unneeded(partly) == ("disk", "certificate")
     assert unneeded(planning.deploy(Request("deploy", "v3", "ann"), V1_ON_BLUE, SETTINGS, "")) == ()
 
 
