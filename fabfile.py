@@ -29,7 +29,10 @@ def _settings(c: Connection) -> tuple[Settings, HostSettings]:
     if not isinstance(c, Connection):
         raise UsageError("no host is named", todo="fab -H user@host status")
     known = (item for item in wanted.hosts if (item.address, item.port) == (c.host, c.port))
-    return wanted, next(known, None) or machine_at(c.host, c.port, c.user)
+    machine = next(known, None) or machine_at(c.host, c.port, c.user)
+    if machine not in wanted.hosts:  # what is checked of them is checked of this one
+        wanted = load({**section, "hosts": [machine.model_dump()]}, os.environ, project_folder())
+    return wanted, machine
 
 
 def _invoke_yaml() -> dict[str, object]:
@@ -84,12 +87,12 @@ def switch_state(c: Connection) -> None:
 def provision(c: Connection) -> None:
     """Prepare a bare host: Docker Engine, the application's directory, the shared services."""
     from cyan.application.secrets import collect
-    from cyan.rollout.provision import SETUP, install_engine
+    from cyan.rollout.provision import install_engine
     from cyan.rollout.provision import provision as prepare
     from cyan.terminal import console
     from cyan.world.host import Host
 
     wanted, machine = _settings(c)
     with Host(machine) as host:
-        console.print(install_engine(host, wanted, SETUP))
-        console.print(prepare(host, wanted, collect(wanted.secrets)))
+        console.print(install_engine(host, wanted))
+        console.print(prepare(host, wanted, collect(wanted)))

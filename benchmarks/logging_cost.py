@@ -24,7 +24,7 @@ from loadtests import locustfile
 from loadtests.log import Log
 from loadtests.place import Place
 from loadtests.schedule import Due
-from loadtests.swarm import Orders, Swarm
+from loadtests.swarm import Swarm, SwarmOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ class Measured(locustfile.Witness):
         """Requests a second of all sessions together."""
         place = Place(self.environment.host or "")
         with log:
-            swarm = Swarm(Orders(place, folder, SESSIONS), log, self._tell)
+            swarm = Swarm(SwarmOptions(place, folder, SESSIONS), log, self._tell)
             writing = gevent.spawn(swarm.keep_writing)
             began = time.perf_counter()
             gevent.joinall([gevent.spawn(self._calls, swarm) for _ in range(SESSIONS)])

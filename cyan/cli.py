@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from invoke import task
 
 from cyan import interrupt
+from cyan.bundled import bundled
 from cyan.errors import CyanError, UsageError
 
 if TYPE_CHECKING:
@@ -26,27 +28,37 @@ DEBUG = "CYAN_DEBUG"
 CONFIGURATION = "invoke.yaml"
 
 
-def command(**options: Any) -> Callable[[Callable[P, None]], Task[Callable[P, None]]]:  # noqa: ANN401
+EXTRAS = {"proof": ("locust", "pandas", "plotly", "psutil", "pyarrow", "scipy")}
+"""What an extra of cyan's brings, as modules: enough to tell whether it is installed."""
+
+
+def command(
+    needs: str = "",
+    **options: Any,  # noqa: ANN401 - Invoke's own
+) -> Callable[[Callable[P, None]], Task[Callable[P, None]]]:
     """An Invoke task whose errors are told to an operator, and whose exit code says their kind.
+
+    `needs` is an extra of cyan's that it does nothing without.
 
     2: the input is wrong and nothing was touched; 1: it failed; 3: a verdict is unknown. With
     CYAN_DEBUG set the traceback is shown as well.
     """
 
     def decorate(body: Callable[P, None]) -> Task[Callable[P, None]]:
-        made: Task[Callable[P, None]] = task(**options)(told(body))
+        made: Task[Callable[P, None]] = task(**options)(told(body, needs))
         return made
 
     return decorate
 
 
-def told(body: Callable[P, None]) -> Callable[P, None]:
+def told(body: Callable[P, None], needs: str = "") -> Callable[P, None]:
     """The same function with its errors printed and turned into exit codes; SIGTERM as Ctrl-C."""
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         interrupt.install()
         try:
+            require(needs)
             body(*args, **kwargs)
         except CyanError as error:
             _tell(error)
@@ -56,6 +68,16 @@ def told(body: Callable[P, None]) -> Callable[P, None]:
             _tell(_our_fault(error))
 
     return run
+
+
+def require(extra: str) -> None:
+    """Raises UsageError where an extra of cyan's is not installed."""
+    missing = [name for name in EXTRAS.get(extra, ()) if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"this needs more than a deployer: {', '.join(missing)} is not installed",
+            todo=f"pip install 'cyan[{extra}]', as cyan was installed",
+        )
 
 
 def settings(context: Context) -> Settings:
@@ -117,5 +139,5 @@ def _no_configuration() -> CyanError:
     return UsageError(
         "there is no cyan section in the configuration",
         where=f"{project_folder() / CONFIGURATION}",
-        todo="copy cyan's own invoke.yaml and change it; every key is commented there",
+        todo=f"copy {bundled(CONFIGURATION)} and change it; every key is commented there",
     )

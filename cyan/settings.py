@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic import field_validator as validated
 
+from cyan.bundled import bundled, text_of
 from cyan.errors import UsageError
 from cyan.names import APP_PATTERN, DOMAIN_PATTERN, Color, Kind, names_a_path, seconds
 
@@ -384,6 +385,7 @@ class LabSettings(Model):
 
     directory: Local = Path(".lab")
     ssh_port: Port = 2222
+    secrets: Path | None = None
 
 
 class VerifySettings(Model):
@@ -395,7 +397,7 @@ class VerifySettings(Model):
     gap: Seconds = 5
     seed: int = 1
     in_flight: Annotated[int, Field(ge=1)] = 2000
-    locustfile: Local = Path("loadtests/locustfile.py")
+    locustfile: Local = bundled("loadtests/locustfile.py")
     workers_directory: Annotated[Local, AfterValidator(_absolute)] | None = None
 
 
@@ -406,7 +408,7 @@ class Settings(Model):
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
     directory: Local
     compose: ComposeSettings = ComposeSettings()
-    caddyfile: Local = Path("Caddyfile")
+    caddyfile: Local = bundled("Caddyfile")
     stateless: tuple[Name, ...] = Field(min_length=1)
     stateful: tuple[Name, ...] = Field(min_length=1)
     proxy: Name
@@ -451,6 +453,26 @@ class Settings(Model):
             msg = "use at most 41 lower-case letters, digits and '-', not beginning with '-'"
             raise ValueError(msg)
         return app
+
+    @property
+    def stateless_text(self) -> str:
+        """The Compose file of a color. Raises UsageError where it cannot be read."""
+        return text_of(self.compose.stateless, "cyan.compose.stateless", "compose/stateless.yml")
+
+    @property
+    def stateful_text(self) -> str:
+        """The Compose file of the shared services. Raises UsageError where it cannot be read."""
+        return text_of(self.compose.stateful, "cyan.compose.stateful", "compose/stateful.yml")
+
+    @property
+    def caddyfile_text(self) -> str:
+        """The proxy's configuration. Raises UsageError where it cannot be read."""
+        return text_of(self.caddyfile, "cyan.caddyfile", "Caddyfile")
+
+    @property
+    def is_lab(self) -> bool:
+        """Whether all that is deployed to is this machine, by the lab's sshd."""
+        return all(host.is_here and host.port == self.lab.ssh_port for host in self.hosts)
 
     def project(self, color: Color) -> str:
         """The Compose project of one color."""
@@ -552,7 +574,12 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             "secrets": settings.secrets.model_copy(
                 update={"file": at(settings.secrets.file) if settings.secrets.file else None}
             ),
-            "lab": settings.lab.model_copy(update={"directory": at(settings.lab.directory)}),
+            "lab": settings.lab.model_copy(
+                update={
+                    "directory": at(settings.lab.directory),
+                    "secrets": at(settings.lab.secrets) if settings.lab.secrets else None,
+                }
+            ),
             "verify": settings.verify.model_copy(
                 update={"locustfile": at(settings.verify.locustfile)}
             ),

@@ -25,15 +25,15 @@ from loadtests import journeys, selftest
 from loadtests.log import Log
 from loadtests.place import Place
 from loadtests.schedule import SECOND, Due, arrivals, chosen
-from loadtests.swarm import Orders, Swarm
-from loadtests.team import (
+from loadtests.swarm import Swarm, SwarmOptions
+from loadtests.workers import (
     DONE,
     FINISH,
     PROGRESS,
     STOP,
     UNBELIEVABLE,
     WATCH,
-    Team,
+    Workers,
     lead,
     stopping,
     told_to_stop,
@@ -85,10 +85,10 @@ def join(environment: Environment, runner: Any, **_: object) -> None:  # noqa: A
         return
     options = environment.parsed_options
     assert options is not None  # noqa: S101 - for the type checker
-    team = Team(Path(options.log_dir), options.expect_workers)
-    runner.register_message(PROGRESS, team.heard)
-    runner.register_message(DONE, team.done)
-    gevent.spawn(lead, environment, team)
+    workers = Workers(Path(options.log_dir), options.expect_workers)
+    runner.register_message(PROGRESS, workers.heard)
+    runner.register_message(DONE, workers.done)
+    gevent.spawn(lead, environment, workers)
 
 
 def _planted(texts: list[str]) -> dict[int, str]:
@@ -133,7 +133,7 @@ class Witness(User):
         size, own = options.expect_workers, self._worker()
         _come_first()
         folder = Path(os.environ.get(LOG_DIR, options.log_dir))
-        orders = Orders(
+        orders = SwarmOptions(
             Place(self.environment.host or "", options.connect, options.authority),
             folder,
             -(-options.sessions // size),

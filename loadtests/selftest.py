@@ -117,7 +117,7 @@ def faults() -> list[str]:
         for method in ("GET", "POST")
         for answers, connection in ((0, Connection.NEW), (1, Connection.REUSED))
     ]
-    found = [fault for case in cases for fault in _case(Closing(case[2]), *case)]
+    found = [fault for evidence in cases for fault in _case(Closing(evidence[2]), *evidence)]
     for ending in (_refusing, _going_away):
         for method in ("GET", "POST"):
             found += _case(Streams(1, ending), _http2, method, 1, Connection.REUSED)

@@ -31,7 +31,7 @@ ALONE = ("fresh", *STREAMS)  # journeys that open a connection of their own
 
 
 @dataclass(frozen=True)
-class Orders:
+class SwarmOptions:
     """What the swarm was asked to do."""
 
     place: Place
@@ -74,7 +74,7 @@ class Swarm:
 
     def __init__(
         self,
-        orders: Orders,
+        orders: SwarmOptions,
         log: Log,
         tell: Callable[[Call, Answer, Due], None],
         report: Callable[[dict[str, float]], None] = lambda _figures: None,

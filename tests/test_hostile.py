@@ -26,11 +26,12 @@ from cyan.journal.entries import Entry, Event
 from cyan.journal.lock import Lock, Owner, take_away
 from cyan.lab import lab
 from cyan.names import Color, names_a_path, valid_version
-from cyan.proof.crew import Crew
-from cyan.proof.hammer import Strike, _check
-from cyan.proof.surroundings import RealSurroundings
+from cyan.proof.hammer import HammerOptions, _check
+from cyan.proof.host_under_test import HostUnderTest
+from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proxies import caddy
 from cyan.rollout import plan, run
+from cyan.rollout import provision as provision_module
 from cyan.rollout.provision import install_engine, provision
 from cyan.settings import Settings, load, machine_of
 from cyan.world.envfile import VARIABLE_PATTERN, env_file, parse_env_file
@@ -128,7 +129,9 @@ def test_the_setup_of_a_bare_host_runs_as_it_was_written(
 ) -> None:
     script = machine.folder / "setup"
     script.write_text("printf '%s\\n' \"it's $0 $1\"")
-    said = install_engine(machine.host, settings, script)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(provision_module, "bundled", lambda _name: script)
+        said = install_engine(machine.host, settings)
     assert said == f"it's {settings.directory}/setup --engine-only"
 
 
@@ -246,7 +249,7 @@ def test_the_witnesses_logs_are_found_and_fetched(machine: Machine, settings: Se
     logs = settings.directory / "logs"
     logs.mkdir(parents=True)
     (logs / "app-$(touch $CANARY).jsonl").write_text("1\n2\n")
-    around = RealSurroundings(settings, settings.hosts[0])
+    around = HostUnderTest(settings, settings.hosts[0])
     around._host = machine.host
     (found,) = around._logs()
     assert found.path == "logs/app-$(touch $CANARY).jsonl"
@@ -264,12 +267,12 @@ def test_a_worker_on_another_machine_starts_where_it_was_told(name: str, word: s
         python.parent.mkdir(parents=True)
         python.write_text((Path(folder) / "docker").read_text())
         python.chmod(0o755)
-        crew = Crew((), str(Path(folder) / name), word)
-        crew._folder = f"{folder}/swarm {name[:60]}"
-        machine.run(crew._command(machine.host, 0, 5557))
+        remote = RemoteWorkers((), str(Path(folder) / name), word)
+        remote._folder = f"{folder}/swarm {name[:60]}"
+        machine.run(remote._command(machine.host, 0, 5557))
         started = machine.calls[0]
         assert started[:5] == ["-m", "locust", "--worker", "-f", word]
-        assert started[-2:] == ["--log-dir", f"{crew._folder}-0"]
+        assert started[-2:] == ["--log-dir", f"{remote._folder}-0"]
         assert machine.clean
 
 
@@ -431,7 +434,7 @@ def test_a_machine_of_the_crew_is_one_that_ssh_cannot_misread(text: str) -> None
 @example("host/path")
 def test_a_site_to_hammer_is_nothing_but_scheme_host_and_port(text: str) -> None:
     try:
-        _check(Strike(f"http://{text}", 1, 1, 1))
+        _check(HammerOptions(f"http://{text}", 1, 1, 1))
     except UsageError:
         return
     assert text.isprintable()

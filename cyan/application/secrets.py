@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from cyan.settings import SecretsSettings
+    from cyan.settings import Settings
 
 SHORTEST = 4
 """Characters of a value that is redacted: hiding every "1" or "on" would hide the text as well."""
@@ -80,22 +80,25 @@ class Redaction:
         return f"{ours}{colon}{self(others)}"
 
 
-def collect(settings: SecretsSettings, environment: Mapping[str, str] = os.environ) -> Secrets:
+def collect(settings: Settings, environment: Mapping[str, str] = os.environ) -> Secrets:
     """The secrets that the settings name; a later source wins: file, environment, command.
+
+    The lab has its own besides, which any of these wins over.
 
     Raises UsageError, which names what is wrong and never shows a value.
     """
     values: dict[str, str] = {}
-    if settings.file:
-        values |= parse(_read(settings.file), str(settings.file))
-    for name in settings.environment:
+    given = settings.secrets
+    for file in (settings.lab.secrets if settings.is_lab else None, given.file):
+        values |= parse(_read(file), str(file)) if file else {}
+    for name in given.environment:
         if name not in environment:
             raise UsageError(
                 f"the environment variable {name} is not set", todo="cyan.secrets.environment"
             )
         values[name] = environment[name]
-    if settings.command:
-        values |= parse(output_of(settings.command, "cyan.secrets.command"), "its output")
+    if given.command:
+        values |= parse(output_of(given.command, "cyan.secrets.command"), "its output")
     return Secrets(tuple(sorted(values.items())))
 
 
@@ -151,7 +154,7 @@ def _read(path: Path) -> str:
         return _decoded(path.read_bytes(), str(path))
     except OSError as error:
         raise UsageError(
-            f"the file of cyan.secrets.file cannot be read: {error.strerror}", where=str(path)
+            f"the file of the secrets cannot be read: {error.strerror}", where=str(path)
         ) from None
 
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cyan.chaos import catalogue, leftover, orders
+from cyan.chaos import catalogue, leftover, specification
 from cyan.chaos.controls import controlled
 from cyan.chaos.shrink import shrink
 from cyan.errors import CyanError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cyan.chaos.draw import Drawn
     from cyan.chaos.judging import Controls
-    from cyan.chaos.orders import Ground, Wish
+    from cyan.chaos.specification import Context, Options
 
 SHORTENING = 900.0  # seconds that shorter runs of a failure may take together
 BESIDES = 40.0  # seconds of a run that are no fault's
@@ -36,23 +36,23 @@ class Outcome:
     failed: tuple[Drawn, ...] = ()
 
 
-def chaos(ground: Ground, wish: Wish) -> Verdict:
+def chaos(context: Context, options: Options) -> Verdict:
     """Controls, then the drawn faults under load; the report of both. Raises ProofError."""
-    faults = orders.drawn(wish)
-    left = leftover.heal_newest(ground)
-    controls = controlled(ground, wish)
+    faults = specification.drawn(options)
+    left = leftover.heal_newest(context)
+    controls = controlled(context, options)
     controls = replace(controls, wrong=(*left, *controls.wrong))
-    outcome = faulted(ground, wish, faults, controls)
+    outcome = faulted(context, options, faults, controls)
     if outcome.verdict is Verdict.FAIL:
-        ground.console.print(f"      again: {orders.again(wish, faults)}", markup=False)
-        if wish.shrink > 0:
-            shorten(ground, wish, outcome, faults)
+        context.console.print(f"      again: {specification.again(options, faults)}", markup=False)
+        if options.shrink > 0:
+            shorten(context, options, outcome, faults)
     return outcome.verdict
 
 
 def faulted(
-    ground: Ground,
-    wish: Wish,
+    context: Context,
+    options: Options,
     faults: Sequence[Drawn],
     controls: Controls | None = None,
 ) -> Outcome:
@@ -60,25 +60,25 @@ def faulted(
 
     Without `controls` it is a shorter run of one that had them.
     """
-    folder = verify.new_folder(ground.project, "chaos" if controls else SHORTER)
+    folder = verify.new_folder(context.project, "chaos" if controls else SHORTER)
     folder.mkdir(parents=True)
-    order = orders.ordered(ground, folder, wish)
-    order = orders.with_faults(order, ground.settings, faults, controls)
-    order = replace(order, measured_on={"run again": orders.again(wish, faults)})
+    spec = specification.spec_of(context, folder, options)
+    spec = specification.with_faults(spec, context.settings, faults, controls)
+    spec = replace(spec, measured_on={"run again": specification.again(options, faults)})
     try:
-        judgement = orders.carried_out(ground, order)
+        judgement = specification.carried_out(context, spec)
     finally:
-        leftover.heal_all(folder, ground)
+        leftover.heal_all(folder, context)
     tell = verify.finish if controls else verify.tell
-    tell(judgement, folder, ground.console)
+    tell(judgement, folder, context.console)
     bad = {f.act for f in judgement.findings if f.verdict is Verdict.FAIL}
     failed = (each for place, each in enumerate(faults) if {2 * place + 1, 2 * place + 2} & bad)
     return Outcome(folder, judgement.verdict, tuple(failed))
 
 
 def shorten(
-    ground: Ground,
-    wish: Wish,
+    context: Context,
+    options: Options,
     outcome: Outcome,
     faults: Sequence[Drawn],
 ) -> tuple[Drawn, ...]:
@@ -91,14 +91,16 @@ def shorten(
     def fails(part: tuple[Drawn, ...]) -> bool:
         if time.monotonic() + taking(part) > deadline:
             return False
-        ground.console.print(f"      shortening: {orders.again(wish, part)}", markup=False)
+        context.console.print(
+            f"      shortening: {specification.again(options, part)}", markup=False
+        )
         try:
-            return faulted(ground, wish, part).verdict is Verdict.FAIL
+            return faulted(context, options, part).verdict is Verdict.FAIL
         except CyanError as error:  # the run failed, whatever becomes of a shorter one
-            ground.console.print(f"      {error}", markup=False)
+            context.console.print(f"      {error}", markup=False)
             return False
 
-    tries, shortest = wish.shrink, tuple(faults)
+    tries, shortest = options.shrink, tuple(faults)
     if outcome.failed and len(outcome.failed) < len(faults):
         tries -= 1
         if fails(outcome.failed):
@@ -106,17 +108,17 @@ def shorten(
     shortest = shrink(shortest, fails, tries)
     seen = len(shortest) < len(faults)
     line = (
-        f"still fails: {orders.again(wish, shortest)}"
+        f"still fails: {specification.again(options, shortest)}"
         if seen
         else "no shorter run was seen to fail"
     )
-    ground.console.print(f"      {line}", markup=False)
+    context.console.print(f"      {line}", markup=False)
     with (outcome.folder / "summary.md").open("a", encoding="utf-8") as summary:
-        summary.write(f"\nAgain: {orders.again(wish, faults)}\n\nShortened: {line}\n")
+        summary.write(f"\nAgain: {specification.again(options, faults)}\n\nShortened: {line}\n")
     return shortest
 
 
 def taking(faults: Sequence[Drawn]) -> float:
     """About how many seconds a run with these faults takes."""
-    chosen = orders.entries(catalogue.BY_NAME[each.name] for each in faults)
+    chosen = specification.entries(catalogue.BY_NAME[each.name] for each in faults)
     return BESIDES + sum(each.seconds for each in chosen)

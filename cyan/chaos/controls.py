@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cyan.chaos import catalogue, leftover, orders
+from cyan.chaos import catalogue, leftover, specification
 from cyan.chaos.draw import Drawn
 from cyan.chaos.judging import Controls
 from cyan.errors import CyanError
@@ -16,7 +16,7 @@ from cyan.proof.scenario import control
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.chaos.orders import Ground, Wish
+    from cyan.chaos.specification import Context, Options
     from cyan.proof.verdict import Judgement
 
 RTT = 0.04  # between clients and site: a reload then drops for certain
@@ -26,32 +26,34 @@ QUIET = "no deploy"
 LOUD = tuple(each.name for each in catalogue.CONTROLS[1:])
 
 
-def controlled(ground: Ground, wish: Wish) -> Controls:
+def controlled(context: Context, options: Options) -> Controls:
     """Carry the controls out; how they came out, which is told as well."""
-    folder = verify.new_folder(ground.project, "controls")
+    folder = verify.new_folder(context.project, "controls")
     folder.mkdir(parents=True)
     try:
-        told = judged(_judgement(ground, wish, folder), folder.name)
+        told = judged(_judgement(context, options, folder), folder.name)
     except CyanError as error:
         told = Controls((f"they could not be carried out: {error.what}",))
     finally:
-        leftover.heal_all(folder, ground)
+        leftover.heal_all(folder, context)
     word = "[yellow]unknown[/]  controls" if told.wrong else "controls"
-    ground.console.print(f"{word}: {told.text}")
+    context.console.print(f"{word}: {told.text}")
     return told
 
 
-def _judgement(ground: Ground, wish: Wish, folder: Path) -> Judgement:
-    from cyan.proof.between import Between  # noqa: PLC0415 - only here
+def _judgement(context: Context, options: Options, folder: Path) -> Judgement:
+    from cyan.proof.relay.process import RelayOptions  # noqa: PLC0415 - only here
 
-    order = replace(orders.ordered(ground, folder, wish), between=Between(RTT), steady=STEADY)
-    order = orders.with_faults(order, ground.settings, ())
-    acts = [*order.acts, replace(control(SECONDS), name=QUIET)]
+    spec = replace(
+        specification.spec_of(context, folder, options), relay=RelayOptions(RTT), steady=STEADY
+    )
+    spec = specification.with_faults(spec, context.settings, ())
+    acts = [*spec.acts, replace(control(SECONDS), name=QUIET)]
     for name in LOUD:
-        act, _kept = orders.act_of(order, len(acts), Drawn(name), "")
+        act, _kept = specification.act_of(spec, len(acts), Drawn(name), "")
         acts.append(act)
-    order = replace(order, acts=tuple(acts), checks=lambda _folder: ())
-    return orders.carried_out(ground, lasting(order))
+    spec = replace(spec, acts=tuple(acts), checks=lambda _folder: ())
+    return specification.carried_out(context, lasting(spec))
 
 
 def judged(judgement: Judgement, where: str) -> Controls:

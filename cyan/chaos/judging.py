@@ -11,8 +11,8 @@ from cyan.chaos import invariants, record
 from cyan.chaos.catalogue import fault
 from cyan.chaos.draw import Drawn
 from cyan.chaos.faults.deployer import Nothing
-from cyan.proof.case import hex_ids
 from cyan.proof.checks import allowance, client, order, writes
+from cyan.proof.evidence import hex_ids
 from cyan.proof.findings import MOST_IDS, Finding, Verdict
 from cyan.proof.history import SECOND
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from cyan.chaos.fault import Expectation
     from cyan.chaos.invariants import Held
     from cyan.chaos.record import Record
-    from cyan.proof.case import Case, Mask
     from cyan.proof.checks import Check
+    from cyan.proof.evidence import Evidence, Mask
 
 DRAWN = "drawn.json"
 EXPERIMENTS = "experiments"
@@ -98,7 +98,7 @@ def _read(folder: Path, number: str, kept: dict[str, Any]) -> tuple[int, Drawn, 
     return int(number), drawn, record.load(folder / EXPERIMENTS / f"{kept['file']}.json")
 
 
-def _controls(told: Controls, _case: Case) -> tuple[Finding, ...]:
+def _controls(told: Controls, _case: Evidence) -> tuple[Finding, ...]:
     """Whether the controls came out as they must."""
     verdict = Verdict.UNKNOWN if told.wrong else Verdict.PASS
     return (Finding("controls", verdict, told.text, count=len(told.wrong), n=1),)
@@ -108,36 +108,36 @@ def _invariants(
     acts: Iterable[tuple[int, Drawn, Record]],
     services: tuple[str, ...],
     shared: tuple[str, ...],
-    case: Case,
+    evidence: Evidence,
 ) -> tuple[Finding, ...]:
     """Every invariant of every record."""
     found: list[Finding] = []
     for number, drawn, seen in acts:
-        if number >= len(case.history.performed):
+        if number >= len(evidence.history.performed):
             continue  # that every act was performed is a check of every run's
         expects = fault(drawn.name, dict(drawn.values)).expects
         held = invariants.judge(seen, expects, services, shared)
         if drawn.name == Nothing.name:
             held += invariants.converged(seen)
-        found += [_finding(case, number, each) for each in held]
+        found += [_finding(evidence, number, each) for each in held]
     return tuple(found)
 
 
-def _finding(case: Case, number: int, held: Held) -> Finding:
-    about = case.history.performed[number].act.name
+def _finding(evidence: Evidence, number: int, held: Held) -> Finding:
+    about = evidence.history.performed[number].act.name
     count = 0 if held.verdict is Verdict.PASS else 1
     return Finding(held.name, held.verdict, held.text, act=number, about=about, count=count, n=1)
 
 
-def _inside(acts: Iterable[tuple[int, Drawn, Record]], case: Case) -> tuple[Finding, ...]:
+def _inside(acts: Iterable[tuple[int, Drawn, Record]], evidence: Evidence) -> tuple[Finding, ...]:
     """Where drops are allowed, each was in flight while the fault was there, and none was grave."""
     expected = [(n, seen, fault(d.name, dict(d.values)).expects) for n, d, seen in acts]
-    allowed = [e for e in expected if e[2].outage and e[0] < len(case.history.performed)]
+    allowed = [e for e in expected if e[2].outage and e[0] < len(evidence.history.performed)]
     if not allowed:
         return ()
-    drops = drops_of(case)
+    drops = drops_of(evidence)
     return tuple(
-        _attributed(case, number, seen, expects, drops) for number, seen, expects in allowed
+        _attributed(evidence, number, seen, expects, drops) for number, seen, expects in allowed
     )
 
 
@@ -149,16 +149,16 @@ class Drops:
     grave: tuple[Finding, ...]
 
 
-def drops_of(case: Case) -> Drops:
+def drops_of(evidence: Evidence) -> Drops:
     """What was dropped in a run; every check looks at all of it, so it is asked for once."""
-    grave = tuple(each for check in GRAVE for each in check(case) if each.count)
-    return Drops(allowance.dropped(case), grave)
+    grave = tuple(each for check in GRAVE for each in check(evidence) if each.count)
+    return Drops(allowance.dropped(evidence), grave)
 
 
 def _attributed(
-    case: Case, number: int, seen: Record, expects: Expectation, drops: Drops
+    evidence: Evidence, number: int, seen: Record, expects: Expectation, drops: Drops
 ) -> Finding:
-    frame, item = case.requests, case.history.performed[number]
+    frame, item = evidence.requests, evidence.history.performed[number]
     sent, ended = frame["sent_ns"].to_numpy(), frame["end_ns"].to_numpy()
     of_act = frame["act"].to_numpy() == number
     begin, end = seen.injected_ns - BEFORE_NS, seen.healed_ns + AFTER_NS

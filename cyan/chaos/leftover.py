@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING
 
 from cyan import interrupt
 from cyan.chaos import judging, record
-from cyan.chaos.orders import PROGRAM
+from cyan.chaos.specification import PROGRAM
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.chaos.orders import Ground
+    from cyan.chaos.specification import Context
 
 HEALING = 90.0  # seconds that the healing of one experiment may take
 
 
-def heal_newest(ground: Ground) -> tuple[str, ...]:
+def heal_newest(context: Context) -> tuple[str, ...]:
     """Heal what the newest run with experiments left: it may have been killed. As `heal_all`."""
-    found = sorted((ground.project / "reports").glob(f"*/{judging.EXPERIMENTS}"))
-    return tuple(line for path in found[-1:] for line in heal_all(path.parent, ground))
+    found = sorted((context.project / "reports").glob(f"*/{judging.EXPERIMENTS}"))
+    return tuple(line for path in found[-1:] for line in heal_all(path.parent, context))
 
 
-def heal_all(folder: Path, ground: Ground) -> tuple[str, ...]:
+def heal_all(folder: Path, context: Context) -> tuple[str, ...]:
     """Heal what the experiments of a run have left; which of it is still there, in words."""
     left = []
-    with interrupt.ignored(lambda: ground.console.print("what is broken is healed first")):
+    with interrupt.ignored(lambda: context.console.print("what is broken is healed first")):
         for path in sorted((folder / judging.EXPERIMENTS).glob("*.yaml")):
             begun = path.with_suffix("").is_dir()
             seen = record.load(path.with_suffix(".json"))
-            if begun and seen.unhealed and not _healed(path, ground.project):
+            if begun and seen.unhealed and not _healed(path, context.project):
                 left.append(f"{path.stem} of {folder.name} could not be healed")
     for line in left:
-        ground.console.print(f"[red]unhealed[/]  {line}")
+        context.console.print(f"[red]unhealed[/]  {line}")
     return tuple(left)
 
 

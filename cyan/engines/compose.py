@@ -50,7 +50,7 @@ class Project:
 
     @property
     def images(self) -> PurePosixPath:
-        """What pins each service of a color to the image that it runs, on the host."""
+        """The file that holds each service of a color to the image that it runs, on the host."""
         return self.folder / "images.json"
 
     @property

@@ -272,11 +272,11 @@ class Lock:
 
     @property
     def mark(self) -> str:
-        """The path on the host, quoted, of a file that is there while a leash is held."""
-        return shlex.quote(f"{self._directory}/leash.{self._owner.token}")
+        """The path on the host, quoted, of a file that is there while what runs may go on."""
+        return shlex.quote(f"{self._directory}/running.{self._owner.token}")
 
     def let_go(self) -> None:
-        """Have what runs on a leash end now. Raises HostError."""
+        """Have what runs for this lock end now. Raises HostError."""
         self._host.run(f"rm -f {self.mark}")
 
     def _say(self, line: str) -> None:

@@ -35,11 +35,14 @@ What it says is for `denied`, or is `absent` where there is no such directory.
 def denied(content: str, directory: str, where: str) -> HostError:
     """The error of a user who may not work in the application's directory; how to share it."""
     owner, group, mode, user, sharing, member, path = content.split(" ", 6)
-    root = shlex.quote(directory)
-    steps = (
-        f"chgrp -R {sharing} {root}",
-        f"chmod -R g+rwX {root}",
-        f"find {root} -type d -exec chmod g+s {{}} +",
+    root, own = shlex.quote(directory), ". shared shared/proxy"
+    steps = (  # only what is cyan's own: a database may keep its files in a folder beside
+        f"cd {root}",
+        f"find traffic releases -exec chgrp {sharing} {{}} + -exec chmod g+rwX {{}} +",
+        "find traffic releases -type d -exec chmod g+s {} +",
+        f"chgrp {sharing} {own}",
+        f"chmod g+rwxs {own}",
+        f"find {own} -maxdepth 1 -type f -exec chgrp {sharing} {{}} + -exec chmod g+rw {{}} +",
         *([] if member == "yes" else [f"usermod -aG {sharing} {user}"]),
     )
     return HostError(

@@ -1,4 +1,4 @@
-"""A leash for what may take long: a command that changes the world and outlives its deployer ends.
+"""Commands that may take long end with their deployer, and with the lock that they run under.
 
 What is quick ends by itself before the next deployer looks (`cyan.journal.lock`). A migration, a
 command of the user's or a pull may take minutes, in which nobody else could do anything, or hang.
@@ -21,7 +21,7 @@ TICK = 0.5  # seconds between two looks for the lock's holder
 KILL = "kill -- -$$"
 """Ends a command and all that it started: a guarded command is a group of processes of its own."""
 
-LEASHED = """\
+WATCHED = """\
 : >{mark}; {{ {command}
 }} <&0 & job=$!
 {{
@@ -30,8 +30,8 @@ LEASHED = """\
     [ -e {mark} ] && {held} || {{ rm -f {mark}; {end}; }}
     read -rt {tick} -u "$tick" _
   done
-}} </dev/null >/dev/null 2>&1 & leash=$!
-wait "$job"; code=$?; kill "$leash"; wait "$leash" 2>/dev/null; rm -f {mark}; exit "$code"
+}} </dev/null >/dev/null 2>&1 & watch=$!
+wait "$job"; code=$?; kill "$watch"; wait "$watch" 2>/dev/null; rm -f {mark}; exit "$code"
 """
 """For bash. `mark` is there while nobody has let go of it."""
 
@@ -51,12 +51,12 @@ class WhileHeld:
     def run(self, command: str, *, check: bool = True) -> Output:
         """As `Lock.run`."""
         with self._let_go():
-            return self.lock.run(self._leashed(command), check=check)
+            return self.lock.run(self._watched(command), check=check)
 
     def feed(self, command: str, write: Callable[[Sink], object], *, check: bool = True) -> Output:
         """As `Lock.feed`."""
         with self._let_go():
-            return self.lock.feed(self._leashed(command), write, check=check)
+            return self.lock.feed(self._watched(command), write, check=check)
 
     @contextmanager
     def _let_go(self) -> Iterator[None]:
@@ -67,8 +67,8 @@ class WhileHeld:
             self.lock.let_go()
             raise
 
-    def _leashed(self, command: str) -> str:
+    def _watched(self, command: str) -> str:
         lock = self.lock
-        return LEASHED.format(
+        return WATCHED.format(
             command=command, held=lock.held, mark=lock.mark, end=self.end, tick=TICK
         )

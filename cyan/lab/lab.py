@@ -55,7 +55,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
             _remove(host, settings)
             say(f"removed the containers that the lab in {foreign} had left")
         _free_ports(host, settings)
-        say(provision(host, settings, collect(settings.secrets), lambda _service: True))
+        say(provision(host, settings, collect(settings), lambda _service: True))
 
 
 def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> None:

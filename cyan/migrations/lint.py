@@ -125,5 +125,8 @@ def _program() -> str:
     beside = Path(sys.executable).parent
     found = shutil.which("squawk", path=os.pathsep.join((str(beside), os.environ.get("PATH", ""))))
     if not found:
-        raise UsageError("squawk is not installed, and it judges migrations", todo="./setup")
+        raise UsageError(
+            "squawk is not installed, and it judges migrations",
+            todo="pip install 'cyan[migrations]'",
+        )
     return found

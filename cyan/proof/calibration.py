@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cyan.proof.findings import DROPS, Verdict
-from cyan.proof.planting import PLANTS, REFUSED, SENT_TWICE
+from cyan.proof.relay.plants import PLANTS, REFUSED, SENT_TWICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

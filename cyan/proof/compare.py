@@ -1,4 +1,4 @@
-"""Two stored runs side by side: what differs in verdict, drops, latency, gaps and surroundings."""
+"""Two stored runs side by side: what differs in verdict, drops, latency, gaps and machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from cyan.proof.page import page
-from cyan.proof.show import number, ratio
+from cyan.proof.wording import number, ratio
 
 if TYPE_CHECKING:
     from pathlib import Path

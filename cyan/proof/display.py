@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from cyan.proof.history import Performed
+    from cyan.proof.load import Pace
     from cyan.proof.scenario import Act
-    from cyan.proof.swarm import Pace
 
 
 class Display(Protocol):

@@ -1,220 +1,218 @@
-"""The client's log: from the swarm's raw files to one typed frame, a row per request."""
+"""Everything a check may look at: the requests with all witnesses beside them, and the history."""
 
 from __future__ import annotations
 
-import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pacsv
+import numpy.typing as npt
 
-from cyan.errors import ProofError
-from cyan.proof.history import Clock
-from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, SignOff
+from cyan.proof.findings import STEADY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
-T = TypeVar("T")
+    import pandas as pd
 
-TEXT = pa.dictionary(pa.int32(), pa.string())
-TYPES: dict[str, pa.DataType] = {
-    "id": pa.uint64(),
-    "user": pa.int32(),
-    "status": pa.int16(),
-    "expected_bytes": pa.int64(),
-    "received_bytes": pa.int64(),
-    "digest": pa.int8(),
-}
-NO_RESULT = -1
-INSTANTS = ("due_ns", "sent_ns", "first_ns", "end_ns")
+    from cyan.proof.client_log import ClientLog
+    from cyan.proof.history import History, Window
+    from cyan.proof.witnesses import Witnesses
+
+Mask = npt.NDArray[np.bool_]
+"""One truth value per row of the requests frame."""
+
+STREAMS = ("events", "socket")
+"""Journeys that outlive a drain by design; a drain that cuts them says so on its own line."""
+
+JOURNEYS = (
+    "page", "items", "order", "login", "me", "slow", "download", "ask", "events", "socket", "fresh",
+)  # fmt: skip
+WITNESSES = ("proxy", "application", "ledger", "journal")
+ABSENT = -1
+"""Count of a witness that is missing as a whole, which is not the same as having seen nothing."""
 
 
 @dataclass(frozen=True)
-class ClientLog:
-    """What the swarm left behind.
+class Bounds:
+    """What the evidence must live up to.
 
-    `requests`: one row per intent, ordered by time of sending, with the columns of both files plus
-    `answered` (a result exists) and `worker`; due, sent, first and end are wall-clock int64 ns (0
-    where there was none). `duplicates` counts ids that were written more than once, `orphans`
-    results without an intent, `torn` lines that could not be read; `faults` names files that could
-    not be read at all.
+    `stale_ns`: how long after a switch the old color may still answer, before the clocks'
+    uncertainty. `clock_ns`: the most that this uncertainty may be, since it hides what is stale.
+    `journey_n`: of a journey that sends as many on average in the time of an act, some must be
+    there. `required`: the witnesses without which the verdict is unknown.
     """
 
+    stale_ns: int = 5_000_000
+    clock_ns: int = 100_000_000
+    journey_n: float = 20
+    lag_p99_ms: float = 100
+    abandoned: float = 0.001
+    journeys: tuple[str, ...] = JOURNEYS
+    methods: tuple[str, ...] = ("GET", "POST")
+    connections: tuple[str, ...] = ("new", "reused")
+    required: tuple[str, ...] = WITNESSES
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Request ids in rising order, and the row of each: what witnesses are joined on.
+
+    Both sides of a join are sorted first, because looking up millions of ids in random order
+    misses every cache.
+    """
+
+    ids: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.int64]
+
+    def count(self, found: npt.NDArray[np.uint64] | None) -> npt.NDArray[np.int16]:
+        """How often each row's id is among `found`; ABSENT everywhere where that is None."""
+        counts = np.full(len(self.ids), ABSENT, np.int16)
+        if found is not None:
+            inside = np.sort(found)
+            above = np.searchsorted(inside, self.ids, side="right")
+            counts[self.rows] = above - np.searchsorted(inside, self.ids, side="left")
+        return counts
+
+    def unknown(self, found: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Those of `found` that are the id of no row, in rising order."""
+        inside = np.sort(found)
+        if not len(self.ids):
+            return inside
+        place = np.minimum(np.searchsorted(self.ids, inside), len(self.ids) - 1)
+        return inside[mask(self.ids[place] != inside)]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the checks judge.
+
+    `ranked` joins further frames to `requests`, which has the columns and the order of
+    ClientLog.requests and:
+    `act` (int16: number of the act in whose
+    window the request was sent or, sent outside any, ended; -1 steady), `proxied`, `proxy_status`,
+    `started`, `finished`, `written` (int16 counts by that witness, ABSENT where it is missing).
+    """
+
+    client: ClientLog
     requests: pd.DataFrame
-    signoffs: tuple[SignOff, ...]
-    workers: tuple[int, ...]
-    duplicates: int = 0
-    orphans: int = 0
-    torn: int = 0
-    faults: tuple[str, ...] = ()
-    uncertainty_ns: int = 0  # of the clocks of workers on other machines
+    ranked: Ranked
+    witnesses: Witnesses
+    history: History
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @cached_property
+    def ok(self) -> Mask:
+        """The requests that the client took as well answered."""
+        return mask(self.requests["answered"]) & is_in(self.requests["failure"], ("",))
+
+    @cached_property
+    def failed(self) -> Mask:
+        """The requests whose failure the client recorded."""
+        return mask(self.requests["answered"]) & ~self.ok
+
+    @cached_property
+    def by_user(self) -> npt.NDArray[np.int64]:
+        """The rows, user after user, and each user's in the order of sending."""
+        return np.argsort(users(self), kind="stable")  # the rows are in that order already
+
+    @property
+    def uncertainty_ns(self) -> int:
+        """How far a journal's instant may be from a client's clock."""
+        return self.history.clock.uncertainty_ns + self.client.uncertainty_ns
 
 
-def read_client(folder: Path) -> ClientLog:
-    """Read every worker's files in `folder`. Raises ProofError where there is none."""
-    workers = tuple(sorted(int(p.stem.split("-")[1]) for p in folder.glob("intents-*.tsv")))
-    if not workers:
-        raise ProofError("the swarm left no log", where=str(folder))
-    bad = Unreadable()
-    intents = _read_all(folder, "intents", workers, INTENT_COLUMNS, bad)
-    results = _read_all(folder, "results", workers, RESULT_COLUMNS, bad)
-    requests, duplicates, orphans = _join(intents, results)
-    clocks = {worker: _clock(folder / f"clock-{worker}.json", bad) for worker in workers}
-    return ClientLog(
-        requests=_on_wall_clock(requests, clocks),
-        signoffs=_signoffs(folder, bad),
-        workers=workers,
-        duplicates=duplicates,
-        orphans=orphans,
-        torn=len(bad.lines),
-        faults=tuple(bad.files),
-        uncertainty_ns=max(clock.uncertainty_ns for clock in clocks.values()),
-    )
+def build(
+    client: ClientLog, witnesses: Witnesses, history: History, bounds: Bounds | None = None
+) -> Evidence:
+    """Join the witnesses on the request id and give every request its act."""
+    requests = client.requests.copy(deep=False)
+    requests["act"] = acts_of(requests, history.windows())
+    known = ranked(requests)
+    lines, proxy, orders = witnesses.application, witnesses.proxy, witnesses.orders
+    ends = None if lines is None else mask(lines["end"])
+    columns: dict[str, Callable[[], npt.NDArray[np.int16]]] = {
+        "proxied": lambda: known.count(None if proxy is None else _ids(proxy)),
+        "proxy_status": lambda: _proxy_status(known, proxy),
+        "started": lambda: known.count(None if ends is None else _ids(lines)[~ends]),
+        "finished": lambda: known.count(None if ends is None else _ids(lines)[ends]),
+        "written": lambda: known.count(None if orders is None else _ids(orders)),
+    }
+    with ThreadPoolExecutor(2) as pool:  # sorting and searching leave the interpreter's lock
+        counted = dict(zip(columns, pool.map(lambda count: count(), columns.values()), strict=True))
+    for name, values in counted.items():
+        requests[name] = values
+    return Evidence(client, requests, known, witnesses, history, bounds or Bounds())
 
 
-@dataclass
-class Unreadable:
-    """What could not be read, in words: single lines, and whole files."""
-
-    lines: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
+def _ids(frame: pd.DataFrame | None) -> npt.NDArray[np.uint64]:
+    return np.zeros(0, np.uint64) if frame is None else frame["id"].to_numpy()
 
 
-def _clock(path: Path, bad: Unreadable) -> Clock:
-    """How a worker's clock stands to ours; it is ours where nothing else is kept."""
-    return (_kept(path, Clock, bad) or Clock()) if path.exists() else Clock()
+def ranked(frame: pd.DataFrame) -> Ranked:
+    """The ids of a frame, ready to be joined on."""
+    ids = frame["id"].to_numpy()
+    order = np.argsort(ids, kind="stable")
+    return Ranked(ids[order], order)
 
 
-def _signoffs(folder: Path, bad: Unreadable) -> tuple[SignOff, ...]:
-    found = (_kept(path, SignOff, bad) for path in sorted(folder.glob("signoff-*.json")))
-    return tuple(signoff for signoff in found if signoff)
+def _proxy_status(ranked: Ranked, proxy: pd.DataFrame | None) -> npt.NDArray[np.int16]:
+    """The status that the proxy answered to each request; 0 where it saw none."""
+    status = np.zeros(len(ranked.ids), np.int16)
+    if proxy is None or not len(proxy):
+        return status
+    order = np.argsort(_ids(proxy), kind="stable")
+    inside = _ids(proxy)[order]
+    place = np.minimum(np.searchsorted(inside, ranked.ids), len(inside) - 1)
+    there = inside[place] == ranked.ids
+    status[ranked.rows[there]] = proxy["status"].to_numpy()[order[place[there]]]
+    return status
 
 
-def _kept(path: Path, kind: Callable[..., T], bad: Unreadable) -> T | None:
-    """What a small JSON file holds; None where that is no `kind`."""
-    try:
-        return kind(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        bad.files.append(f"{path.name} cannot be read: {error}")
-        return None
+def acts_of(requests: pd.DataFrame, windows: tuple[Window, ...]) -> npt.NDArray[np.int16]:
+    """The act of each request: the one in whose window it was sent, else in which it ended."""
+    sent = _act_at(requests["sent_ns"].to_numpy(), windows)
+    ended = _act_at(requests["end_ns"].to_numpy(), windows)
+    return np.where(sent >= 0, sent, ended).astype(np.int16)
 
 
-def _read_all(
-    folder: Path, stem: str, workers: Sequence[int], columns: Sequence[str], bad: Unreadable
-) -> pa.Table:
-    """All workers' files of one sort as one table, with a column `worker`."""
-    tables = []
-    for worker in workers:
-        path = folder / f"{stem}-{worker}.tsv"
-        table = _read(path, columns, bad)
-        tables.append(
-            table.append_column("worker", pa.array(np.full(len(table), worker, np.int16)))
-        )
-    return pa.concat_tables(tables).unify_dictionaries()
+def _act_at(instants: Any, windows: tuple[Window, ...]) -> npt.NDArray[np.int16]:  # noqa: ANN401
+    if not windows:
+        return np.full(len(instants), -1, np.int16)
+    starts = np.array([window.start_ns for window in windows])
+    ends = np.array([window.end_ns for window in windows])
+    place = np.searchsorted(starts, instants, side="right") - 1
+    inside = (place >= 0) & (instants <= ends[np.maximum(place, 0)])
+    return np.where(inside, place, -1).astype(np.int16)
 
 
-def _read(path: Path, columns: Sequence[str], bad: Unreadable) -> pa.Table:
-    types = {name: _type(name) for name in columns}
-    if not path.exists() or path.stat().st_size == 0:
-        return pa.schema(types).empty_table()
-
-    def skip(row: Any) -> str:  # noqa: ANN401 - pyarrow's InvalidRow is not exported
-        bad.lines.append(f"{path.name}: {row.text}")
-        return "skip"
-
-    try:
-        return pacsv.read_csv(
-            path,
-            read_options=pacsv.ReadOptions(column_names=list(columns), block_size=1 << 24),
-            parse_options=pacsv.ParseOptions(
-                delimiter="\t", quote_char=False, invalid_row_handler=skip
-            ),
-            convert_options=pacsv.ConvertOptions(column_types=types, strings_can_be_null=False),
-        )
-    except pa.ArrowException as error:
-        bad.files.append(f"{path.name} cannot be read: {error}")
-        return pa.schema(types).empty_table()
+def about(act: int, history: History) -> str:
+    """The name under which findings about an act, or about none, are listed."""
+    return history.performed[act].act.name if act >= 0 else STEADY
 
 
-def _type(column: str) -> pa.DataType:
-    return TYPES.get(column, pa.int64() if column.endswith("_ns") else TEXT)
+def mask(column: Any) -> Mask:  # noqa: ANN401 - a pandas column
+    """A column of truth values as an array."""
+    return np.asarray(column, dtype=bool)
 
 
-def _join(intents: pa.Table, results: pa.Table) -> tuple[pd.DataFrame, int, int]:
-    """Intents with their results beside them, duplicates and orphans counted."""
-    sent, got = intents.column("id").to_numpy(), results.column("id").to_numpy()
-    by_id, order = np.argsort(sent, kind="stable"), np.argsort(got, kind="stable")
-    known, ranked = sent[by_id], got[order]  # where one is not sorted each look-up is a cache miss
-    place = np.minimum(np.searchsorted(ranked, known), max(len(ranked) - 1, 0))
-    there = ranked[place] == known if len(ranked) else np.zeros(len(known), bool)
-    rows = np.full(len(sent), NO_RESULT)
-    rows[by_id[there]] = order[place[there]]
-    answered = rows != NO_RESULT
-    frame = intents.to_pandas(self_destruct=True, split_blocks=True)
-    for name in RESULT_COLUMNS[1:]:
-        frame[name] = _spread(results.column(name), rows[answered], answered)
-    frame["answered"] = answered
-    duplicates = int((known[1:] == known[:-1]).sum() + (ranked[1:] == ranked[:-1]).sum())
-    return frame, duplicates, _absent(ranked, known)
+def is_in(column: pd.Series[Any], wanted: tuple[str, ...]) -> Mask:
+    """Which rows of a categorical column hold one of `wanted`; compares codes, not texts."""
+    meant = [text in wanted for text in column.cat.categories]
+    return np.array([*meant, False])[column.cat.codes.to_numpy()]  # of none the code is -1
 
 
-def _absent(ids: Any, known: Any) -> int:  # noqa: ANN401 - sorted numpy arrays
-    """How many of `ids` are not among `known`."""
-    if not len(known):
-        return len(ids)
-    place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-    return int((known[place] != ids).sum())
+def users(evidence: Evidence) -> npt.NDArray[np.int64]:
+    """Who sent each request, over all workers: each of them numbers its own users."""
+    frame = evidence.requests
+    sent: npt.NDArray[np.int64] = frame["worker"].to_numpy(np.int64) << 32
+    sent |= frame["user"].to_numpy(np.int64)
+    return sent
 
 
-def _spread(column: pa.ChunkedArray, rows: Any, answered: Any) -> Any:  # noqa: ANN401 - numpy arrays
-    """`column[rows]` laid out over the answered intents; 0 or "" where nothing came back."""
-    if pa.types.is_dictionary(column.type):
-        whole = column.combine_chunks().to_pandas().cat
-        codes = np.full(len(answered), -1, np.int32)
-        codes[answered] = whole.codes.to_numpy()[rows]
-        spread = pd.Categorical.from_codes(codes, categories=whole.categories)
-        return with_empty(spread)
-    values = column.to_numpy()
-    out = np.zeros(len(answered), values.dtype)
-    out[answered] = values[rows]
-    return out
-
-
-def with_empty(values: pd.Categorical) -> pd.Categorical:
-    """`values` with "" as a category, and in every missing place."""
-    if "" not in values.categories:
-        values = values.add_categories([""])
-    empty = list(values.categories).index("")
-    codes = np.where(values.codes < 0, empty, values.codes)
-    return pd.Categorical.from_codes(codes, categories=values.categories)
-
-
-def _on_wall_clock(frame: pd.DataFrame, clocks: dict[int, Clock]) -> pd.DataFrame:
-    """Instants moved from each worker's monotonic clock to our wall clock; sorted by sending."""
-    ahead = np.zeros(max(clocks) + 1, np.int64)
-    for worker, clock in clocks.items():
-        ahead[worker] = clock.offset_ns
-    offset = frame.pop("wall_ns") - frame["sent_ns"] - ahead[frame["worker"].to_numpy()]
-    for name in INSTANTS:
-        moved = frame[name] + offset
-        frame[name] = moved.where(frame[name] != 0, 0) if name in {"first_ns", "end_ns"} else moved
-    if frame["sent_ns"].is_monotonic_increasing:  # one worker's are; sorting would copy it all
-        return frame
-    return frame.sort_values("sent_ns", kind="stable", ignore_index=True)
-
-
-def write_requests(frame: pd.DataFrame, path: Path) -> None:
-    """The frame as Parquet: texts as dictionaries, instants by their differences."""
-    types = {name: str(kind) for name, kind in frame.dtypes.items()}
-    frame.to_parquet(
-        path,
-        index=False,
-        compression="zstd",
-        use_dictionary=[name for name, kind in types.items() if kind == "category"],
-        column_encoding={n: "DELTA_BINARY_PACKED" for n, kind in types.items() if kind == "int64"},
-    )
+def hex_ids(ids: Any) -> tuple[str, ...]:  # noqa: ANN401 - numpy array
+    """Ids as they were sent."""
+    return tuple(f"{int(number):016x}" for number in ids)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cyan.proof.case import Case, mask
+from cyan.proof.evidence import Evidence, mask
 from cyan.proof.history import SECOND, Switch
 
 if TYPE_CHECKING:
@@ -21,37 +21,37 @@ BIN_NS = SECOND // 10
 Figure = dict[str, Any]
 
 
-def seconds(case: Case, instants: Any) -> Any:  # noqa: ANN401 - numpy arrays or a number
+def seconds(evidence: Evidence, instants: Any) -> Any:  # noqa: ANN401 - numpy arrays or a number
     """Seconds since the load began."""
-    return (np.asarray(instants) - case.history.load_begun_ns) / SECOND
+    return (np.asarray(instants) - evidence.history.load_begun_ns) / SECOND
 
 
-def seconds_axis(case: Case) -> Figure:
+def seconds_axis(evidence: Evidence) -> Figure:
     """The axis of the whole run."""
-    whole = float(seconds(case, case.history.load_ended_ns))
+    whole = float(seconds(evidence, evidence.history.load_ended_ns))
     return {"title": {"text": "seconds since the load began"}, "range": [0, round(whole, 2)]}
 
 
-def bins(case: Case, width_ns: int) -> npt.NDArray[np.int64]:
+def bins(evidence: Evidence, width_ns: int) -> npt.NDArray[np.int64]:
     """The edges of bins of `width_ns` that cover the load."""
-    begun, ended = case.history.load_begun_ns, case.history.load_ended_ns
+    begun, ended = evidence.history.load_begun_ns, evidence.history.load_ended_ns
     return np.arange(begun, ended + width_ns, width_ns)
 
 
-def lines(case: Case) -> list[Figure]:
+def lines(evidence: Evidence) -> list[Figure]:
     """A line at each switch."""
     return [
         {
             "type": "line",
             "role": switch.target or "ink",
-            "x0": round(float(seconds(case, switch.done_ns)), 4),
-            "x1": round(float(seconds(case, switch.done_ns)), 4),
+            "x0": round(float(seconds(evidence, switch.done_ns)), 4),
+            "x1": round(float(seconds(evidence, switch.done_ns)), 4),
             "y0": 0,
             "y1": 1,
             "yref": "paper",
             "line": {"width": 1.5},
         }
-        for switch in during(case)
+        for switch in during(evidence)
     ]
 
 
@@ -61,10 +61,10 @@ def listed(values: Any, digits: int = 3) -> list[float | None]:  # noqa: ANN401
     return [None if np.isnan(v) else float(v) for v in rounded]
 
 
-def during(case: Case) -> list[Switch]:
+def during(evidence: Evidence) -> list[Switch]:
     """The switches that happened under load."""
-    begun, ended = case.history.load_begun_ns, case.history.load_ended_ns
-    return [switch for switch in case.history.switches if begun <= switch.done_ns <= ended]
+    begun, ended = evidence.history.load_begun_ns, evidence.history.load_ended_ns
+    return [switch for switch in evidence.history.switches if begun <= switch.done_ns <= ended]
 
 
 def latency(measures: tuple[Measure, ...]) -> Figure:
@@ -100,17 +100,17 @@ def latency(measures: tuple[Measure, ...]) -> Figure:
     }
 
 
-def drains(case: Case) -> Figure:
+def drains(evidence: Evidence) -> Figure:
     """Requests in flight to the old color, from the switch until it was let go."""
     traces: list[Figure] = []
-    for drain in case.history.drains:
+    for drain in evidence.history.drains:
         if drain.step != "drain":
             continue
         dash = ("solid", "dot", "dash", "dashdot")[len(traces) // 2 % 4]
         x = (np.array([at for at, _ in drain.in_flight]) - drain.begun_ns) / SECOND
         traces.append(
             {
-                "name": f"{drain.color} at {float(seconds(case, drain.begun_ns)):.0f} s",
+                "name": f"{drain.color} at {float(seconds(evidence, drain.begun_ns)):.0f} s",
                 "role": drain.color,
                 "mode": "lines+markers",
                 "line": {"shape": "hv", "width": 2, "dash": dash},
@@ -128,12 +128,12 @@ def drains(case: Case) -> Figure:
     }
 
 
-def hand_over(case: Case) -> Figure:
+def hand_over(evidence: Evidence) -> Figure:
     """Who answered when: a ribbon per release, as dark as it answered much."""
-    frame = case.requests.loc[case.ok, ["color", "version", "end_ns"]]
+    frame = evidence.requests.loc[evidence.ok, ["color", "version", "end_ns"]]
     pairs = frame.groupby(["color", "version"], observed=True)["end_ns"].min().sort_values()
-    width = max(BIN_NS, (case.history.load_ended_ns - case.history.load_begun_ns) // 600)
-    edges = bins(case, int(width))
+    width = max(BIN_NS, (evidence.history.load_ended_ns - evidence.history.load_begun_ns) // 600)
+    edges = bins(evidence, int(width))
     names, rows = [], []
     for color, version in pairs.index:
         chosen = mask(frame["color"] == color) & mask(frame["version"] == version)
@@ -142,7 +142,7 @@ def hand_over(case: Case) -> Figure:
         names.append(f"{version} {color}")
         rows.append([sign * int(k) or None for k in counts])
     heat = {
-        "type": "heatmap", "heat": True, "x": listed(seconds(case, edges[:-1] + width // 2)),
+        "type": "heatmap", "heat": True, "x": listed(seconds(evidence, edges[:-1] + width // 2)),
         "y": names, "z": rows, "zmid": 0, "showscale": False, "ygap": 6,
         "hovertemplate": "%{y}, %{x:.1f} s<extra></extra>",
     }  # fmt: skip
@@ -150,9 +150,9 @@ def hand_over(case: Case) -> Figure:
         "data": [heat],
         "layout": {
             "height": 90 + 40 * max(len(names), 1),
-            "xaxis": seconds_axis(case),
+            "xaxis": seconds_axis(evidence),
             "yaxis": {"autorange": "reversed", "automargin": True, "fixedrange": True},
             "hovermode": "closest",
-            "shapes": lines(case),
+            "shapes": lines(evidence),
         },
     }

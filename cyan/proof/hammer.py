@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from cyan.errors import ProofError, UsageError
 from cyan.names import names_a_path
+from cyan.proof.load import Load, Swarm
 from cyan.proof.requestlog import OVERWHELMED
-from cyan.proof.swarm import Load, Swarm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ TICK = 1.0  # seconds between two lines
 
 
 @dataclass(frozen=True)
-class Strike:
+class HammerOptions:
     """What to load: requests a second on so many connections, for so many seconds."""
 
     url: str
@@ -35,32 +35,32 @@ class Strike:
     seed: int = 1
 
 
-def hammer(settings: Settings, project: Path, strike: Strike, console: Console) -> None:
+def hammer(settings: Settings, project: Path, options: HammerOptions, console: Console) -> None:
     """Load a site and print the swarm's own figures each second; its logs are kept.
 
-    Raises UsageError for a strike that is none, ProofError where the swarm does not start or end.
+    Raises UsageError for a load that is none, ProofError where the swarm does not start or end.
     """
-    _check(strike)
+    _check(options)
     folder = project / "reports" / f"{time.strftime('%Y%m%d-%H%M%S')}-hammer"
-    extra = ("--journeys", "get", "--path", strike.path) if strike.path else ()
+    extra = ("--journeys", "get", "--path", options.path) if options.path else ()
     load = Load(
-        url=strike.url,
+        url=options.url,
         locustfile=settings.verify.locustfile,
-        rate=strike.rate,
-        sessions=strike.sessions,
-        seed=strike.seed,
-        limit=strike.seconds + 60,
+        rate=options.rate,
+        sessions=options.sessions,
+        seed=options.seed,
+        limit=options.seconds + 60,
         extra=extra,
         in_flight=settings.verify.in_flight,
     )
     with Swarm(load, folder) as swarm:
         swarm.wait_ready()
-        _watch(swarm, strike.seconds, console)
+        _watch(swarm, options.seconds, console)
         if swarm.exit_code == OVERWHELMED:
             raise ProofError(
                 f"the site or this machine was overwhelmed: {load.in_flight:,} requests were in "
                 "flight, and the swarm stopped by itself",
-                where=strike.url,
+                where=options.url,
                 todo="a lower --rate; the bound is verify.in_flight",
             )
         swarm.finish()
@@ -68,19 +68,19 @@ def hammer(settings: Settings, project: Path, strike: Strike, console: Console) 
     console.print(f"[dim]logs: {folder}[/dim]")
 
 
-def _check(strike: Strike) -> None:
-    if not _is_site(strike.url):
+def _check(options: HammerOptions) -> None:
+    if not _is_site(options.url):
         raise UsageError(
-            f"{strike.url!r} is no URL of a site",
+            f"{options.url!r} is no URL of a site",
             todo="for example: http://127.0.0.1:8080, and its path by --path",
         )
-    if strike.path and not names_a_path(strike.path):
+    if options.path and not names_a_path(options.path):
         raise UsageError(
-            f"{strike.path!r} is not the path of a request",
+            f"{options.path!r} is not the path of a request",
             todo="begin with one '/', without spaces (%20), line breaks or '#'",
         )
     for name in ("rate", "sessions", "seconds"):
-        value = getattr(strike, name)
+        value = getattr(options, name)
         if not (value > 0 and math.isfinite(value)):
             raise UsageError(f"{name} cannot be {value:g}", todo="give a number above 0")
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.proof.case import STREAMS, Case, Mask, is_in
+from cyan.proof.evidence import STREAMS, Evidence, Mask, is_in
 from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
 from cyan.proof.history import SECOND, Window
 from cyan.proof.statistics import (
@@ -71,13 +71,13 @@ class Measure:
         return self.control_seconds < self.seconds - ROUNDED
 
 
-def measure(case: Case, findings: Iterable[Finding]) -> tuple[Measure, ...]:
+def measure(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Measure, ...]:
     """The measures of every act in order, the steady state's last."""
     kept = tuple(findings)
-    begun, ended = case.history.load_begun_ns, case.history.load_ended_ns
-    windows = (*case.history.windows(), Window("steady", -1, begun, ended))
+    begun, ended = evidence.history.load_begun_ns, evidence.history.load_ended_ns
+    windows = (*evidence.history.windows(), Window("steady", -1, begun, ended))
     with ThreadPoolExecutor(2) as pool:  # most of it leaves the interpreter's lock
-        return tuple(pool.map(lambda window: _measure(case, window, kept), windows))
+        return tuple(pool.map(lambda window: _measure(evidence, window, kept), windows))
 
 
 def drop_ids(findings: Iterable[Finding], act: int | None = None) -> tuple[str, ...]:
@@ -89,10 +89,10 @@ def drop_ids(findings: Iterable[Finding], act: int | None = None) -> tuple[str, 
     return tuple(ids)
 
 
-def _measure(case: Case, window: Window, findings: tuple[Finding, ...]) -> Measure:
-    within = case.requests["act"].to_numpy() == window.act
+def _measure(evidence: Evidence, window: Window, findings: tuple[Finding, ...]) -> Measure:
+    within = evidence.requests["act"].to_numpy() == window.act
     n, drops = int(within.sum()), len(drop_ids(findings, window.act))
-    gap, control, length, power = _gaps(case, window) if window.act >= 0 else (0, 0, 0, 0)
+    gap, control, length, power = _gaps(evidence, window) if window.act >= 0 else (0, 0, 0, 0)
     return Measure(
         name=window.name,
         act=window.act,
@@ -106,30 +106,30 @@ def _measure(case: Case, window: Window, findings: tuple[Finding, ...]) -> Measu
         control_gap=control / 1e6,
         control_seconds=length / SECOND,
         power=power / 1e6,
-        latency=_latency(case, within),
-        answers=_answers(case, within),
+        latency=_latency(evidence, within),
+        answers=_answers(evidence, within),
     )
 
 
-def _gaps(case: Case, window: Window) -> tuple[int, int, int, int]:
-    good = case.requests["end_ns"].to_numpy()[case.ok]
-    sent = case.requests["sent_ns"].to_numpy()
-    start = max(window.start_ns, case.history.load_begun_ns)
-    steady = tuple((w.start_ns, w.end_ns) for w in case.history.steady())
+def _gaps(evidence: Evidence, window: Window) -> tuple[int, int, int, int]:
+    good = evidence.requests["end_ns"].to_numpy()[evidence.ok]
+    sent = evidence.requests["sent_ns"].to_numpy()
+    start = max(window.start_ns, evidence.history.load_begun_ns)
+    steady = tuple((w.start_ns, w.end_ns) for w in evidence.history.steady())
     control, length = control_interval(good, window.end_ns - start, steady)
     gap = longest_interval(good, start, window.end_ns)
     return gap, control, length, longest_interval(sent, start, window.end_ns)
 
 
-def _latency(case: Case, within: Mask) -> Latency:
-    counted = within & case.ok & ~is_in(case.requests["journey"], LASTING)
-    frame = case.requests
+def _latency(evidence: Evidence, within: Mask) -> Latency:
+    counted = within & evidence.ok & ~is_in(evidence.requests["journey"], LASTING)
+    frame = evidence.requests
     due, sent, end = (frame[name].to_numpy()[counted] for name in ("due_ns", "sent_ns", "end_ns"))
     return latency(due, sent, end)
 
 
-def _answers(case: Case, within: Mask) -> tuple[tuple[str, str, int], ...]:
-    frame = case.requests.loc[within & case.ok, ["color", "version"]]
+def _answers(evidence: Evidence, within: Mask) -> tuple[tuple[str, str, int], ...]:
+    frame = evidence.requests.loc[within & evidence.ok, ["color", "version"]]
     sizes = frame.groupby(["color", "version"], observed=True, sort=True).size().reset_index()
     return tuple((str(c), str(v), int(k)) for c, v, k in sizes.itertuples(index=False))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from cyan.proof.show import milliseconds, rate
+from cyan.proof.wording import milliseconds, rate
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -11,52 +11,56 @@ from cyan.errors import ProofError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.proof.case import Bounds, Case
     from cyan.proof.checks import Check
+    from cyan.proof.evidence import Bounds, Evidence
     from cyan.proof.verdict import Judgement
 
 
 def reconcile(
     folder: Path, bounds: Bounds | None = None, more: tuple[Check, ...] = ()
-) -> tuple[Case, Judgement]:
+) -> tuple[Evidence, Judgement]:
     """Judge the run in `folder` from its raw files and write everything but the report.
 
     `more` are checks of this kind of run beside those that every run has.
     Raises ProofError where the swarm left no log at all.
     """
-    from cyan.proof import calibration, checks, evidence, verdict  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof import calibration, checks, client_log, verdict  # noqa: PLC0415 - pandas is heavy
     from cyan.proof.measures import measure  # noqa: PLC0415
 
     kept = _settings(folder)
-    case = read_case(folder, bounds or _bounds(kept))
+    evidence = read_case(folder, bounds or _bounds(kept))
     with ThreadPoolExecutor(1) as pool:  # packing leaves the interpreter's lock
-        packed = pool.submit(evidence.write_requests, case.requests, folder / "requests.parquet")
-        findings = checks.run_all(case, (*checks.CHECKS, *more))
+        packed = pool.submit(
+            client_log.write_requests, evidence.requests, folder / "requests.parquet"
+        )
+        findings = checks.run_all(evidence, (*checks.CHECKS, *more))
         judgement = verdict.judge(
-            len(case.requests), findings, measure(case, findings), case.history, kept
+            len(evidence.requests), findings, measure(evidence, findings), evidence.history, kept
         )
         packed.result()
     verdict.write(judgement, folder)
     refused = int(kept.get("refused", 0))
-    calibration.of_run(folder, case.requests, findings, refused)
-    return case, judgement
+    calibration.of_run(folder, evidence.requests, findings, refused)
+    return evidence, judgement
 
 
-def read_case(folder: Path, bounds: Bounds | None = None) -> Case:
+def read_case(folder: Path, bounds: Bounds | None = None) -> Evidence:
     """All of a run's evidence, joined."""
-    from cyan.proof import case, evidence, history, witnesses  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof import client_log, history, witnesses  # noqa: PLC0415 - pandas is heavy
 
     if not (folder / "acts.json").exists():
         raise ProofError("this is no run's folder: acts.json is missing", where=str(folder))
+    from cyan.proof.evidence import build  # noqa: PLC0415
+
     with ThreadPoolExecutor(1) as pool:  # so does parsing
-        client = pool.submit(evidence.read_client, folder / "client")
+        client = pool.submit(client_log.read_client, folder / "client")
         others = witnesses.read_witnesses(folder)
-        return case.build(client.result(), others, history.load(folder), bounds)
+        return build(client.result(), others, history.load(folder), bounds)
 
 
 def _bounds(kept: dict[str, Any]) -> Bounds:
     """The bounds, with what the run's load could not live up to."""
-    from cyan.proof.case import JOURNEYS, Bounds  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof.evidence import JOURNEYS, Bounds  # noqa: PLC0415 - pandas is heavy
 
     kinds = kept.get("connections", Bounds.connections)
     secure = ("secure",) if kept.get("http2") == "yes" else ()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyan.proof import calibration, figures, proxylog, timeline
-from cyan.proof.case import ABSENT, Case, Mask, hex_ids
-from cyan.proof.checks.accounts import cause
+from cyan.proof.checks.unexplained import cause
+from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids
 from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
 from cyan.proof.history import SECOND
 from cyan.proof.measures import WANTED_BOUND, price
@@ -32,60 +32,60 @@ PROXY_LOG = "proxy.jsonl"
 
 def write_report(folder: Path, more: tuple[Check, ...] = ()) -> Judgement:
     """Judge the run in `folder` from its raw files, also by `more`; write its report.html."""
-    case, judgement = reconcile(folder, more=more)
+    evidence, judgement = reconcile(folder, more=more)
     kept = folder / calibration.NAME
     made = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
-    render(case, judgement, folder / "report.html", made)
+    render(evidence, judgement, folder / "report.html", made)
     return judgement
 
 
 def render(
-    case: Case, judgement: Judgement, path: Path, made: dict[str, Any] | None = None
+    evidence: Evidence, judgement: Judgement, path: Path, made: dict[str, Any] | None = None
 ) -> Path:
     """Write the page, with the calibration that was `made` in this run; returns `path`."""
     text = page(
         "report.html.j2",
-        **_context(case, judgement, path.parent),
+        **_context(evidence, judgement, path.parent),
         calibration=made,
-        figures=_figures(case, judgement, _dropped(case, judgement)),
+        figures=_figures(evidence, judgement, _dropped(evidence, judgement)),
         folder=path.parent.name,
     )
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _context(case: Case, judgement: Judgement, folder: Path) -> dict[str, Any]:
+def _context(evidence: Evidence, judgement: Judgement, folder: Path) -> dict[str, Any]:
     *acts, steady = judgement.measures
-    dropped = _dropped(case, judgement)
+    dropped = _dropped(evidence, judgement)
     return {
         "judgement": judgement,
         "price": price(judgement.n),
         "wanted": WANTED_BOUND,
-        "begun": datetime.fromtimestamp(case.history.load_begun_ns / SECOND, UTC),
-        "seconds": (case.history.load_ended_ns - case.history.load_begun_ns) / SECOND,
+        "begun": datetime.fromtimestamp(evidence.history.load_begun_ns / SECOND, UTC),
+        "seconds": (evidence.history.load_ended_ns - evidence.history.load_begun_ns) / SECOND,
         "acts": list(zip(acts, judgement.history.performed, strict=True)),
         "steady": steady,
         "matrix": matrix(judgement.findings, [m.name for m in acts]),
         "troubles": [f for f in judgement.findings if f.verdict is not Verdict.PASS],
         "streams": [f for f in judgement.findings if f.check == "stream cut" and f.count],
-        "drops": testimonies(case, judgement, dropped, folder),
+        "drops": testimonies(evidence, judgement, dropped, folder),
         "listed": LISTED_DROPS,
     }
 
 
-def _figures(case: Case, judgement: Judgement, dropped: Mask) -> dict[str, Any]:
+def _figures(evidence: Evidence, judgement: Judgement, dropped: Mask) -> dict[str, Any]:
     return {
-        "timeline": timeline.time_line(case, judgement.measures, dropped),
-        "closeups": timeline.close_ups(case, dropped),
+        "timeline": timeline.time_line(evidence, judgement.measures, dropped),
+        "closeups": timeline.close_ups(evidence, dropped),
         "latency": figures.latency(judgement.measures),
-        "drains": figures.drains(case),
-        "handover": figures.hand_over(case),
+        "drains": figures.drains(evidence),
+        "handover": figures.hand_over(evidence),
     }
 
 
-def _dropped(case: Case, judgement: Judgement) -> Mask:
+def _dropped(evidence: Evidence, judgement: Judgement) -> Mask:
     ids = np.array([int(text, 16) for text in judgement.drops], dtype=np.uint64)
-    return np.isin(case.requests["id"].to_numpy(), ids)
+    return np.isin(evidence.requests["id"].to_numpy(), ids)
 
 
 def matrix(findings: Iterable[Finding], acts: list[str]) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def _row(check: str, findings: list[Finding], acts: int) -> dict[str, Any]:
 
 
 def testimonies(
-    case: Case, judgement: Judgement, dropped: Mask, folder: Path
+    evidence: Evidence, judgement: Judgement, dropped: Mask, folder: Path
 ) -> list[dict[str, Any]]:
     """What every witness says about each dropped request, the first LISTED_DROPS of them."""
     kinds: dict[str, list[str]] = {}
@@ -123,21 +123,24 @@ def testimonies(
         if finding.kind in DROPS:
             for number in finding.ids:
                 kinds.setdefault(number, []).append(str(finding.kind))
-    rows = case.requests[dropped].head(LISTED_DROPS)
+    rows = evidence.requests[dropped].head(LISTED_DROPS)
     wrote = proxylog.lines_of(folder / PROXY_LOG, hex_ids(rows["id"]))
-    return [_testimony(case, row, kinds, wrote) for _, row in rows.iterrows()]
+    return [_witnessed(evidence, row, kinds, wrote) for _, row in rows.iterrows()]
 
 
-def _testimony(
-    case: Case, row: pd.Series[Any], kinds: dict[str, list[str]], wrote: dict[str, proxylog.Line]
+def _witnessed(
+    evidence: Evidence,
+    row: pd.Series[Any],
+    kinds: dict[str, list[str]],
+    wrote: dict[str, proxylog.Line],
 ) -> dict[str, Any]:
     number = f"{row['id']:016x}"
     act, line = int(row["act"]), wrote.get(number)
     return {
         "id": number,
         "kinds": kinds.get(number, []),
-        "act": case.history.performed[act].act.name if act >= 0 else STEADY,
-        "at": float(figures.seconds(case, row["sent_ns"])),
+        "act": evidence.history.performed[act].act.name if act >= 0 else STEADY,
+        "at": float(figures.seconds(evidence, row["sent_ns"])),
         "took": (row["end_ns"] - row["sent_ns"]) / 1e6 if row["end_ns"] else None,
         "request": f"{row['method']} {row['path']}",
         "row": row,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyan.proof.case import is_in, mask
+from cyan.proof.evidence import is_in, mask
 from cyan.proof.figures import BIN_NS, Figure, bins, during, lines, listed, seconds, seconds_axis
 from cyan.proof.history import SECOND
 from cyan.proof.measures import LASTING
 
 if TYPE_CHECKING:
-    from cyan.proof.case import Case, Mask
+    from cyan.proof.evidence import Evidence, Mask
     from cyan.proof.history import Switch
     from cyan.proof.measures import Measure
 
@@ -22,16 +22,16 @@ CLOSE_POINTS = 4000
 COLORS = ("blue", "green")
 
 
-def time_line(case: Case, measures: tuple[Measure, ...], drops: Mask) -> Figure:
+def time_line(evidence: Evidence, measures: tuple[Measure, ...], drops: Mask) -> Figure:
     """Requests per 100 ms by color, drops as marks, p99 below; acts as bands, switches as lines."""
-    rates = _rates(case)
+    rates = _rates(evidence)
     top = max((max(trace["y"], default=1) for trace in rates), default=1) * 1.3
-    traces = [*rates, _marks(case, drops, top), *_latencies(case)]
+    traces = [*rates, _marks(evidence, drops, top), *_latencies(evidence)]
     return {
         "data": traces,
         "layout": {
             "height": 460,
-            "xaxis": {**seconds_axis(case), "anchor": "y2"},
+            "xaxis": {**seconds_axis(evidence), "anchor": "y2"},
             "yaxis": {
                 "title": {"text": "answers per 100 ms"}, "domain": [0.36, 1], "range": [0, top],
                 "fixedrange": True,
@@ -40,20 +40,20 @@ def time_line(case: Case, measures: tuple[Measure, ...], drops: Mask) -> Figure:
                 "title": {"text": "p99 ms"}, "domain": [0, 0.28], "type": "log", "nticks": 4,
                 "fixedrange": True,
             },
-            "shapes": [*_bands(case, measures), *lines(case)],
-            "annotations": _numbers(case, measures),
+            "shapes": [*_bands(evidence, measures), *lines(evidence)],
+            "annotations": _numbers(evidence, measures),
         },
-        "views": _views(case),
+        "views": _views(evidence),
     }  # fmt: skip
 
 
-def _rates(case: Case) -> list[Figure]:
-    edges = bins(case, BIN_NS)
-    ended = case.requests["end_ns"].to_numpy()
-    x = listed(seconds(case, edges[:-1]))
+def _rates(evidence: Evidence) -> list[Figure]:
+    edges = bins(evidence, BIN_NS)
+    ended = evidence.requests["end_ns"].to_numpy()
+    x = listed(seconds(evidence, edges[:-1]))
     traces = []
     for color in ("blue", "green"):
-        chosen = case.ok & is_in(case.requests["color"], (color,))
+        chosen = evidence.ok & is_in(evidence.requests["color"], (color,))
         y = np.histogram(ended[chosen], edges)[0].tolist()
         line = {"width": 0, "shape": "hv"}
         traces.append(
@@ -62,8 +62,8 @@ def _rates(case: Case) -> list[Figure]:
     return traces
 
 
-def _marks(case: Case, drops: Mask, top: float) -> Figure:
-    rows = case.requests[drops]
+def _marks(evidence: Evidence, drops: Mask, top: float) -> Figure:
+    rows = evidence.requests[drops]
     texts = [
         f"{number:016x}<br>{journey} {failure} {error}"
         for number, journey, failure, error in zip(
@@ -75,17 +75,17 @@ def _marks(case: Case, drops: Mask, top: float) -> Figure:
         "role": "fail",
         "mode": "markers",
         "marker": {"symbol": "x", "size": 9},
-        "x": listed(seconds(case, rows["sent_ns"])),
+        "x": listed(seconds(evidence, rows["sent_ns"])),
         "y": [round(top * 0.85, 2)] * len(rows),
         "text": texts,
         "hoverinfo": "text+x",
     }
 
 
-def _latencies(case: Case) -> list[Figure]:
-    chosen = case.ok & ~is_in(case.requests["journey"], LASTING)
-    frame = case.requests.loc[chosen, ["due_ns", "sent_ns", "end_ns"]]
-    place = (frame["sent_ns"] - case.history.load_begun_ns) // LATENCY_BIN_NS
+def _latencies(evidence: Evidence) -> list[Figure]:
+    chosen = evidence.ok & ~is_in(evidence.requests["journey"], LASTING)
+    frame = evidence.requests.loc[chosen, ["due_ns", "sent_ns", "end_ns"]]
+    place = (frame["sent_ns"] - evidence.history.load_begun_ns) // LATENCY_BIN_NS
     took = {"raw": "sent_ns", "corrected": "due_ns"}
     traces = []
     for name, since in took.items():
@@ -104,13 +104,13 @@ def _latencies(case: Case) -> list[Figure]:
     return traces
 
 
-def _bands(case: Case, measures: tuple[Measure, ...]) -> list[Figure]:
+def _bands(evidence: Evidence, measures: tuple[Measure, ...]) -> list[Figure]:
     return [
         {
             "type": "rect",
             "role": f"band-{m.verdict}",
-            "x0": round(float(seconds(case, m.start_ns)), 3),
-            "x1": round(float(seconds(case, m.end_ns)), 3),
+            "x0": round(float(seconds(evidence, m.start_ns)), 3),
+            "x1": round(float(seconds(evidence, m.end_ns)), 3),
             "y0": 0,
             "y1": 1,
             "yref": "paper",
@@ -121,12 +121,12 @@ def _bands(case: Case, measures: tuple[Measure, ...]) -> list[Figure]:
     ]
 
 
-def _numbers(case: Case, measures: tuple[Measure, ...]) -> list[Figure]:
+def _numbers(evidence: Evidence, measures: tuple[Measure, ...]) -> list[Figure]:
     return [
         {
             "text": f"<b>{m.act + 1}</b>",
             "hovertext": m.name,
-            "x": round(float(seconds(case, m.start_ns)), 3),
+            "x": round(float(seconds(evidence, m.start_ns)), 3),
             "xanchor": "left",
             "y": 1,
             "yref": "paper",
@@ -138,37 +138,39 @@ def _numbers(case: Case, measures: tuple[Measure, ...]) -> list[Figure]:
     ]
 
 
-def _views(case: Case) -> list[dict[str, Any]]:
+def _views(evidence: Evidence) -> list[dict[str, Any]]:
     """The buttons above the time line: the whole run, and each switch."""
-    whole = float(seconds(case, case.history.load_ended_ns))
+    whole = float(seconds(evidence, evidence.history.load_ended_ns))
     views = [{"name": "whole run", "range": [0, round(whole, 2)]}]
-    for switch in during(case):
-        at = float(seconds(case, switch.done_ns))
+    for switch in during(evidence):
+        at = float(seconds(evidence, switch.done_ns))
         views.append({"name": f"→ {switch.version}", "range": [at - 2, at + 3]})
     return views
 
 
-def close_ups(case: Case, drops: Mask) -> list[dict[str, Any]]:
+def close_ups(evidence: Evidence, drops: Mask) -> list[dict[str, Any]]:
     """Each switch, request by request: when it was sent and how long it took, by who answered."""
     return [
         {
             "name": f"{switch.source or 'nothing'} → {switch.target} {switch.version}",
-            "figure": _close_up(case, switch, drops),
+            "figure": _close_up(evidence, switch, drops),
         }
-        for switch in during(case)
+        for switch in during(evidence)
     ]
 
 
-def _close_up(case: Case, switch: Switch, drops: Mask) -> Figure:
-    sent = case.requests["sent_ns"].to_numpy()
+def _close_up(evidence: Evidence, switch: Switch, drops: Mask) -> Figure:
+    sent = evidence.requests["sent_ns"].to_numpy()
     near = mask(np.abs(sent - switch.done_ns) <= CLOSE_NS)
     if near.sum() > CLOSE_POINTS:
         distance = np.sort(np.abs(sent[near] - switch.done_ns))[CLOSE_POINTS]
         near = mask(np.abs(sent - switch.done_ns) <= distance)
     good = near & ~drops
-    traces = [_points(case, switch, good & is_in(case.requests["color"], (c,)), c) for c in COLORS]
-    traces.append(_points(case, switch, near & drops, "fail"))
-    stale = (case.bounds.stale_ns + case.uncertainty_ns) / 1e6
+    traces = [
+        _points(evidence, switch, good & is_in(evidence.requests["color"], (c,)), c) for c in COLORS
+    ]
+    traces.append(_points(evidence, switch, near & drops, "fail"))
+    stale = (evidence.bounds.stale_ns + evidence.uncertainty_ns) / 1e6
     return {
         "data": traces,
         "layout": {
@@ -186,8 +188,10 @@ def _close_up(case: Case, switch: Switch, drops: Mask) -> Figure:
     }  # fmt: skip
 
 
-def _points(case: Case, switch: Switch, chosen: Mask, role: str) -> Figure:
-    rows = case.requests.loc[chosen, ["id", "journey", "method", "version", "sent_ns", "end_ns"]]
+def _points(evidence: Evidence, switch: Switch, chosen: Mask, role: str) -> Figure:
+    rows = evidence.requests.loc[
+        chosen, ["id", "journey", "method", "version", "sent_ns", "end_ns"]
+    ]
     texts = [
         f"{number:016x}<br>{method} {journey}<br>{version or 'no answer'}"
         for number, journey, method, version in zip(

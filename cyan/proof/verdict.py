@@ -15,8 +15,8 @@ from cyan.proof.history import SECOND, History, Performed
 from cyan.proof.measures import WANTED_BOUND, Measure, drop_ids, price
 from cyan.proof.requestlog import OVERWHELMED
 from cyan.proof.scenario import Traffic
-from cyan.proof.show import rate
 from cyan.proof.statistics import Latency, upper_bound
+from cyan.proof.wording import rate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -256,11 +256,11 @@ def junit(judgement: Judgement) -> str:
 
 
 def _case(suite: ET.Element, finding: Finding) -> None:
-    case = ET.SubElement(suite, "testcase", classname=finding.about, name=finding.check)
+    evidence = ET.SubElement(suite, "testcase", classname=finding.about, name=finding.check)
     if finding.verdict is Verdict.PASS:
         return
     tag = "failure" if finding.verdict is Verdict.FAIL else "error"
-    trouble = ET.SubElement(case, tag, message=finding.text)
+    trouble = ET.SubElement(evidence, tag, message=finding.text)
     trouble.text = "\n".join(finding.ids[:SHOWN_IDS])
 
 

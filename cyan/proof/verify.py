@@ -11,11 +11,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
-from cyan.proof import calibration, rehearsal, scenario
-from cyan.proof.between import Between, nobody
+from cyan.proof import calibration, demo_migration, scenario
 from cyan.proof.findings import Verdict
-from cyan.proof.run import Order, lasting, run
-from cyan.proof.swarm import Load
+from cyan.proof.load import Load
+from cyan.proof.relay.process import RelayOptions, nobody
+from cyan.proof.run import RunSpec, lasting, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cyan.proof.checks import Check
-    from cyan.proof.crew import Crew
+    from cyan.proof.host_under_test import HostUnderTest
+    from cyan.proof.remote_workers import RemoteWorkers
     from cyan.proof.scenario import Act
-    from cyan.proof.surroundings import RealSurroundings
     from cyan.proof.verdict import Judgement
     from cyan.settings import HostSettings, Settings
 
@@ -54,7 +54,7 @@ PACKAGES = ("cyan", "locust", "geventhttpclient", "gevent", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What the command line asked for; None leaves it to the settings.
 
     Raises UsageError where one of the flags would silently do nothing beside another.
@@ -68,7 +68,7 @@ class Wish:
     fresh_connections: bool = False
     http2: bool = False
     processes: int = 1
-    crew: Crew | None = None
+    remote: RemoteWorkers | None = None
     calibrate: bool = False
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Wish:
             "--rtt": self.rtt,
             "--http2": self.http2,
             "--processes": self.processes > 1,
-            "--workers": self.crew,
+            "--workers": self.remote,
             "--calibrate": self.calibrate,
             f"--{self.scenario}": self.scenario in FLAGS,
         }
@@ -87,7 +87,7 @@ class Wish:
     @property
     def workers(self) -> int:
         """How many processes share the load."""
-        return len(self.crew.machines) if self.crew else self.processes
+        return len(self.remote.machines) if self.remote else self.processes
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class Wish:
 
 
 def verify(
-    settings: Settings, machine: HostSettings, project: Path, wish: Wish, console: Console
+    settings: Settings, machine: HostSettings, project: Path, options: Options, console: Console
 ) -> Judgement:
     """Hammer the site while the scenario's acts are performed on it; judge what was seen.
 
@@ -110,92 +110,92 @@ def verify(
     made. Raises ProofError where nothing could be judged.
     """
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
-    from cyan.proof.surroundings import RealSurroundings  # noqa: PLC0415 - as fabric is
+    from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     folder = new_folder(project, "verify")
-    acts = _acts(wish, folder)
-    with RealSurroundings(settings, machine) as around:
-        order = ordered(settings, folder, project, acts, wish)
-        order = measured(secured(order, settings, wish, around), wish, around.about())
+    acts = _acts(options, folder)
+    with HostUnderTest(settings, machine) as system:
+        spec = spec_of(settings, folder, project, acts, options)
+        spec = measured(secured(spec, settings, options, system), options, system.about())
         with Terminal(acts, console) as display:
-            judgement = run(order, around, display)
-    finish(judgement, order.folder, console)
+            judgement = run(spec, system, display)
+    finish(judgement, spec.folder, console)
     return judgement
 
 
-def _acts(wish: Wish, folder: Path) -> tuple[Act, ...]:
-    """The acts of the scenario that is wished for, with the files that they need."""
-    if wish.scenario != "migrations":
-        return scenario.scenario(wish.scenario)
-    return scenario.migrations(str(rehearsal.write(folder, folder.name)))
+def _acts(options: Options, folder: Path) -> tuple[Act, ...]:
+    """The acts of the scenario that was asked for, with the files that they need."""
+    if options.scenario != "migrations":
+        return scenario.scenario(options.scenario)
+    return scenario.migrations(str(demo_migration.write(folder, folder.name)))
 
 
 def calibrate(
-    settings: Settings, machine: HostSettings, project: Path, wish: Wish, console: Console
+    settings: Settings, machine: HostSettings, project: Path, options: Options, console: Console
 ) -> Verdict:
     """Plant one drop of every kind under load, and show which of them were found.
 
     Raises ProofError where nothing could be judged.
     """
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
-    from cyan.proof.surroundings import RealSurroundings  # noqa: PLC0415 - as fabric is
+    from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     folder = new_folder(project, "calibration")
     acts = scenario.calibration(str(folder / calibration.PLANTED))
-    with RealSurroundings(settings, machine) as around, nobody() as url:
-        order = planting(ordered(settings, folder, project, acts, wish), wish, url)
-        order = measured(order, wish, around.about(), refused=REFUSED)
+    with HostUnderTest(settings, machine) as system, nobody() as url:
+        spec = planting(spec_of(settings, folder, project, acts, options), options, url)
+        spec = measured(spec, options, system.about(), refused=REFUSED)
         with Terminal(acts, console) as display:
-            run(order, around, display)
+            run(spec, system, display)
     return tell_calibration(folder, console)
 
 
-def ordered(
-    settings: Settings, folder: Path, project: Path, acts: tuple[Act, ...], wish: Wish
-) -> Order:
-    """The order for a run: the wish where it says, else the settings."""
+def spec_of(
+    settings: Settings, folder: Path, project: Path, acts: tuple[Act, ...], options: Options
+) -> RunSpec:
+    """What a run shall do: as the options say, else the settings."""
     wanted = settings.verify
     load = Load(
         url=settings.site.url,
         connect=f"127.0.0.1:{settings.site.tls_port}" if settings.site.is_here else "",
         locustfile=wanted.locustfile,
-        rate=wish.rate or wanted.rate,
-        sessions=wish.sessions or wanted.sessions,
-        seed=wanted.seed if wish.seed is None else wish.seed,
-        extra=("--fresh-connections",) if wish.fresh_connections else (),
-        workers=wish.workers,
+        rate=options.rate or wanted.rate,
+        sessions=options.sessions or wanted.sessions,
+        seed=wanted.seed if options.seed is None else options.seed,
+        extra=("--fresh-connections",) if options.fresh_connections else (),
+        workers=options.workers,
         in_flight=wanted.in_flight,
-        crew=wish.crew,
+        remote=options.remote,
     )
     return lasting(
-        Order(
+        RunSpec(
             folder=folder,
             project=project,
             acts=acts,
             load=load,
             steady=wanted.steady,
             gap=wanted.gap,
-            requests=REQUESTS.get(wish.scenario, 0),
-            between=Between(wish.rtt) if wish.rtt else None,
+            requests=REQUESTS.get(options.scenario, 0),
+            relay=RelayOptions(options.rtt) if options.rtt else None,
         )
     )
 
 
-def planting(order: Order, wish: Wish, url: str) -> Order:
-    """The order through a relay that plants; one request goes to `url`, where nobody listens."""
-    load = replace(order.load, extra=(*order.load.extra, "--refuse", f"{REFUSED}={url}"))
-    between = Between(wish.rtt, order.folder / calibration.PLANTED)
-    return replace(order, load=load, between=between, requests=0)
+def planting(spec: RunSpec, options: Options, url: str) -> RunSpec:
+    """The run through a relay that plants; one request goes to `url`, where nobody listens."""
+    load = replace(spec.load, extra=(*spec.load.extra, "--refuse", f"{REFUSED}={url}"))
+    relay = RelayOptions(options.rtt, spec.folder / calibration.PLANTED)
+    return replace(spec, load=load, relay=relay, requests=0)
 
 
-def secured(order: Order, settings: Settings, wish: Wish, around: RealSurroundings) -> Order:
-    """The order with whom its load may trust, and the site's HTTPS where HTTP/2 is wished for."""
+def secured(spec: RunSpec, settings: Settings, options: Options, system: HostUnderTest) -> RunSpec:
+    """The run with whom its load may trust, and the site's HTTPS where HTTP/2 is asked for."""
     site = settings.site
-    if not (wish.http2 or site.is_local):
-        return order
-    authority = around.authority() if site.is_local or not site.domain else ""
-    secure = (site.url if site.domain else f"https://localhost:{site.tls_port}") * wish.http2
-    return replace(order, load=replace(order.load, secure=secure, authority=authority))
+    if not (options.http2 or site.is_local):
+        return spec
+    authority = system.authority() if site.is_local or not site.domain else ""
+    secure = (site.url if site.domain else f"https://localhost:{site.tls_port}") * options.http2
+    return replace(spec, load=replace(spec.load, secure=secure, authority=authority))
 
 
 def new_folder(project: Path, kind: str) -> Path:
@@ -204,30 +204,32 @@ def new_folder(project: Path, kind: str) -> Path:
     return project / "reports" / f"{stamp}-{kind}"
 
 
-def measured(order: Order, wish: Wish, about_host: dict[str, str], **more: object) -> Order:
-    """The order with what a reader must know to judge the run, and to do it again."""
-    load = order.load
+def measured(
+    spec: RunSpec, options: Options, about_host: dict[str, str], **more: object
+) -> RunSpec:
+    """The run with what a reader must know to judge the run, and to do it again."""
+    load = spec.load
     again = ["inv", "verify-zero-downtime"]
-    again += [f"--{wish.scenario}"] if wish.scenario in FLAGS else []
-    again += ["--calibrate"] if wish.calibrate else []
+    again += [f"--{options.scenario}"] if options.scenario in FLAGS else []
+    again += ["--calibrate"] if options.calibrate else []
     again += [f"--rate={load.rate:g}", f"--users={load.sessions}", f"--seed={load.seed}"]
-    again += [f"--processes={wish.processes}"] if wish.processes > 1 else []
-    names = ",".join(machine.name for machine in wish.crew.machines) if wish.crew else ""
+    again += [f"--processes={options.processes}"] if options.processes > 1 else []
+    names = ",".join(machine.name for machine in options.remote.machines) if options.remote else ""
     again += [f"--workers={names}"] if names else []
-    again += [f"--rtt={wish.rtt * 1000:.0f}ms"] if wish.rtt else []
+    again += [f"--rtt={options.rtt * 1000:.0f}ms"] if options.rtt else []
     about = {
-        "run again": " ".join([*again, *wish.flags]),
+        "run again": " ".join([*again, *options.flags]),
         "load": {"rate": load.rate, "sessions": load.sessions, "seed": load.seed, "url": load.url},
-        "round trip added": f"{wish.rtt * 1000:.0f} ms" if wish.rtt else "none",
+        "round trip added": f"{options.rtt * 1000:.0f} ms" if options.rtt else "none",
         "client": _machine(),
         "host": about_host,
         "versions": {name: version(name) for name in PACKAGES},
-        "calibration": calibration.newest(order.project),
-        "connections": wish.connections,
-        "workers": wish.workers,
-        "http2": "yes" if wish.http2 else "no",
+        "calibration": calibration.newest(spec.project),
+        "connections": options.connections,
+        "workers": options.workers,
+        "http2": "yes" if options.http2 else "no",
     }
-    return replace(order, measured_on=about | more)
+    return replace(spec, measured_on=about | more)
 
 
 def _machine() -> dict[str, str]:

@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 
 from cyan.proof.hexids import parse_hex
 from cyan.proof.jsonlines import blocks
-from cyan.proof.testimony import Lines, application_lines, proxy_lines
+from cyan.proof.log_formats import Lines, application_lines, proxy_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

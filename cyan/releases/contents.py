@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyan.application.secrets import NO_SECRETS, Redaction, Secrets
 from cyan.errors import HostError
-from cyan.releases import images as pinning
+from cyan.releases import images as release_images
 from cyan.world.envfile import parse_env_file
 from cyan.world.shell import private_mask, quoted_path, write_files
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class Contents:
     """The secrets of a release; or, where an earlier release runs `again`, that one's.
 
-    `pins` are the images that the earlier release ran.
+    `images` are the images that the earlier release ran.
     """
 
     secrets: Secrets = NO_SECRETS
     again: str = ""
-    pins: tuple[ServiceImage, ...] = ()
+    images: tuple[ServiceImage, ...] = ()
 
 
 EMPTY = Contents()
@@ -50,7 +50,7 @@ def records_command(settings: Settings) -> str:
 def parse_records(text: str) -> dict[str, tuple[ServiceImage, ...]]:
     """What that command printed."""
     lines = (line.partition("\t") for line in text.splitlines() if "\t" in line)
-    return {name: pinning.parse(record) or () for name, _, record in lines}
+    return {name: release_images.parse(record) or () for name, _, record in lines}
 
 
 def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: Contents) -> str:
@@ -71,9 +71,9 @@ def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: 
     return f"{write_files(plain)} && ({private_mask(project.folder)}; {inside})"
 
 
-def record(project: compose.Project, pins: Iterable[ServiceImage]) -> str:
+def record(project: compose.Project, images: Iterable[ServiceImage]) -> str:
     """The shell command that writes a release's `images.json`: where it is, nothing is missing."""
-    return write_files([(str(project.images), pinning.dump(pins))])
+    return write_files([(str(project.images), release_images.dump(images))])
 
 
 def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:

@@ -13,7 +13,7 @@ from cyan.errors import DeployError, HostError
 from cyan.hosts.session import Session, no_bar
 from cyan.journal.while_held import WhileHeld
 from cyan.releases import contents
-from cyan.releases import images as pinning
+from cyan.releases import images as release_images
 from cyan.releases.images import Service, ServiceImage
 from cyan.world.shell import quoted_path, run_script
 
@@ -49,16 +49,16 @@ def fetch(at: Fetch, files: Iterable[tuple[str, str]]) -> tuple[str, tuple[Servi
     prepare = contents.write(project, files, at.contents)
     if at.contents.again:
         run_script(at.lock, prepare)
-        says, pins = _again(at)
+        says, ran = _again(at)
     else:
         records = contents.records_command(at.settings)
         read = f"{prepare} && {project.config()} && echo && echo {SEPARATOR} && {records}"
         config, found = run_script(at.lock, read).stdout.split(f"\n{SEPARATOR}\n")
         file = ComposeFile(json.loads(config), project.name, project.folder)
-        services = pinning.services(file)
-        says, pins = _fetched(at, project, services, _brought(contents.parse_records(found)))
-    at.run(contents.record(project, pins))
-    return says, pins
+        services = release_images.services(file)
+        says, ran = _fetched(at, project, services, _brought(contents.parse_records(found)))
+    at.run(contents.record(project, ran))
+    return says, ran
 
 
 def _fetched(
@@ -81,11 +81,11 @@ def _fetched(
         _pull(at, missing)
         says.append(f"pulled {', '.join(missing)}")
     others = before - ours
-    pins = tuple(_pin(at, each, others) for each in services)
-    return "; ".join(says) or f"{len(references)} on the host already", pins
+    found = tuple(_service_image(at, each, others) for each in services)
+    return "; ".join(says) or f"{len(references)} on the host already", found
 
 
-def _pin(at: Fetch, service: Service, others: frozenset[str]) -> ServiceImage:
+def _service_image(at: Fetch, service: Service, others: frozenset[str]) -> ServiceImage:
     """A service's image as it is on the host now; not `brought` if it is one of the `others`."""
     image = at.engine.image(service.reference)
     if image is None:
@@ -100,7 +100,7 @@ def _pin(at: Fetch, service: Service, others: frozenset[str]) -> ServiceImage:
 
 def _brought(records: Mapping[str, Sequence[ServiceImage]]) -> frozenset[str]:
     """The ids of the images that cyan put on the host, by what its releases recorded."""
-    return frozenset(pin.id for pins in records.values() for pin in pins if pin.brought)
+    return frozenset(image.id for images in records.values() for image in images if image.brought)
 
 
 def _id(at: Fetch, reference: str) -> str:
@@ -179,24 +179,24 @@ def _streamed(at: Fetch, image: images.LocalImage, skip: frozenset[str]) -> int:
 
 def _again(at: Fetch) -> tuple[str, tuple[ServiceImage, ...]]:
     """The very images that an earlier release ran; from where they came, where they are gone."""
-    pins, release = at.contents.pins, at.contents.again
-    gone = {pin.id: pin for pin in pins if not _id(at, pin.id)}
-    for pin in gone.values():
-        _bring_back(at, pin, release)
+    found, release = at.contents.images, at.contents.again
+    gone = {image.id: image for image in found if not _id(at, image.id)}
+    for image in gone.values():
+        _bring_back(at, image, release)
     says = f"the images that {release} ran"
-    return says + (f", {len(gone)} of them brought back" if gone else ""), pins
+    return says + (f", {len(gone)} of them brought back" if gone else ""), found
 
 
-def _bring_back(at: Fetch, pin: ServiceImage, release: str) -> None:
-    here = images.local(pin.id) if at.settings.images.source == "send" else None
+def _bring_back(at: Fetch, image: ServiceImage, release: str) -> None:
+    here = images.local(image.id) if at.settings.images.source == "send" else None
     if here is not None:
         _sent(at, here)
-    elif pin.digests:
-        _pull(at, [pin.digests[0]])
-    if not _id(at, pin.id):
+    elif image.digests:
+        _pull(at, [image.digests[0]])
+    if not _id(at, image.id):
         raise DeployError(
-            f"the image that {release} ran for {pin.service} is gone from the host: "
-            f"{pin.reference}, {pin.id}",
+            f"the image that {release} ran for {image.service} is gone from the host: "
+            f"{image.reference}, {image.id}",
             where=at.host.name,
             todo=f"another image of that tag is another release: inv deploy --version "
             f"{at.release.version}, if that is wanted",

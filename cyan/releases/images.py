@@ -48,24 +48,24 @@ def services(file: ComposeFile) -> tuple[Service, ...]:
     )
 
 
-def dump(pins: Iterable[ServiceImage]) -> str:
-    """The pins as the text of an `images.json`: one line."""
-    pins = tuple(pins)
+def dump(images: Iterable[ServiceImage]) -> str:
+    """The images as the text of an `images.json`: one line."""
+    images = tuple(images)
     origins = {
-        pin.service: {
-            "reference": pin.reference,
-            "digests": list(pin.digests),
-            "brought": pin.brought,
+        image.service: {
+            "reference": image.reference,
+            "digests": list(image.digests),
+            "brought": image.brought,
         }
-        for pin in pins
+        for image in images
     }
     return json.dumps(
-        {"services": {pin.service: {"image": pin.id} for pin in pins}, "x-cyan": origins}
+        {"services": {image.service: {"image": image.id} for image in images}, "x-cyan": origins}
     )
 
 
 def parse(text: str) -> tuple[ServiceImage, ...] | None:
-    """The pins of an `images.json`; None where it is none, or torn."""
+    """The images of an `images.json`; None where it is none, or torn."""
     try:
         raw = json.loads(text)
         return tuple(
@@ -82,14 +82,14 @@ def parse(text: str) -> tuple[ServiceImage, ...] | None:
         return None
 
 
-def told(pins: Iterable[ServiceImage]) -> dict[str, dict[str, Any]]:
-    """The pins for the journal: id and digests by what the Compose file calls the image."""
-    return {pin.reference: {"id": pin.id, "digests": list(pin.digests)} for pin in pins}
+def told(images: Iterable[ServiceImage]) -> dict[str, dict[str, Any]]:
+    """The images for the journal: id and digests by what the Compose file calls the image."""
+    return {image.reference: {"id": image.id, "digests": list(image.digests)} for image in images}
 
 
-def ids(pins: Iterable[ServiceImage]) -> frozenset[str]:
+def ids(images: Iterable[ServiceImage]) -> frozenset[str]:
     """The ids of the images."""
-    return frozenset(pin.id for pin in pins)
+    return frozenset(image.id for image in images)
 
 
 def stale(releases: Collection[str], needed: Collection[str], keep: int) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ def unneeded(
     Only what cyan brought goes, and neither what a release that stays has recorded nor what a
     container was made from (`in_use`).
     """
-    staying = [pins for release, pins in records.items() if release not in going]
-    kept = {*in_use, *(pin.id for pins in staying for pin in pins)}
-    gone = {pin.id for release in going for pin in records.get(release, ()) if pin.brought}
+    staying = [images for release, images in records.items() if release not in going]
+    kept = {*in_use, *(image.id for images in staying for image in images)}
+    gone = {image.id for release in going for image in records.get(release, ()) if image.brought}
     return tuple(sorted(gone - kept))

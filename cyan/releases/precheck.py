@@ -12,7 +12,7 @@ from cyan.application.compose_file import ComposeFile, Fault, faults, quick_star
 from cyan.engines import compose, images
 from cyan.errors import UsageError
 from cyan.releases import contents
-from cyan.releases import images as pinning
+from cyan.releases import images as release_images
 from cyan.releases.contents import EMPTY
 from cyan.world.shell import quoted_path, run_script
 
@@ -74,9 +74,9 @@ def gather(
     file = ComposeFile(json.loads(read.stdout), project.name, project.folder)
     wrong = faults(file, application)
     if given.again:
-        found = tuple(dict.fromkeys(map(search.again, given.pins)))
+        found = tuple(dict.fromkeys(map(search.again, given.images)))
         return Precheck(wrong, found, quick_starters(file))
-    return Precheck(wrong, tuple(search.each(pinning.services(file))), quick_starters(file))
+    return Precheck(wrong, tuple(search.each(release_images.services(file))), quick_starters(file))
 
 
 def _trial(settings: Settings, release: Release) -> compose.Project:
@@ -116,17 +116,17 @@ class Search:
             built = any(each.built for each in services if each.reference == reference)
             yield self._one(reference, built=built)
 
-    def again(self, pin: ServiceImage) -> Found:
+    def again(self, image: ServiceImage) -> Found:
         """The very image that an earlier release ran."""
-        if self.engine.has_image(pin.id):
-            return Found(pin.reference, Availability.THERE)
-        if self.settings.images.source == "send" and images.local(pin.id):
-            return Found(pin.reference, Availability.COMES, "from this machine")
-        if pin.digests:
-            return self._pullable(pin.digests[0])
-        todo = f"only an image of another release has that name now: inv deploy, not {pin.id[:19]}"
+        if self.engine.has_image(image.id):
+            return Found(image.reference, Availability.THERE)
+        if self.settings.images.source == "send" and images.local(image.id):
+            return Found(image.reference, Availability.COMES, "from this machine")
+        if image.digests:
+            return self._pullable(image.digests[0])
+        todo = f"that name now means another release's image: inv deploy, not {image.id[:19]}"
         return Found(
-            pin.reference, Availability.NEVER, "the image that it ran is gone from the host", todo
+            image.reference, Availability.NEVER, "the image that it ran is gone from the host", todo
         )
 
     def _one(self, reference: str, *, built: bool) -> Found:

@@ -55,7 +55,7 @@ def _comes(host: Host, engine: Engine, settings: Settings, world: Observation) -
     if not version:
         return None
     request = planning.Request("deploy", version, "doctor")
-    text = settings.compose.stateless.read_text()
+    text = settings.stateless_text
     return comes(host, engine, settings, planning.deploy(request, world, settings, text))
 
 
@@ -76,7 +76,7 @@ def _migrations(at: apply.Migrator) -> Iterator[Check]:
 
 def _secrets(settings: Settings) -> Iterator[Check]:
     try:
-        names = collect(settings.secrets).names
+        names = collect(settings).names
     except CyanError as error:
         yield Check("secrets", Level.REFUSE, error.what, error.todo)
         return

@@ -125,7 +125,7 @@ def _memory(engine: Engine, containers: Iterable[Container]) -> int:
 
 
 def _digest(settings: Settings) -> str:
-    return hashlib.sha256(settings.caddyfile.read_bytes()).hexdigest()
+    return hashlib.sha256(settings.caddyfile_text.encode()).hexdigest()
 
 
 def _read(

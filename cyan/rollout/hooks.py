@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
+from cyan.journal.while_held import KILL, WhileHeld
 from cyan.names import Phase
 from cyan.world import local
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from cyan.settings import HookSettings
     from cyan.world.host import Output
 
+ITS_GROUP = 'kill -- "-$job" 2>/dev/null'
+"""Ends a hook on the host whose deployer is gone: timeout(1) leads a group of processes itself."""
 SHOWN = 600  # characters of what a failing one printed
 
 
@@ -70,4 +73,5 @@ def _done(job: Job, hook: HookSettings, given: dict[str, str]) -> Output:
         return local.run(hook.run, given, hook.within)
     pairs = (f"{name}={value}" for name, value in given.items())
     words = ("env", *pairs, "timeout", "-k", "5", f"{hook.within:g}", "sh", "-c", hook.run)
-    return job.run(f"{shlex.join(words)} </dev/null", check=False)
+    held = WhileHeld(job.lock, end=f"{ITS_GROUP}; {KILL}")
+    return held.run(f"exec {shlex.join(words)} </dev/null", check=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import NO_SECRETS
+from cyan.bundled import bundled
 from cyan.engines import compose
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 FOLDER = "shared"
 GROUP = "docker"  # whose members may use the host's engine
 OTHER = "another-caddyfile"
-SETUP = Path(__file__).parents[2] / "setup"
-"""What prepares a machine, and a host's engine."""
 SEPARATOR = "--cyan--"
 PAIR = 2
 
@@ -72,10 +71,10 @@ def _provisioned(
     root = PurePosixPath(settings.directory)
     project = compose.Project(settings.app, root / FOLDER)
     files = (
-        (str(project.file), settings.compose.stateful.read_text()),
+        (str(project.file), settings.stateful_text),
         (str(project.env), env_file(_variables(settings))),
     )
-    text = settings.caddyfile.read_text()
+    text = settings.caddyfile_text
     caddyfile = str(project.folder / "proxy" / "Caddyfile")
     runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
     same = caddy.Caddyfile(str(root), "").same(text)
@@ -164,12 +163,12 @@ def _site(settings: Settings) -> dict[str, str]:
     }
 
 
-def install_engine(host: Host, settings: Settings, setup: Path) -> str:
-    """Install Docker Engine and Compose on a bare Debian or Ubuntu host with this project's setup.
+def install_engine(host: Host, settings: Settings) -> str:
+    """Install Docker Engine and Compose on a bare Debian or Ubuntu host with cyan's setup.
 
     What is there already is left alone. Returns the last line that it printed. Raises HostError.
     """
     script = f"{settings.directory}/setup"
-    write = write_files([(script, setup.read_text())])
+    write = write_files([(script, bundled("setup").read_text())])
     output = host.run(f"{write} && bash {quoted_path(script)} --engine-only")
     return output.stdout.strip().splitlines()[-1]

@@ -44,7 +44,7 @@ def reload(
                 todo="start it: inv lab.up for the lab, else fab -H USER@HOST provision",
             )
         caddyfile = caddy.Caddyfile(str(settings.directory), container.id)
-        text = settings.caddyfile.read_text()
+        text = settings.caddyfile_text
         if not again and mine.host.run(caddyfile.same(text), check=False).code == 0:
             return Reloaded("the proxy runs this Caddyfile already")
         _validated(mine, caddyfile, text)

@@ -86,7 +86,7 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     and images. Raises DeployError where the host keeps them no more.
     """
     if request.what == "deploy":
-        return planning.deploy(request, world, settings, settings.compose.stateless.read_text())
+        return planning.deploy(request, world, settings, settings.stateless_text)
     if request.what == "resume":
         return _resumed(host, settings, world, request)
     back = planning.rollback_target(world)
@@ -102,14 +102,14 @@ def _again(
 ) -> tuple[Request, str]:
     """The request that runs what `back` ran, and its Compose file. DeployError where it is gone."""
     kept = _kept(host, settings, back.id)
-    if kept is None or kept.pins is None:
+    if kept is None or kept.images is None:
         raise DeployError(
             f"what release {back.id} ran with is not on the host any more",
             where=host.name,
             todo=f"to deploy {back.version} with the settings of now: "
             f"inv deploy --version {back.version}",
         )
-    contents = Contents(again=back.id, pins=kept.pins)
+    contents = Contents(again=back.id, images=kept.images)
     application = world.applications.get(back.id)
     again = replace(
         request, environment=kept.environment, contents=contents, application=application
@@ -126,7 +126,7 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
     left = unfinished.resumable(unfinished.find(world.journal), world)
     assert left.target is not None  # noqa: S101 - for the type checker: resumable said so
     kept = _kept(host, settings, left.target.id)
-    fetched = kept is not None and kept.pins is not None
+    fetched = kept is not None and kept.images is not None
     if fetched or not left.fresh or left.reached(world):
         request = replace(request, environment=kept.environment if kept else ())
         return planning.resume(left, request, world, settings, None)
@@ -140,10 +140,10 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
             where=host.name,
             todo=f"deploy it again, with its --env {' '.join(left.environment)}",
         )
-    kept = kept or Kept(settings.compose.stateless.read_text(), (), None)
+    kept = kept or Kept(settings.stateless_text, (), None)
     application = world.applications.get(left.target.id)
     request = replace(request, environment=kept.environment, application=application)
-    request = request.carrying(collect(settings.secrets))
+    request = request.carrying(collect(settings))
     return planning.resume(left, request, world, settings, kept.text)
 
 
@@ -251,12 +251,12 @@ def _tidied(job: Job, journal: Writer, step: Step) -> Undone:
 class Kept:
     """What the host keeps of a release: its Compose file, its environment, the images it ran.
 
-    `pins` is None where its images or its secrets were not all there when its deployer ended.
+    `images` is None where its images or its secrets were not all there when its deployer ended.
     """
 
     text: str
     environment: tuple[tuple[str, str], ...]
-    pins: tuple[ServiceImage, ...] | None
+    images: tuple[ServiceImage, ...] | None
 
 
 def _kept(host: Host, settings: Settings, release: str) -> Kept | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from cyan.proof.checks import Check
-    from cyan.proof.crew import Crew
+    from cyan.proof.remote_workers import RemoteWorkers
     from cyan.settings import HostSettings, Settings
 
 VERSIONS = ("v1", "v2", "v3")
@@ -23,6 +23,7 @@ RUN = "a folder of reports/ (the newest one unless given)"
 
 
 @command(
+    needs="proof",
     help={
         "url": "the site to load (the lab's unless given)",
         "rate": "requests a second",
@@ -30,7 +31,7 @@ RUN = "a folder of reports/ (the newest one unless given)"
         "seconds": "how long",
         "path": "load only GET of this path, for a site that is not the demo",
         "seed": "of the choice of journeys",
-    }
+    },
 )
 def hammer(
     c: Context,
@@ -43,19 +44,20 @@ def hammer(
 ) -> None:
     """Run only the swarm, against any URL, and say what its clients saw."""
     from cyan.cli import project_folder
-    from cyan.proof.hammer import Strike
-    from cyan.proof.hammer import hammer as strike
+    from cyan.proof.hammer import HammerOptions
+    from cyan.proof.hammer import hammer as run
     from cyan.terminal import console
 
     wanted = settings(c)
     where = url or wanted.site.url
-    asked = Strike(
+    asked = HammerOptions(
         where, rate or wanted.verify.rate, users or wanted.verify.sessions, seconds, path, seed
     )
-    strike(wanted, project_folder(), asked, console)
+    run(wanted, project_folder(), asked, console)
 
 
 @command(
+    needs="proof",
     help={
         "rate": "requests a second",
         "users": "connections that are kept open",
@@ -71,7 +73,7 @@ def hammer(
         "seed": "of the choice of journeys",
         "host": HOST,
         "yes_on": "the name of a host that is no lab, where nobody can be asked: user@address:port",
-    }
+    },
 )
 def verify_zero_downtime(
     c: Context,
@@ -98,7 +100,7 @@ def verify_zero_downtime(
 
     wanted = settings(c)
     machine = hosts(wanted, host)[0]
-    wish = verify.Wish(
+    options = verify.Options(
         scenario=_one_of(quick=quick, migrations=migrations, reload=reload) or "full",
         rate=rate or None,
         sessions=users or None,
@@ -107,21 +109,22 @@ def verify_zero_downtime(
         fresh_connections=fresh_connections,
         http2=http2,
         processes=processes,
-        crew=_crew(wanted, workers),
+        remote=_remote(wanted, workers),
         calibrate=calibrate,
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
     if not lab.is_throwaway(wanted, machine):
-        _agreed(wanted, machine, wish.scenario, yes_on)
+        _agreed(wanted, machine, options.scenario, yes_on)
     if calibrate:
-        verdict = verify.calibrate(wanted, machine, project_folder(), wish, console)
+        verdict = verify.calibrate(wanted, machine, project_folder(), options, console)
     else:
-        verdict = verify.verify(wanted, machine, project_folder(), wish, console).verdict
+        verdict = verify.verify(wanted, machine, project_folder(), options, console).verdict
     sys.exit(verdict.exit_code)
 
 
 @command(
+    needs="proof",
     help={
         "minutes": "how long, about, besides the controls",
         "seed": "of the drawing: the same seed draws the same faults",
@@ -130,7 +133,7 @@ def verify_zero_downtime(
         "rtt": "a round trip to add between swarm and site, such as 40ms",
         "shrink": "how many shorter runs may follow one that fails, for what still does; 0: none",
         "list": "show the catalogue and what would be drawn, and do nothing",
-    }
+    },
 )
 def chaos(
     c: Context,
@@ -144,16 +147,16 @@ def chaos(
 ) -> None:
     """Rotate with drawn faults under load, and prove that each leaves what it should."""
     from cyan.chaos import chaos as run
-    from cyan.chaos import orders
-    from cyan.chaos.show import show_catalogue
+    from cyan.chaos import specification
+    from cyan.chaos.listing import show_catalogue
     from cyan.cli import project_folder
     from cyan.lab import lab
     from cyan.terminal import console
 
     wanted = settings(c)
     names = tuple(name for name in only.split(",") if name)
-    wish = orders.Wish(minutes, seed, names, rate or None, seconds(rtt), shrink)
-    drawn = orders.drawn(wish)
+    options = specification.Options(minutes, seed, names, rate or None, seconds(rtt), shrink)
+    drawn = specification.drawn(options)
     if list:
         show_catalogue(console, drawn)
         return
@@ -164,11 +167,11 @@ def chaos(
             todo="give cyan.hosts the lab's address and port, as cyan's own invoke.yaml does",
         )
     lab.up(wanted, console.print)
-    ground = orders.Ground(wanted, machine, project_folder(), console)
-    sys.exit(run.chaos(ground, wish).exit_code)
+    context = specification.Context(wanted, machine, project_folder(), console)
+    sys.exit(run.chaos(context, options).exit_code)
 
 
-@command(help={"minutes": "of chaos", "seed": "of the drawing and of the load"})
+@command(needs="proof", help={"minutes": "of chaos", "seed": "of the drawing and of the load"})
 def nightly(c: Context, minutes: float = 20.0, seed: int = 1) -> None:
     """Chaos, verification and calibration: the worst verdict, and reports/summary.md."""
     from cyan.chaos import night
@@ -179,7 +182,7 @@ def nightly(c: Context, minutes: float = 20.0, seed: int = 1) -> None:
     sys.exit(found.exit_code)
 
 
-@command(help={"run": RUN, "against": "another run, to compare this one with"})
+@command(needs="proof", help={"run": RUN, "against": "another run, to compare this one with"})
 def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG001 - Invoke's own
     """Judge a run again from its stored logs and write its report anew, or compare two runs."""
     from cyan.cli import project_folder
@@ -225,10 +228,10 @@ def _one_of(**flags: bool) -> str:
     return "".join(given)
 
 
-def _crew(wanted: Settings, names: str) -> Crew | None:
+def _remote(wanted: Settings, names: str) -> RemoteWorkers | None:
     """The machines that share the load, with what cyan.hosts says of those that it names."""
     from cyan.cli import project_folder
-    from cyan.proof.crew import Crew
+    from cyan.proof.remote_workers import RemoteWorkers
     from cyan.settings import machine_of
 
     machines = tuple(machine_of(name, wanted) for name in names.split(",") if name)
@@ -242,4 +245,4 @@ def _crew(wanted: Settings, names: str) -> Crew | None:
             todo="cyan.verify.locustfile as a path within the project",
         )
     locustfile = wanted.verify.locustfile.relative_to(project)
-    return Crew(machines, str(directory), str(locustfile))
+    return RemoteWorkers(machines, str(directory), str(locustfile))

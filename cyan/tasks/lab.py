@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from invoke import Context
 
 
-@command(name="up")
+@command(needs="proof", name="up")
 def lab_up(c: Context) -> None:
     """Start the throwaway host: sshd on 127.0.0.1, the database and the proxy."""
     from cyan.lab.lab import up
@@ -20,7 +20,7 @@ def lab_up(c: Context) -> None:
     up(settings(c), console.print)
 
 
-@command(name="down", help={"volumes": "remove the database's data too"})
+@command(needs="proof", name="down", help={"volumes": "remove the database's data too"})
 def lab_down(c: Context, volumes: bool = False) -> None:
     """Remove the lab's containers and end its sshd."""
     from cyan.lab.lab import down
@@ -29,7 +29,7 @@ def lab_down(c: Context, volumes: bool = False) -> None:
     down(settings(c), console.print, volumes=volumes)
 
 
-@command(name="status")
+@command(needs="proof", name="status")
 def lab_status(c: Context) -> None:
     """Show what of the lab runs."""
     from cyan.lab.lab import status as look

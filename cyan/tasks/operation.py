@@ -38,13 +38,13 @@ def status(c: Context, host: str = "") -> None:
 def provision(c: Context, host: str = "", recreate: list[str] | None = None) -> None:
     """Prepare hosts: engine, directory, shared services; what runs is made anew only if agreed."""
     from cyan.application.secrets import collect
-    from cyan.rollout.provision import SETUP, install_engine
+    from cyan.rollout.provision import install_engine
     from cyan.rollout.provision import provision as prepare
     from cyan.terminal import console
     from cyan.world.host import Host
 
     wanted = settings(c)
-    secrets = collect(wanted.secrets)
+    secrets = collect(wanted)
     if unknown := set(recreate or ()) - set(wanted.stateful):
         raise UsageError(
             f"no shared service is called {', '.join(sorted(unknown))}",
@@ -57,7 +57,7 @@ def provision(c: Context, host: str = "", recreate: list[str] | None = None) -> 
             return service in (recreate or ()) or confirmed(f"{question} Make it anew?")
 
         with past_errors, Host(machine) as there:
-            console.print(f"{machine.name}: {install_engine(there, wanted, SETUP)}")
+            console.print(f"{machine.name}: {install_engine(there, wanted)}")
             console.print(f"{machine.name}: {prepare(there, wanted, secrets, agrees)}")
 
 

@@ -62,7 +62,7 @@ def deploy(
     version = "" if resume else valid_version(given(version, "--version", "v1"))
     request = _request(what, version, forced, wait, env or ())
     if not resume:  # which may need none: what was fetched is on the host
-        request = request.carrying(collect(wanted.secrets))
+        request = request.carrying(collect(wanted))
     if resume and not plan:
         machines = hosts(wanted, host)
         _each_unfinished(wanted, machines, lambda each: _rotate_one(wanted, each, request))
@@ -94,7 +94,7 @@ def rollback(
 
 def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> None:
     from cyan.rollout import fleet
-    from cyan.rollout.show import show_plan
+    from cyan.rollout.preview import show_plan
     from cyan.terminal import console
 
     machines = hosts(wanted, host)
@@ -155,9 +155,10 @@ def _each_unfinished(
                     act(machine)
                 except NothingLeftError as error:
                     nothing.append(error)
-                    if len(nothing) == len(machines):
-                        raise
-                    console.print(f"{machine.name}: {error.what}; {error.serving} serves")
+                    if len(machines) > 1:
+                        console.print(f"{machine.name}: {error.what}; {error.serving} serves")
+        if len(nothing) == len(machines):
+            raise nothing[-1]
     finally:
         if told := fleet.difference(fleet.survey(wanted, machines)):
             console.print(told, markup=False)

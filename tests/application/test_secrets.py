@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from cyan.application import secrets
 from cyan.application.secrets import Secrets
 from cyan.errors import UsageError
-from cyan.settings import SecretsSettings
+from cyan.settings import HostSettings, LabSettings, SecretsSettings
 from cyan.world.envfile import env_file
+from tests.rollout.worlds import settings as configured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +51,22 @@ def test_a_later_source_wins(tmp_path: Path) -> None:
     file = tmp_path / "secrets.env"
     file.write_text("A=file\nB='it $is'\nexport C=\"two\\nlines\"\n# D=no\n")
     wanted = SecretsSettings(file=file, environment=("A",), command="printf 'E=x # not this\\n'")
-    found = secrets.collect(wanted, {"A": "environment", "F": "no"})
+    found = secrets.collect(configured(secrets=wanted), {"A": "environment", "F": "no"})
     assert dict(found.values) == {"A": "environment", "B": "it $is", "C": "two\nlines", "E": "x"}
+
+
+@pytest.mark.parametrize(("port", "has"), [(2222, {"A": "lab"}), (22, {})])
+def test_only_the_lab_gets_the_labs_secrets_and_any_other_wins_over_them(
+    tmp_path: Path, port: int, has: dict[str, str]
+) -> None:
+    (tmp_path / "lab.env").write_text("A=lab\n")
+    given = configured(
+        hosts=(HostSettings(address="127.0.0.1", port=port, user="ann"),),
+        lab=LabSettings(secrets=tmp_path / "lab.env"),
+    )
+    assert dict(secrets.collect(given, {}).values) == has
+    won = given.model_copy(update={"secrets": SecretsSettings(environment=("A",))})
+    assert dict(secrets.collect(won, {"A": "mine"}).values) == {"A": "mine"}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +85,7 @@ def test_a_source_that_fails_is_named_and_its_values_are_not(
     wanted: dict[str, object], said: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        secrets.collect(SecretsSettings.model_validate(wanted), {})
+        secrets.collect(configured(secrets=SecretsSettings.model_validate(wanted)), {})
     assert said in str(caught.value)
     assert "hunter22" not in str(caught.value)
     assert "hun.ter22" not in str(caught.value)

@@ -15,13 +15,13 @@ import pytest
 from rich.console import Console
 
 from cyan import interrupt
-from cyan.chaos import chaos, leftover, orders, record
+from cyan.chaos import chaos, leftover, record, specification
 from cyan.chaos.chaos import Outcome, shorten
 from cyan.chaos.controls import LOUD, QUIET, controlled, judged
 from cyan.chaos.draw import Drawn
 from cyan.chaos.judging import Controls
-from cyan.chaos.orders import Ground, Wish
 from cyan.chaos.record import Record
+from cyan.chaos.specification import Context, Options
 from cyan.errors import ProofError
 from cyan.proof import verify
 from cyan.proof.findings import Verdict
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cyan.proof.findings import Finding
-    from cyan.proof.run import Order
+    from cyan.proof.run import RunSpec
     from cyan.proof.verdict import Judgement
 
 FAULTS = tuple(Drawn(name) for name in ("two-deploys", "proxy-restarted", "fails-smoke"))
@@ -56,14 +56,14 @@ class Told:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
+def context(tmp_path: Path) -> Context:
     wanted = settings()
     console = Console(file=io.StringIO(), width=200)
-    return Ground(wanted, wanted.hosts[0], tmp_path, console)
+    return Context(wanted, wanted.hosts[0], tmp_path, console)
 
 
-def printed(ground: Ground) -> str:
-    return cast("io.StringIO", ground.console.file).getvalue()
+def printed(context: Context) -> str:
+    return cast("io.StringIO", context.console.file).getvalue()
 
 
 def controls(*drops: int, steady: int = 0) -> Judgement:
@@ -102,7 +102,7 @@ def healed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs whose leftovers were healed."""
     seen: list[str] = []
 
-    def heal_all(folder: Path, _ground: Ground) -> tuple[()]:
+    def heal_all(folder: Path, _ground: Context) -> tuple[()]:
         seen.append(folder.name.rpartition("-")[2])
         return ()
 
@@ -111,31 +111,31 @@ def healed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_controls_that_cannot_be_carried_out_say_so_and_what_they_left_is_healed(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch, healed: list[str]
+    context: Context, monkeypatch: pytest.MonkeyPatch, healed: list[str]
 ) -> None:
     def carried_out(*_given: object) -> Judgement:
         raise ProofError("the swarm is dead")
 
-    monkeypatch.setattr(orders, "carried_out", carried_out)
-    found = controlled(ground, Wish())
+    monkeypatch.setattr(specification, "carried_out", carried_out)
+    found = controlled(context, Options())
     assert found.wrong == ("they could not be carried out: the swarm is dead",)
     assert healed == ["controls"]
-    assert "unknown  controls: they could not be carried out" in printed(ground)
-    monkeypatch.setattr(orders, "carried_out", lambda *_given: 1 / 0)
+    assert "unknown  controls: they could not be carried out" in printed(context)
+    monkeypatch.setattr(specification, "carried_out", lambda *_given: 1 / 0)
     monkeypatch.setattr(verify, "new_folder", lambda at, kind: at / f"x-{kind}")
     with pytest.raises(ZeroDivisionError):
-        controlled(ground, Wish())
+        controlled(context, Options())
     assert healed == ["controls", "controls"]
 
 
 def test_each_fault_is_followed_by_a_deploy_that_must_switch_and_drop_nothing(
-    ground: Ground,
+    context: Context,
 ) -> None:
-    folder = ground.project / "reports/x-chaos"
+    folder = context.project / "reports/x-chaos"
     folder.mkdir(parents=True)
-    order = orders.ordered(ground, folder, Wish(rate=100))
-    order = orders.with_faults(order, ground.settings, FAULTS)
-    before, *acts = order.acts
+    spec = specification.spec_of(context, folder, Options(rate=100))
+    spec = specification.with_faults(spec, context.settings, FAULTS)
+    before, *acts = spec.acts
     assert before.arguments == ("deploy", "--version", "v1")
     assert [act.name for act in acts[::2]] == [each.title for each in FAULTS]
     for act in acts[1::2]:
@@ -143,16 +143,16 @@ def test_each_fault_is_followed_by_a_deploy_that_must_switch_and_drop_nothing(
         assert act.allowed_drops == 0
     assert [act.allowed_drops for act in acts[::2]] == [0, 600 + 60, 0]
     assert [act.loses_lines for act in acts[::2]] == [False, True, False]
-    assert order.load.limit > sum(act.timeout for act in order.acts)
+    assert spec.load.limit > sum(act.timeout for act in spec.acts)
     assert all(a.version != b.version for a, b in pairwise(acts) if b.version)
     told = json.loads((folder / "drawn.json").read_text())["acts"]
     assert [told[number]["name"] for number in "135"] == [each.name for each in FAULTS]
 
 
 def test_what_an_experiment_that_was_killed_left_is_healed_and_nothing_else(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = ground.project / "experiments"
+    folder = context.project / "experiments"
     for name in ("good", "killed", "unhealed", "never-begun"):
         (folder / name).mkdir(parents=True)
         (folder / f"{name}.yaml").touch()
@@ -170,29 +170,29 @@ def test_what_an_experiment_that_was_killed_left_is_healed_and_nothing_else(
 
     monkeypatch.setattr("subprocess.run", run)
     with interruptible():
-        left = leftover.heal_all(ground.project, ground)
+        left = leftover.heal_all(context.project, context)
     assert healed == [str(folder / f"{name}.yaml") for name in ("killed", "unhealed")]
     assert [line.split()[0] for line in left] == ["unhealed"]
-    assert "unhealed of" in printed(ground)
+    assert "unhealed of" in printed(context)
 
 
 def test_what_the_newest_run_left_is_healed_first_and_makes_the_next_unknown_where_it_stays(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("1-chaos", "2-controls", "3-verify"):
-        (ground.project / "reports" / name).mkdir(parents=True)
+        (context.project / "reports" / name).mkdir(parents=True)
     for name in ("1-chaos", "2-controls"):
-        (ground.project / "reports" / name / "experiments").mkdir()
+        (context.project / "reports" / name / "experiments").mkdir()
     monkeypatch.setattr(leftover, "heal_all", lambda folder, _ground: (f"{folder.name} is bad",))
     given: list[Controls] = []
 
-    def faulted(_ground: Ground, _wish: Wish, _faults: object, controls: Controls) -> Outcome:
+    def faulted(_ground: Context, _wish: Options, _faults: object, controls: Controls) -> Outcome:
         given.append(controls)
-        return Outcome(ground.project, Verdict.UNKNOWN)
+        return Outcome(context.project, Verdict.UNKNOWN)
 
     monkeypatch.setattr(chaos, "controlled", lambda *_given: Controls(("1 dropped",)))
     monkeypatch.setattr(chaos, "faulted", faulted)
-    chaos.chaos(ground, Wish(names=("two-deploys",)))
+    chaos.chaos(context, Options(names=("two-deploys",)))
     assert given == [Controls(("2-controls is bad", "1 dropped"))]
 
 
@@ -216,7 +216,7 @@ class Shorter:
     tried: list[tuple[Drawn, ...]]
     error: Exception | None = None
 
-    def faulted(self, _ground: Ground, _wish: Wish, part: tuple[Drawn, ...]) -> Outcome:
+    def faulted(self, _ground: Context, _wish: Options, part: tuple[Drawn, ...]) -> Outcome:
         self.tried.append(tuple(part))
         if self.error:
             raise self.error
@@ -228,36 +228,36 @@ class Shorter:
 
 
 def test_a_failed_run_is_shortened_to_the_faults_that_still_fail(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorter = Shorter(ground.project, [])
+    shorter = Shorter(context.project, [])
     monkeypatch.setattr(chaos, "faulted", shorter.faulted)
-    failed = Outcome(ground.project, Verdict.FAIL, FAULTS[1:])
-    assert shorten(ground, Wish(seed=7), failed, FAULTS) == (FAULTS[1],)
+    failed = Outcome(context.project, Verdict.FAIL, FAULTS[1:])
+    assert shorten(context, Options(seed=7), failed, FAULTS) == (FAULTS[1],)
     assert shorter.tried[0] == FAULTS[1:]
-    assert len(shorter.tried) <= orders.TRIES
+    assert len(shorter.tried) <= specification.TRIES
     said = "still fails: inv chaos --seed 7 --only proxy-restarted:0"
-    assert said in printed(ground)
+    assert said in printed(context)
     assert said in shorter.summary
 
 
 def test_a_shorter_run_that_cannot_be_judged_does_not_hide_the_failure(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorter = Shorter(ground.project, [], ProofError("the swarm is dead"))
+    shorter = Shorter(context.project, [], ProofError("the swarm is dead"))
     monkeypatch.setattr(chaos, "faulted", shorter.faulted)
-    failed = Outcome(ground.project, Verdict.FAIL, FAULTS[1:])
-    assert shorten(ground, Wish(), failed, FAULTS) == FAULTS
+    failed = Outcome(context.project, Verdict.FAIL, FAULTS[1:])
+    assert shorten(context, Options(), failed, FAULTS) == FAULTS
     assert "no shorter run was seen to fail" in shorter.summary
 
 
 def test_no_shorter_run_is_begun_that_would_end_too_late(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorter = Shorter(ground.project, [])
+    shorter = Shorter(context.project, [])
     monkeypatch.setattr(chaos, "faulted", shorter.faulted)
     long = tuple(Drawn("two-deploys", number) for number in range(100))
-    shorten(ground, Wish(shrink=100), Outcome(ground.project, Verdict.FAIL), (*FAULTS, *long))
+    shorten(context, Options(shrink=100), Outcome(context.project, Verdict.FAIL), (*FAULTS, *long))
     assert shorter.tried
     assert max(chaos.taking(part) for part in shorter.tried) < chaos.SHORTENING
 
@@ -295,33 +295,35 @@ def finished(monkeypatch: pytest.MonkeyPatch, healed: list[str]) -> list[str]:
     ],
 )
 def test_a_run_that_fails_is_followed_by_shorter_ones(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch, found: Verdict, tries: int, runs: list[str]
+    context: Context, monkeypatch: pytest.MonkeyPatch, found: Verdict, tries: int, runs: list[str]
 ) -> None:
     ran: list[str] = []
 
-    def faulted(_ground: Ground, _wish: Wish, _faults: object, controls: object = None) -> Outcome:
+    def faulted(
+        _ground: Context, _wish: Options, _faults: object, controls: object = None
+    ) -> Outcome:
         ran.append("chaos" if controls else "shrink")
-        return Outcome(ground.project, found if controls else Verdict.PASS)
+        return Outcome(context.project, found if controls else Verdict.PASS)
 
     monkeypatch.setattr(chaos, "controlled", lambda *_given: Controls(()))
     monkeypatch.setattr(chaos, "faulted", faulted)
-    wish = Wish(names=("two-deploys", "fails-smoke"), shrink=tries)
-    assert chaos.chaos(ground, wish) is found
+    options = Options(names=("two-deploys", "fails-smoke"), shrink=tries)
+    assert chaos.chaos(context, options) is found
     assert ran == runs
 
 
 def test_the_history_takes_up_what_was_drawn_and_no_shorter_run(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch, healed: list[str], finished: list[str]
+    context: Context, monkeypatch: pytest.MonkeyPatch, healed: list[str], finished: list[str]
 ) -> None:
     told: list[dict[str, Any]] = []
 
-    def carried_out(_ground: Ground, order: Order) -> Judgement:
-        told.append(json.loads((order.folder / "drawn.json").read_text()))
+    def carried_out(_ground: Context, spec: RunSpec) -> Judgement:
+        told.append(json.loads((spec.folder / "drawn.json").read_text()))
         return cast("Judgement", Judged(Verdict.PASS))
 
-    monkeypatch.setattr(orders, "carried_out", carried_out)
+    monkeypatch.setattr(specification, "carried_out", carried_out)
     for controls in (Controls(("1 dropped",)), None):
-        chaos.faulted(ground, Wish(), FAULTS, controls)
+        chaos.faulted(context, Options(), FAULTS, controls)
     assert finished == ["x0-chaos"]
     assert healed == ["chaos", "shrink"]
     assert told[0]["controls"]["wrong"] == ["1 dropped"]
@@ -329,12 +331,12 @@ def test_the_history_takes_up_what_was_drawn_and_no_shorter_run(
 
 
 def test_what_a_run_that_is_interrupted_left_is_healed(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch, healed: list[str], finished: list[str]
+    context: Context, monkeypatch: pytest.MonkeyPatch, healed: list[str], finished: list[str]
 ) -> None:
     def carried_out(*_given: object) -> Judgement:
         raise interrupt.Interrupted
 
-    monkeypatch.setattr(orders, "carried_out", carried_out)
+    monkeypatch.setattr(specification, "carried_out", carried_out)
     with pytest.raises(interrupt.Interrupted):
-        chaos.faulted(ground, Wish(), FAULTS, Controls(()))
+        chaos.faulted(context, Options(), FAULTS, Controls(()))
     assert (healed, finished) == (["chaos"], [])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cyan.chaos.catalogue import BY_NAME, FAULTS
 from cyan.chaos.draw import Drawn, Entry, draw, only
-from cyan.chaos.orders import Wish, again, drawn, entries
+from cyan.chaos.specification import Options, again, drawn, entries
 from cyan.errors import UsageError
 
 THREE = (
@@ -56,25 +56,25 @@ def test_a_choice_takes_each_of_its_options_before_it_repeats_one() -> None:
 def test_what_a_run_prints_draws_the_same_values_again(seed: int) -> None:
     able = entries([each for each in FAULTS if not each.alone])
     faults = draw(seed, 3000, able)
-    command = again(Wish(seed=seed), faults)
+    command = again(Options(seed=seed), faults)
     names = command.rsplit(" ", 1)[1].split(",")
     assert only(seed, names, able) == faults
 
 
 def test_a_run_of_half_an_hour_draws_every_fault_that_may_be_drawn() -> None:
-    named = {each.name for each in drawn(Wish(minutes=30, seed=7))}
+    named = {each.name for each in drawn(Options(minutes=30, seed=7))}
     assert named == {each.name for each in FAULTS if not each.alone}
 
 
 def test_a_fault_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no fault 'meteor'"):
-        drawn(Wish(names=("meteor",)))
+        drawn(Options(names=("meteor",)))
 
 
 @pytest.mark.parametrize("given", ["x", "-1", "1.5", "", "²"])
 def test_a_round_that_is_no_number_is_refused(given: str) -> None:
     with pytest.raises(UsageError, match="names no round of two-deploys"):
-        drawn(Wish(names=(f"two-deploys:{given}",)))
+        drawn(Options(names=(f"two-deploys:{given}",)))
 
 
 def test_a_name_may_be_given_twice() -> None:

@@ -55,7 +55,7 @@ def judged(run: Run, folder: Path, seen: Record) -> dict[str, Finding]:
     kept = {"name": FAULT, "round": 0, "values": [], "file": "it"}
     told = {"services": ["platform"], "shared": [], "acts": {str(ACT): kept}}
     (folder / judging.DRAWN).write_text(json.dumps(told))
-    found = checks.run_all(run.case(), judging.checks(folder))
+    found = checks.run_all(run.evidence(), judging.checks(folder))
     assert {each.act for each in found} == {ACT}
     return {each.check: each for each in found}
 
@@ -69,7 +69,7 @@ def fault_at(run: Run, row: int, after: World = GREEN) -> Record:
 
 def rows(run: Run) -> list[int]:
     """Requests of the act, in order."""
-    act = run.case().requests["act"].to_numpy() == ACT
+    act = run.evidence().requests["act"].to_numpy() == ACT
     return np.flatnonzero(act & (run.requests["journey"] == "items").to_numpy()).tolist()
 
 
@@ -106,8 +106,8 @@ def test_more_drops_than_the_bound_are_a_failure(run: Run, tmp_path: Path) -> No
 
 
 def test_a_lost_write_is_excused_by_no_fault(run: Run, tmp_path: Path) -> None:
-    case = run.case()
-    orders = (case.requests["act"].to_numpy() == ACT) & (case.requests["path"] == "/orders")
+    evidence = run.evidence()
+    orders = (evidence.requests["act"].to_numpy() == ACT) & (evidence.requests["path"] == "/orders")
     row = int(np.flatnonzero(orders)[0])
     bad = run.without(row, "orders", "jobs")
     finding = judged(bad, tmp_path, fault_at(bad, row))[INSIDE]
@@ -138,9 +138,9 @@ def kept(folder: Path, seen: Record, **more: object) -> tuple[Check, ...]:
 
 def judgement(run: Run, more: tuple[Check, ...]) -> Judgement:
     """As `inv chaos` and `inv report` make it, of every check."""
-    case = run.case()
-    found = checks.run_all(case, (*checks.CHECKS, *more))
-    return verdict.judge(4000, found, measures.measure(case, found), case.history, {})
+    evidence = run.evidence()
+    found = checks.run_all(evidence, (*checks.CHECKS, *more))
+    return verdict.judge(4000, found, measures.measure(evidence, found), evidence.history, {})
 
 
 SMOKE = "fails smoke: GET /items: answered 500"
@@ -203,9 +203,9 @@ def test_where_the_controls_are_bad_a_run_is_unknown_and_says_why_unless_it_fail
 
 def test_the_sentence_of_a_run_that_passes_does_not_call_its_drops_none(run: Run) -> None:
     bad = dropped(run, rows(run)[0])
-    case = bad.case()
-    found = checks.run_all(case)
-    told = verdict.judge(4000, found, measures.measure(case, found), case.history, {})
+    evidence = bad.evidence()
+    found = checks.run_all(evidence)
+    told = verdict.judge(4000, found, measures.measure(evidence, found), evidence.history, {})
     assert told.verdict is Verdict.PASS, [f for f in found if f.verdict is not Verdict.PASS]
     assert told.sentence.startswith("1 of 4,000 requests were dropped within what faults allow")
     assert Kind.STATUS in told.sentence
@@ -234,7 +234,7 @@ def test_what_may_become_of_the_live_color(
     act = replace(item.act, traffic=traffic, version="")
     performed[ACT] = replace(item, act=act, after=after)
     made = replace(run, history=replace(run.history, performed=tuple(performed)))
-    finding = acts.live_color(made.case())[ACT]
+    finding = acts.live_color(made.evidence())[ACT]
     assert (finding.verdict is Verdict.PASS) is good
 
 
@@ -280,9 +280,9 @@ def test_only_the_color_that_was_hit_may_drop_what_it_was_asked(
         row, failure="truncated", status=200, color=after if of_the_new_color else "", version=""
     )
     expects = Expectation(Traffic.SWITCH, outage=1.0, spared=spared)
-    case = bad.case()
-    drops = judging.drops_of(case)
-    finding = judging._attributed(case, ACT, fault_at(bad, row), expects, drops)
+    evidence = bad.evidence()
+    drops = judging.drops_of(evidence)
+    finding = judging._attributed(evidence, ACT, fault_at(bad, row), expects, drops)
     wanted = Verdict.FAIL if spared and of_the_new_color else Verdict.PASS
     assert finding.verdict is wanted, finding.text
 

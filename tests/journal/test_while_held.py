@@ -47,7 +47,9 @@ def free(machine: Machine) -> bool:
     return machine.run("flock -n busy true", check=False).code == 0
 
 
-def test_a_command_on_a_leash_has_its_input_its_output_and_its_exit_code(machine: Machine) -> None:
+def test_a_watched_command_has_its_input_output_and_exit_code(
+    machine: Machine,
+) -> None:
     with locked(machine) as lock:
         done = WhileHeld(lock).feed(
             "cat | tr a b; echo ill >&2; exit 7", lambda sink: sink.write(b"banana"), check=False
@@ -59,7 +61,7 @@ def test_a_command_on_a_leash_has_its_input_its_output_and_its_exit_code(machine
 
 @contextmanager
 def at_work(machine: Machine, lock: Lock, end: str) -> Iterator[None]:
-    """A command on a leash, which must have ended soon after the block."""
+    """A watched command, which must have ended soon after the block."""
     done: list[Output] = []
     tied = WhileHeld(lock, f"cd {machine.folder} && {{ {end}; }}")
     work = f"cd {machine.folder}; sh -c 'echo $$ >pid; exec sleep 60'; touch went-on"
@@ -80,10 +82,10 @@ def test_a_command_ends_once_its_deployer_is_gone(machine: Machine, end: str) ->
     with locked(machine) as lock, at_work(machine, lock, end):
         take_away(machine.host, str(machine.folder))
     assert (machine.folder / "ended").exists() == ("ended" in end)
-    assert not list(machine.folder.glob("leash.*"))
+    assert not list(machine.folder.glob("running.*"))
 
 
-def test_a_leash_is_held_whatever_the_directory_is_called(machine: Machine) -> None:
+def test_a_command_is_watched_whatever_the_directory_is_called(machine: Machine) -> None:
     folder = machine.folder / """it's "$HOME" `touch $CANARY` $(touch $CANARY) \\ é"""
     folder.mkdir()
     with Lock(machine.host, str(folder), Owner("ann", "laptop", 1.0, "it")) as lock:

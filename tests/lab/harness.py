@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COMMAND = (sys.executable, "-m", "cyan")
 PATIENCE = 240.0
 HANGS = 900.0  # seconds after which a command is taken for one that hangs; chaos takes minutes
-PACE = 0.02  # seconds between two requests of a user: what is tried needs the processor more
+PACE = 0.04  # seconds between two requests of a user: what is tried needs the processor more
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
@@ -132,7 +132,7 @@ class Lab:
             process.communicate()
 
     @contextmanager
-    def load(self, users: int = 6) -> Iterator[Client]:
+    def load(self, users: int = 5) -> Iterator[Client]:
         """Independent clients at work; their connections outlive every switch."""
         client, stop = Client(self.port), threading.Event()
         threads = [threading.Thread(target=client.run, args=(stop,)) for _ in range(users)]
@@ -173,10 +173,21 @@ class Lab:
         }
 
     def live(self, version: str) -> None:
-        """Make `version` live, unless it is, and remove the standby."""
-        if self.answering()[1] != version:
-            self.cyan("deploy", "--version", version, INVOKE_CYAN_BAKE_SECONDS="0")
-        self.cyan("cleanup")
+        """Make `version` live, unless it is, and remove the standby.
+
+        A warm one is gone back to: a deploy takes three times as long.
+        """
+        color, now = self.answering()
+        others = [each for each in ("blue", "green") if each != color]
+        if now != version:
+            warm = self.inspected(others[0], '{{index .Config.Labels "cyan.version"}}')
+            back = bool(color) and set(warm.values()) == {version}
+            words = ("rollback",) if back else ("deploy", "--version", version)
+            if self.cyan(*words, check=not back, INVOKE_CYAN_BAKE_SECONDS="0").returncode != 0:
+                self.cyan("deploy", "--version", version, INVOKE_CYAN_BAKE_SECONDS="0")
+        live = self.answering()[0]
+        if any(self.containers(each) for each in ("blue", "green") if each != live):
+            self.cyan("cleanup")
 
     @property
     def settings(self) -> Settings:

@@ -74,7 +74,7 @@ class Trial:
         source = self.folder / "it.yaml"
         source.write_text(experiment.write(fault(drawn.name, dict(drawn.values)), drawn, version))
         return subprocess.Popen(
-            [sys.executable, "-m", "cyan.chaos.perform", source, self.folder / "it.json"],
+            [sys.executable, "-m", "cyan.chaos.run_experiment", source, self.folder / "it.json"],
             cwd=self.lab.folder,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
@@ -167,7 +167,7 @@ def test_a_release_that_errs_after_the_switch_is_told_by_its_users(trial: Trial)
 
 def test_an_experiment_that_is_interrupted_heals_all_the_same(trial: Trial) -> None:
     process = trial.begun(Drawn("standby-paused"), another(trial.lab))
-    until(lambda: trial.lab.states().count("paused") == 1, "the standby is paused", 60)
+    until(lambda: trial.lab.states().count("paused") == 1, "the standby is paused", 180)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=90)
     seen = record.load(trial.folder / "it.json")
@@ -177,11 +177,11 @@ def test_an_experiment_that_is_interrupted_heals_all_the_same(trial: Trial) -> N
 
 def test_a_fault_whose_process_was_killed_is_healed_by_another(trial: Trial) -> None:
     process = trial.begun(Drawn("standby-paused"), another(trial.lab))
-    until(lambda: trial.lab.states().count("paused") == 1, "the standby is paused", 60)
+    until(lambda: trial.lab.states().count("paused") == 1, "the standby is paused", 180)
     process.kill()
     process.communicate()
     source = str(trial.folder / "it.yaml")
-    words = [sys.executable, "-m", "cyan.chaos.perform", "--heal", source]
+    words = [sys.executable, "-m", "cyan.chaos.run_experiment", "--heal", source]
     subprocess.run(words, cwd=trial.lab.folder, check=True)
     assert trial.lab.states().count("paused") == 0
     assert record.load(trial.folder / "it.json").unhealed == ""

@@ -19,22 +19,36 @@ pytestmark = pytest.mark.lab
 PROJECT = Path(__file__).parent.parent.parent
 
 
+HERE = f"127.0.0.1:{PORTS['ssh']}"
+
+
 def fab(lab: Lab, *words: str) -> str:
-    """Run fab as an operator would, in the lab's project."""
+    """What fab prints, run as an operator would, in the lab's project."""
+    done = ran(lab, HERE, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ran(lab: Lab, where: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command `fab -H WHERE WORDS...`."""
     for name in ("fabfile.py", "setup"):
         link = lab.folder / name
         if not link.exists():
             link.symlink_to(PROJECT / name)
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "fab"), "-H", f"127.0.0.1:{PORTS['ssh']}", *words],
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "fab"), "-H", where, *words],
         cwd=lab.folder,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+
+
+def test_a_host_elsewhere_does_not_get_a_folder_of_this_machine(lab: Lab) -> None:
+    done = ran(lab, "deploy@192.0.2.1", "provision")
+    assert done.returncode == 2, done.stderr
+    assert "would be taken from this machine's folders" in done.stderr
 
 
 def test_the_live_color_is_read_from_the_marker(lab: Lab) -> None:

@@ -55,15 +55,15 @@ def test_a_rollback_after_cleanup_deploys_the_previous_release_again(lab: Lab) -
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "within", "said"),
     [
-        ("never-healthy", "did not become healthy"),
-        ("bad-smoke", "fails smoke: GET /items: answered 500"),
-        ("crash-after=0.1", "platform"),
+        ("never-healthy", "5", "did not become healthy"),
+        ("bad-smoke", "60", "fails smoke: GET /items: answered 500"),
+        ("crash-after=0.1", "60", "platform"),
     ],
 )
 def test_a_release_that_fails_before_the_switch_leaves_the_live_color_untouched(
-    lab: Lab, fault: str, said: str
+    lab: Lab, fault: str, within: str, said: str
 ) -> None:
     lab.live("v1")
     color = lab.answering()[0]
@@ -72,7 +72,7 @@ def test_a_release_that_fails_before_the_switch_leaves_the_live_color_untouched(
         done = lab.cyan(
             *("deploy", "--version", "v2", "--env", f"FAULT={fault}"),
             check=False,
-            HEALTH_CHECK_TIMEOUT="5",
+            HEALTH_CHECK_TIMEOUT=within,
         )
     assert done.returncode == 1
     assert said in done.stderr
@@ -125,6 +125,7 @@ def test_a_deploy_waits_for_the_lock_if_it_is_told_to(lab: Lab) -> None:
     assert lab.answering()[1] == "v3"
 
 
+@pytest.mark.nightly
 def test_a_lock_that_is_taken_by_force_stops_its_deployer_where_it_is(lab: Lab) -> None:
     lab.live("v1")
     color = lab.answering()[0]
@@ -142,7 +143,7 @@ def test_a_lock_that_is_taken_by_force_stops_its_deployer_where_it_is(lab: Lab) 
     assert "drift" not in lab.cyan("status").stdout
 
 
-@pytest.mark.parametrize("deploys", [pytest.param(2, marks=pytest.mark.nightly), 10])
+@pytest.mark.parametrize("deploys", [4, pytest.param(10, marks=pytest.mark.nightly)])
 def test_of_many_deploys_at_once_one_wins_and_the_world_is_clean(lab: Lab, deploys: int) -> None:
     lab.live("v1")
     words = [sys.executable, "-m", "cyan", "deploy", "--env", "FAULT=healthy-after=8", "--version"]

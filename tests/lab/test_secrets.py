@@ -78,7 +78,7 @@ def test_a_secret_reaches_the_containers_literally_and_is_seen_nowhere(
     assert kept.stat().st_mode & 0o037 == 0  # the group of a shared directory may read it
 
 
-@pytest.mark.parametrize("debug", ["", "1"])
+@pytest.mark.parametrize("debug", [pytest.param("", marks=pytest.mark.nightly), "1"])
 def test_a_failing_release_that_prints_its_secrets_does_not_print_them_here(
     lab: Lab, tmp_path: Path, debug: str
 ) -> None:

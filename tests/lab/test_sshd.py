@@ -49,7 +49,7 @@ def test_a_deploy_a_rollback_and_all_that_looks_need_no_more_than_eight_sessions
     lab.is_clean()
 
 
-@pytest.mark.parametrize("sessions", [2, 6])
+@pytest.mark.parametrize("sessions", [pytest.param(2, marks=pytest.mark.nightly), 6])
 def test_an_sshd_with_too_few_sessions_is_named_with_the_line_to_change(
     lab: Lab, sessions: int
 ) -> None:
@@ -69,7 +69,10 @@ def test_an_sshd_with_too_few_sessions_is_named_with_the_line_to_change(
     lab.is_clean()
 
 
-@pytest.mark.parametrize("line", ["AllowTcpForwarding no", "PermitOpen 127.0.0.1:22"])
+@pytest.mark.parametrize(
+    "line",
+    ["AllowTcpForwarding no", pytest.param("PermitOpen 127.0.0.1:22", marks=pytest.mark.nightly)],
+)
 def test_an_sshd_that_forbids_connections_through_it_is_named_with_the_line_to_change(
     lab: Lab, line: str
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cyan.proof.surroundings import RealSurroundings
+from cyan.proof.host_under_test import HostUnderTest
 from cyan.settings import load
 from tests.conftest import SHIFT
 from tests.lab.harness import settings_section
@@ -37,6 +37,7 @@ def entries(lab: Lab) -> Iterator[dict[str, dict[str, Any]]]:
         yield made
 
 
+@pytest.mark.nightly
 def test_two_users_and_root_deploy_in_turn_and_roll_each_other_back(
     lab: Lab, entries: dict[str, dict[str, Any]]
 ) -> None:
@@ -69,6 +70,8 @@ def test_a_user_who_may_not_work_there_is_told_the_commands_that_share_it(
 ) -> None:
     lab.live("v1")
     folder = lab.folder / ".lab/host"
+    (data := folder / "shared/pgdata").mkdir(mode=0o700)
+    (data / "PG_VERSION").touch(mode=0o600)
     for words in (["chgrp", "-R", "root"], ["chmod", "-R", "g-sw"]):
         subprocess.run([*words, str(folder)], check=True)
     journal = lab.journal()
@@ -81,6 +84,9 @@ def test_a_user_who_may_not_work_there_is_told_the_commands_that_share_it(
         assert lab.cyan("status").returncode == 0  # to look is allowed
         subprocess.run(["sh", "-c", told.strip()], check=True)
         lab.cyan("deploy", "--version", "v2")
+    for path, mode in ((data, 0o700), (data / "PG_VERSION", 0o600)):
+        assert (path.stat().st_mode & 0o777, path.group()) == (mode, "root")
+    shutil.rmtree(data)
     assert lab.answering()[1] == "v2"
     lab.is_clean()
 
@@ -131,7 +137,7 @@ def test_a_run_whose_user_may_not_read_the_proxys_log_has_all_witnesses_all_the_
     lab.live("v1")
     (lab.folder / ".lab/host/logs/access.json").chmod(0o600)
     made = load(settings_section(lab.folder) | {"hosts": [entries[ANN]]}, {}, lab.folder)
-    with RealSurroundings(made, made.hosts[0]) as around:
+    with HostUnderTest(made, made.hosts[0]) as around:
         with lab.load() as client:
             lab.cyan("status")
         around.collect(tmp_path)

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from cyan.proof.findings import Verdict
-from cyan.proof.run import Order, run
+from cyan.proof.host_under_test import HostUnderTest
+from cyan.proof.load import Load
+from cyan.proof.run import RunSpec, run
 from cyan.proof.scenario import Act, Traffic
-from cyan.proof.surroundings import RealSurroundings
-from cyan.proof.swarm import Load
 from cyan.settings import load
 from tests.lab.harness import settings_section
 
@@ -91,10 +91,10 @@ def replaced(lab: Lab) -> Judgement:
     words += ("--env-file", str(release / ".env"), "up", "-d", "--wait", "--force-recreate")
     act = Act("plain replacement", words, Traffic.UNTOUCHED, program=("docker",))
     load_ = Load(f"http://127.0.0.1:{lab.port}", settings.verify.locustfile, rate=float(RATE))
-    with RealSurroundings(settings, settings.hosts[0]) as around:
+    with HostUnderTest(settings, settings.hosts[0]) as system:
         folder = lab.folder / "reports" / "negative-control"
-        order = Order(folder, lab.folder, (act,), load_, steady=5, gap=3)
-        return run(order, around, Silent())
+        spec = RunSpec(folder, lab.folder, (act,), load_, steady=5, gap=3)
+        return run(spec, system, Silent())
 
 
 @pytest.mark.nightly

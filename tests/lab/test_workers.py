@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.proof.crew import Crew
-from cyan.proof.evidence import read_client
-from cyan.proof.swarm import Load, Swarm
+from cyan.proof.client_log import read_client
+from cyan.proof.load import Load, Swarm
+from cyan.proof.remote_workers import RemoteWorkers
 from cyan.settings import load, machine_of
 from tests.lab.harness import settings_section, until
 
@@ -27,7 +27,7 @@ def test_two_workers_over_ssh_share_the_load_and_their_logs_come_back(
     lab.live("v1")
     settings = load(settings_section(lab.folder), {}, lab.folder)
     machine = machine_of("127.0.0.1", settings)
-    crew = Crew((machine, machine), str(PROJECT), "loadtests/locustfile.py")
+    remote = RemoteWorkers((machine, machine), str(PROJECT), "loadtests/locustfile.py")
     wanted = Load(
         f"http://127.0.0.1:{lab.port}",
         PROJECT / "loadtests/locustfile.py",
@@ -35,7 +35,7 @@ def test_two_workers_over_ssh_share_the_load_and_their_logs_come_back(
         sessions=10,
         limit=60,
         workers=2,
-        crew=crew,
+        remote=remote,
     )
     with Swarm(wanted, tmp_path) as swarm:
         swarm.wait_ready()

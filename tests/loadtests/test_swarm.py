@@ -18,16 +18,16 @@ import pytest
 
 from cyan.errors import HostError, ProofError
 from cyan.proof import statistics
-from cyan.proof.crew import Crew
-from cyan.proof.evidence import read_client
+from cyan.proof.client_log import read_client
+from cyan.proof.load import Load, Swarm
+from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proof.requestlog import INTENT_COLUMNS, OVERWHELMED, RESULT_COLUMNS, Failure
-from cyan.proof.swarm import Load, Swarm
 from cyan.settings import HostSettings
 from loadtests.log import Log
 from loadtests.place import Place
 from loadtests.schedule import Due
-from loadtests.swarm import Orders
 from loadtests.swarm import Swarm as Crowd
+from loadtests.swarm import SwarmOptions
 from tests.lab.harness import until
 from tests.loadtests.servers import closes_after, serving, stalls_once
 
@@ -79,7 +79,7 @@ def sent(folder: Path) -> int:
 def of_one(folder: Path, url: str, *journeys: str) -> list[dict[str, str]]:
     """The intents of a swarm in this process, which makes these journeys one after another."""
     with Log(folder, 0) as log:
-        alone = Crowd(Orders(Place(url), folder, sessions=1), log, lambda *_: None)
+        alone = Crowd(SwarmOptions(Place(url), folder, sessions=1), log, lambda *_: None)
         for journey in journeys:
             alone._arrival(Due(time.monotonic_ns(), journey))
         assert alone.broken == []
@@ -309,8 +309,10 @@ def worker_of(swarm: Swarm) -> int:
 
 
 def test_a_machine_that_cannot_be_reached_leaves_no_swarm_behind(tmp_path: Path) -> None:
-    crew = Crew((HostSettings(address="127.0.0.1", port=9),), str(PROJECT), "loadtests/x.py")
-    load = Load("http://127.0.0.1:9", PROJECT / "loadtests/locustfile.py", crew=crew)
+    remote = RemoteWorkers(
+        (HostSettings(address="127.0.0.1", port=9),), str(PROJECT), "loadtests/x.py"
+    )
+    load = Load("http://127.0.0.1:9", PROJECT / "loadtests/locustfile.py", remote=remote)
     together = Swarm(load, tmp_path / "client")
     with pytest.raises(HostError), together:
         pass

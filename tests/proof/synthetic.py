@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from cyan.journal import entries as journal
-from cyan.proof import case, history
-from cyan.proof.evidence import ClientLog
+from cyan.proof import evidence as joined
+from cyan.proof import history
+from cyan.proof.client_log import ClientLog
 from cyan.proof.history import SECOND, Container, Drain, History, Observation, Performed, Switch
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure, SignOff
 from cyan.proof.scenario import Act, broken, deploy, rollback
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 BEGIN = 1_800_000_000 * SECOND
 MS = 1_000_000
 COMPACT = (",", ":")  # as Caddy and the demo separate what they log
-JOURNEYS = case.JOURNEYS
+JOURNEYS = joined.JOURNEYS
 PATHS = {
     "page": "/", "items": "/items", "order": "/orders", "login": "/login", "me": "/me",
     "slow": "/slow", "download": "/download", "ask": "/ask", "events": "/events",
@@ -34,7 +35,7 @@ SHARES = np.array([25, 25, 14, 2, 12, 2, 1, 6, 1, 1, 11]) / 100
 
 @dataclass(frozen=True)
 class Run:
-    """The evidence of a run, as frames. `case` joins it; `write` lays it out as raw files."""
+    """The evidence of a run, as frames. `evidence` joins it; `write` lays it out as raw files."""
 
     requests: pd.DataFrame
     history: History
@@ -42,10 +43,10 @@ class Run:
     witnesses: Witnesses
     client: dict[str, Any] = field(default_factory=dict)
 
-    def case(self, **bounds: Any) -> case.Case:
+    def evidence(self, **bounds: Any) -> joined.Evidence:
         workers = tuple(sorted(int(w) for w in self.requests["worker"].unique()))
         log = ClientLog(self.requests, self.signoffs, workers, **self.client)
-        return case.build(log, self.witnesses, self.history, case.Bounds(**bounds))
+        return joined.build(log, self.witnesses, self.history, joined.Bounds(**bounds))
 
     def planted(self, row: int, **values: Any) -> Run:
         """The same run with `values` in one row of the client's log, a status in the proxy's."""

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cyan.proof.between import Between
 from cyan.proof.calibration import PLANTED as PLANTED_NAME
 from cyan.proof.calibration import calibrate, of_run
 from cyan.proof.findings import Finding, Kind, Verdict
-from cyan.proof.planting import PLANTS, REFUSED, SENT_TWICE
-from cyan.proof.run import Order
-from cyan.proof.swarm import Load
+from cyan.proof.load import Load
+from cyan.proof.relay.plants import PLANTS, REFUSED, SENT_TWICE
+from cyan.proof.relay.process import RelayOptions
+from cyan.proof.run import RunSpec
 from cyan.proof.verify import REFUSED as REFUSED_NUMBER
-from cyan.proof.verify import Wish, planting
+from cyan.proof.verify import Options, planting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +127,7 @@ def test_why_a_drop_could_not_be_planted_is_told() -> None:
 
 
 def test_a_round_trip_is_added_while_drops_are_planted(tmp_path: Path) -> None:
-    order = Order(tmp_path, tmp_path, (), Load("http://site", tmp_path / "locustfile.py"))
-    made = planting(order, Wish(rtt=0.04), "http://nobody")
-    assert made.between == Between(0.04, tmp_path / PLANTED_NAME)
+    spec = RunSpec(tmp_path, tmp_path, (), Load("http://site", tmp_path / "locustfile.py"))
+    made = planting(spec, Options(rtt=0.04), "http://nobody")
+    assert made.relay == RelayOptions(0.04, tmp_path / PLANTED_NAME)
     assert made.load.extra == ("--refuse", f"{REFUSED_NUMBER}=http://nobody")

@@ -15,12 +15,12 @@ from cyan.proof.requestlog import SignOff
 from tests.proof.synthetic import MS, Run
 
 if TYPE_CHECKING:
-    from cyan.proof.case import Case
+    from cyan.proof.evidence import Evidence
 
 
 def judged(run: Run, **bounds: Any) -> tuple[Verdict, list[str]]:
     """The run's verdict and the checks that did not pass."""
-    findings = checks.run_all(run.case(**bounds))
+    findings = checks.run_all(run.evidence(**bounds))
     names = dict.fromkeys(f.check for f in findings if f.verdict is not Verdict.PASS)
     return worst(finding.verdict for finding in findings), list(names)
 
@@ -134,8 +134,8 @@ def fewer(run: Run, kept: Any) -> Run:
 
 
 def test_a_steady_state_without_a_request_is_unknown(clean: Run) -> None:
-    run = fewer(clean, (clean.case().requests["act"] >= 0).to_numpy())
-    found = [f for f in checks.run_all(run.case()) if f.verdict is not Verdict.PASS]
+    run = fewer(clean, (clean.evidence().requests["act"] >= 0).to_numpy())
+    found = [f for f in checks.run_all(run.evidence()) if f.verdict is not Verdict.PASS]
     assert {f.check for f in found} >= {"no class empty"}
     assert "steady" in {f.about for f in found}
 
@@ -144,26 +144,26 @@ def test_a_steady_state_without_a_request_is_unknown(clean: Run) -> None:
 def test_an_act_long_enough_for_a_journey_that_has_none_of_it_is_unknown(
     clean: Run, journey: str
 ) -> None:
-    acts = clean.case().requests["act"]
+    acts = clean.evidence().requests["act"]
     run = fewer(clean, ~((acts == 3) & (clean.requests["journey"] == journey)).to_numpy())
-    found = [f for f in checks.run_all(run.case()) if f.verdict is not Verdict.PASS]
+    found = [f for f in checks.run_all(run.evidence()) if f.verdict is not Verdict.PASS]
     assert [(f.check, f.act, f.text) for f in found] == [
         ("no class empty", 3, f"no request of journey {journey}")
     ]
 
 
 def test_an_act_too_short_for_a_rare_journey_needs_none_of_it(clean: Run) -> None:
-    acts = clean.case().requests["act"]
+    acts = clean.evidence().requests["act"]
     run = fewer(clean, ~((acts == 3) & (clean.requests["journey"] == "download")).to_numpy())
     assert judged(run) == (Verdict.PASS, [])
 
 
 def test_an_act_needs_no_log_in_for_each_user_sends_one_at_the_beginning(clean: Run) -> None:
     """Although the run has so many that a journey which is spread over it would be expected."""
-    acts, frame = clean.case().requests["act"], clean.requests
+    acts, frame = clean.evidence().requests["act"], clean.requests
     early = (acts != 3) & (frame["journey"] == "me") & (frame.index % 2 == 0)
     many = replace(clean, requests=frame.assign(journey=frame["journey"].mask(early, "login")))
-    assert (many.requests["journey"] == "login").sum() > 8 * many.case().bounds.journey_n
+    assert (many.requests["journey"] == "login").sum() > 8 * many.evidence().bounds.journey_n
     logged_in = many.requests["journey"] == "login"
     assert judged(fewer(many, ~((acts == 3) & logged_in).to_numpy())) == (Verdict.PASS, [])
     assert judged(fewer(many, ~logged_in.to_numpy())) == (Verdict.UNKNOWN, ["no class empty"])
@@ -196,12 +196,12 @@ def test_a_journey_without_a_request_is_unknown(clean: Run) -> None:
 def test_an_act_without_a_method_or_sort_of_connection_is_unknown(
     clean: Run, column: str, value: str
 ) -> None:
-    acts = clean.case().requests["act"]
+    acts = clean.evidence().requests["act"]
     kept = ~((acts == 3) & (clean.requests[column] == value))
     fewer = clean.requests[kept].reset_index(drop=True)
     n = len(fewer)
     run = replace(clean, requests=fewer, signoffs=(SignOff(0, n, n, 0, n, 0, 0),))
-    findings = [f for f in checks.run_all(run.case()) if f.verdict is Verdict.UNKNOWN]
+    findings = [f for f in checks.run_all(run.evidence()) if f.verdict is Verdict.UNKNOWN]
     ((check, act, text),) = [(f.check, f.act, f.text) for f in findings]
     assert (check, act) == ("no class empty", 3)
     assert text.startswith(f"no request of {column} {value}")
@@ -229,10 +229,10 @@ def test_an_act_that_could_not_be_carried_out_is_unknown(clean: Run) -> None:
 
 
 def test_a_check_that_crashes_is_unknown_and_named(clean: Run) -> None:
-    def broken_check(case: Case) -> tuple[Finding, ...]:
-        raise ZeroDivisionError(len(case.requests))
+    def broken_check(evidence: Evidence) -> tuple[Finding, ...]:
+        raise ZeroDivisionError(len(evidence.requests))
 
-    (finding,) = checks.run_all(clean.case(), [broken_check])
+    (finding,) = checks.run_all(clean.evidence(), [broken_check])
     assert (finding.check, finding.verdict) == ("broken check", Verdict.UNKNOWN)
     assert "ZeroDivisionError" in finding.text
 
@@ -262,7 +262,7 @@ def test_foreign_traffic_is_counted_and_not_judged(clean: Run) -> None:
         witnesses=replace(clean.witnesses, proxy=changed),
     )
     assert judged(run) == (Verdict.PASS, [])
-    (line,) = [f for f in checks.run_all(run.case()) if f.check == "foreign traffic"]
+    (line,) = [f for f in checks.run_all(run.evidence()) if f.check == "foreign traffic"]
     assert line.count == 1
 
 

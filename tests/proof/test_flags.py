@@ -13,23 +13,23 @@ from urllib.parse import urlsplit
 import pytest
 
 from cyan.errors import UsageError
-from cyan.proof.between import Between
-from cyan.proof.crew import Crew
-from cyan.proof.run import Order, _load
-from cyan.proof.swarm import Load
-from cyan.proof.verify import Wish
+from cyan.proof.load import Load
+from cyan.proof.relay.process import RelayOptions
+from cyan.proof.remote_workers import RemoteWorkers
+from cyan.proof.run import RunSpec, _load
+from cyan.proof.verify import Options
 
-CREW = Crew((), "", "")
+REMOTE = RemoteWorkers((), "", "")
 RTT = 0.2
 
 
 @pytest.mark.parametrize(
     ("flags", "names"),
     [
-        ({"rtt": 0.04, "crew": CREW}, ("--rtt", "--workers")),
-        ({"http2": True, "crew": CREW}, ("--http2", "--workers")),
-        ({"processes": 2, "crew": CREW}, ("--processes", "--workers")),
-        ({"calibrate": True, "crew": CREW}, ("--calibrate", "--workers")),
+        ({"rtt": 0.04, "remote": REMOTE}, ("--rtt", "--workers")),
+        ({"http2": True, "remote": REMOTE}, ("--http2", "--workers")),
+        ({"processes": 2, "remote": REMOTE}, ("--processes", "--workers")),
+        ({"calibrate": True, "remote": REMOTE}, ("--calibrate", "--workers")),
         ({"calibrate": True, "http2": True}, ("--calibrate", "--http2")),
         ({"calibrate": True, "scenario": "quick"}, ("--calibrate", "--quick")),
     ],
@@ -38,7 +38,7 @@ def test_flags_of_which_one_would_do_nothing_are_refused(
     flags: dict[str, Any], names: tuple[str, str]
 ) -> None:
     with pytest.raises(UsageError) as refused:
-        Wish(**flags)
+        Options(**flags)
     assert all(name in refused.value.what for name in names)
     assert refused.value.exit_code == 2
 
@@ -48,20 +48,20 @@ def test_flags_of_which_one_would_do_nothing_are_refused(
     [
         {"rtt": 0.04, "http2": True, "processes": 2, "fresh_connections": True},
         {"rtt": 0.04, "calibrate": True, "fresh_connections": True, "processes": 2},
-        {"crew": CREW, "fresh_connections": True, "scenario": "quick"},
+        {"remote": REMOTE, "fresh_connections": True, "scenario": "quick"},
     ],
 )
 def test_flags_that_go_together_are_taken(flags: dict[str, Any]) -> None:
-    assert Wish(**flags)
+    assert Options(**flags)
 
 
 @pytest.mark.parametrize("planting", [False, True])
 def test_a_round_trip_is_added_before_tls_too(tmp_path: Path, planting: bool) -> None:
-    between = Between(RTT, tmp_path / "planted" if planting else None)
+    relay = RelayOptions(RTT, tmp_path / "planted" if planting else None)
     with closing(socket.create_server(("127.0.0.1", 0))) as site:
         address = f"https://localhost:{site.getsockname()[1]}"
         load = Load("http://127.0.0.1:9", Path(), secure=address)
-        with _load(Order(tmp_path, tmp_path, (), load, between=between)) as relayed:
+        with _load(RunSpec(tmp_path, tmp_path, (), load, relay=relay)) as relayed:
             assert relayed.secure == address
             assert relayed.url != load.url
             port = urlsplit(relayed.through).port or 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from cyan.proof import jsonlines
 from cyan.proof.jsonlines import MARGIN, Block, blocks
-from cyan.proof.testimony import application_lines, proxy_lines
+from cyan.proof.log_formats import application_lines, proxy_lines
 from cyan.proof.witnesses import read_witnesses
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from cyan.proof import checks
-from cyan.proof.case import STREAMS
 from cyan.proof.checks import client, order
+from cyan.proof.evidence import STREAMS
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.history import SECOND, History
 from cyan.proof.measures import drop_ids
@@ -24,7 +24,7 @@ Plant = Callable[[Run], tuple[Run, int]]
 
 
 def troubles(run: Run) -> list[Finding]:
-    return [f for f in checks.run_all(run.case()) if f.verdict is not Verdict.PASS]
+    return [f for f in checks.run_all(run.evidence()) if f.verdict is not Verdict.PASS]
 
 
 def row_of(run: Run, chosen: pd.Series[bool], act: int = 1) -> int:
@@ -321,7 +321,7 @@ def test_an_act_that_kills_a_witness_excuses_what_that_one_did_not_write_down(
 
 def test_one_grave_drop_among_excused_ones_fails(clean: Run) -> None:
     run, first = truncated(allowing(clean, 5))
-    rows = np.flatnonzero(run.case().requests["act"] == 1)
+    rows = np.flatnonzero(run.evidence().requests["act"] == 1)
     hidden = int(rows[rows > first][0])
     found = troubles(run.planted(hidden, received_bytes=7))
     assert [(f.kind, f.verdict, f.count) for f in found] == [(Kind.TRUNCATED, Verdict.FAIL, 2)]
@@ -329,7 +329,7 @@ def test_one_grave_drop_among_excused_ones_fails(clean: Run) -> None:
 
 def test_drops_of_several_kinds_are_allowed_together_and_not_each(clean: Run) -> None:
     run = allowing(clean, 2)
-    rows = np.flatnonzero(reads(run) & (run.case().requests["act"] == 1).to_numpy())
+    rows = np.flatnonzero(reads(run) & (run.evidence().requests["act"] == 1).to_numpy())
     for row, failure in zip(rows, ("reset", "timeout", "refused"), strict=False):
         assert troubles(run) == []
         run = run.planted(int(row), failure=failure, status=0, color="", version="", first_ns=0)
@@ -350,7 +350,7 @@ def test_a_stream_cut_by_a_drain_is_told_on_its_own_line_and_is_no_drop(
     clean: Run, journey: str
 ) -> None:
     run, _ = _cut(clean, clean.requests["journey"] == journey)
-    findings = checks.run_all(run.case())
+    findings = checks.run_all(run.evidence())
     assert all(finding.verdict is Verdict.PASS for finding in findings)
     (line,) = [f for f in findings if f.kind is Kind.STREAM_CUT and f.count]
     assert (line.about, line.count) == ("deploy v3", 1)
@@ -361,26 +361,26 @@ def test_every_one_of_very_many_drops_is_counted() -> None:
     failure = pd.Categorical(["reset"] * len(many.requests), ["", "reset"])
     told = replace(many.history, performed=())  # so that one finding holds them all
     bad = replace(many, requests=many.requests.assign(failure=failure), history=told)
-    (found,) = client.reset(bad.case())
+    (found,) = client.reset(bad.evidence())
     assert found.count == len(drop_ids([found])) == len(many.requests)
 
 
 def test_a_check_counts_only_what_it_could_have_found(clean: Run) -> None:
-    found = {(f.kind, f.act): f for f in checks.run_all(clean.case()) if f.kind}
-    frame, last = clean.case().requests, clean.history.switches[-1].done_ns
+    found = {(f.kind, f.act): f for f in checks.run_all(clean.evidence()) if f.kind}
+    frame, last = clean.evidence().requests, clean.history.switches[-1].done_ns
     late = frame["sent_ns"] > last + 5 * MS
     assert found[Kind.STALE, 3].n == int((late & (frame["act"] == 3)).sum())
     assert found[Kind.STALE, 0].n < int((frame["act"] == 0).sum())  # only after its own switch
     reused = (frame["connection"] == "reused") & (frame["act"] == 3)
     assert 0 < found[Kind.BACKWARDS, 3].n <= int(reused.sum())
     run, _ = unseen_by_the_application(clean)
-    twice = {f.act: f for f in checks.run_all(run.case()) if f.kind is Kind.TWICE}
+    twice = {f.act: f for f in checks.run_all(run.evidence()) if f.kind is Kind.TWICE}
     assert twice[1].n == found[Kind.TWICE, 1].n - 1
 
 
 def test_before_any_switch_nothing_could_be_stale(clean: Run) -> None:
     run = replace(clean, history=replace(clean.history, switches=()))
-    assert {f.n for f in order.stale(run.case())} == {0}
+    assert {f.n for f in order.stale(run.evidence())} == {0}
 
 
 def reopened(run: Run, wait: int, **values: Any) -> str:
@@ -391,7 +391,7 @@ def reopened(run: Run, wait: int, **values: Any) -> str:
     first, end = at + 800 * MS, at + 900 * MS
     values = {"user": run.requests["user"][row], "first_ns": first, "end_ns": end, **values}
     run = run.planted(again, sent_ns=at, due_ns=at, **values)
-    (line,) = [f for f in checks.run_all(run.case()) if f.kind is Kind.STREAM_CUT and f.count]
+    (line,) = [f for f in checks.run_all(run.evidence()) if f.kind is Kind.STREAM_CUT and f.count]
     return line.text
 
 
@@ -463,7 +463,7 @@ def test_a_load_that_two_workers_shared_is_judged_as_that_of_one(clean: Run) -> 
     frame = run.requests.assign(worker=(user % 2).astype(np.int16), user=user // 2)
     shared = replace(run, requests=frame, signoffs=counted(frame))
     one, two = (
-        [f for f in checks.run_all(each.case()) if f.check != "signed off"]
+        [f for f in checks.run_all(each.evidence()) if f.check != "signed off"]
         for each in (run, shared)
     )
     assert two == one
@@ -475,7 +475,7 @@ def test_a_load_that_two_workers_shared_is_judged_as_that_of_one(clean: Run) -> 
 def test_idle_connections_that_were_replaced_are_counted_and_not_judged(clean: Run) -> None:
     (one,) = clean.signoffs
     two = (replace(one, replaced_idle=7), SignOff(1, 0, 0, 0, 0, 0, 5))
-    findings = checks.run_all(replace(clean, signoffs=two).case())
+    findings = checks.run_all(replace(clean, signoffs=two).evidence())
     (told,) = [f for f in findings if f.check == "idle replaced"]
     assert (told.verdict, told.count, told.n) == (Verdict.PASS, 12, len(clean.requests))
     assert told.text.startswith("12 idle connections")
@@ -483,7 +483,7 @@ def test_idle_connections_that_were_replaced_are_counted_and_not_judged(clean: R
 
 def test_a_write_that_is_there_without_acknowledgement_is_counted_as_recovered(clean: Run) -> None:
     run, _ = reset_of_a_write(clean)
-    counts = [f.count for f in checks.run_all(run.case()) if f.check == "recovered write"]
+    counts = [f.count for f in checks.run_all(run.evidence()) if f.check == "recovered write"]
     assert sum(counts) == 1
 
 

@@ -101,7 +101,7 @@ def test_a_control_that_is_shorter_than_the_act_says_how_long_it_was(
 ) -> None:
     assert "in 1.0 s</small>" in (passed / "report.html").read_text()
     assert " ms in 1.0 s) |" in (passed / "summary.md").read_text()
-    short = measure(clean.case(), ())[1]
+    short = measure(clean.evidence(), ())[1]
     assert short.short_control
     assert not replace(short, control_seconds=short.seconds).short_control
 
@@ -131,7 +131,7 @@ def test_what_a_run_kept_cannot_become_markup(passed: Path) -> None:
 
 def test_nothing_is_concluded_of_a_site_that_the_swarm_overwhelmed(clean: synthetic.Run) -> None:
     """Not even from drops: they are the load's."""
-    dropped = checks.run_all(clean.planted(7, failure="reset").case())
+    dropped = checks.run_all(clean.planted(7, failure="reset").evidence())
     for code, verdict, begins in (
         (0, Verdict.FAIL, "1 of"),
         (OVERWHELMED, Verdict.UNKNOWN, "The site or this machine was overwhelmed"),

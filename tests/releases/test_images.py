@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyan.application.compose_file import ComposeFile
-from cyan.releases import images as pinning
+from cyan.releases import images as release_images
 from cyan.releases.images import Service, ServiceImage
 
 FILE = ComposeFile(
@@ -34,12 +34,12 @@ PINS = st.builds(
 )
 
 
-def pin(image: str, *, brought: bool = True) -> ServiceImage:
+def image(image: str, *, brought: bool = True) -> ServiceImage:
     return ServiceImage("platform", "app:v1", image, ("app@sha256:9",), brought)
 
 
 def test_services_are_read_with_the_name_that_compose_gives_an_image_without_one() -> None:
-    assert pinning.services(FILE) == (
+    assert release_images.services(FILE) == (
         Service("extra", "demo-blue-extra", built=True),
         Service("platform", "app:v1", built=True),
         Service("rag", "app:v1", built=False),
@@ -47,35 +47,35 @@ def test_services_are_read_with_the_name_that_compose_gives_an_image_without_one
 
 
 def test_what_is_recorded_pins_each_service_and_is_read_back_alike() -> None:
-    pins = (pin("sha256:1"), ServiceImage("rag", "r", "sha256:2"))
-    text = pinning.dump(pins)
+    images = (image("sha256:1"), ServiceImage("rag", "r", "sha256:2"))
+    text = release_images.dump(images)
     assert "\n" not in text
     assert json.loads(text)["services"]["platform"] == {"image": "sha256:1"}
-    assert pinning.parse(text) == pins
+    assert release_images.parse(text) == images
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"services": {}}', '{"x-cyan": {"a": {}}}'])
 def test_a_torn_record_is_none_and_never_an_empty_one(text: str) -> None:
-    assert pinning.parse(text) is None
+    assert release_images.parse(text) is None
 
 
 def test_the_newest_releases_stay_beside_those_that_are_needed() -> None:
-    assert pinning.stale(["r1", "r2", "r3", "r4"], {"r1"}, 2) == ("r2",)
-    assert pinning.stale(["r1"], {"r1"}, 2) == ()
+    assert release_images.stale(["r1", "r2", "r3", "r4"], {"r1"}, 2) == ("r2",)
+    assert release_images.stale(["r1"], {"r1"}, 2) == ()
 
 
 def test_an_image_goes_with_the_last_release_that_ran_it() -> None:
-    records = {"r1": (pin("a"),), "r2": (pin("a"),), "r3": (pin("b"),)}
-    assert pinning.unneeded(records, {"r1"}, ()) == ()
-    assert pinning.unneeded(records, {"r1", "r2"}, ()) == ("a",)
+    records = {"r1": (image("a"),), "r2": (image("a"),), "r3": (image("b"),)}
+    assert release_images.unneeded(records, {"r1"}, ()) == ()
+    assert release_images.unneeded(records, {"r1", "r2"}, ()) == ("a",)
 
 
 def test_an_image_that_a_container_was_made_from_stays() -> None:
-    assert pinning.unneeded({"r1": (pin("a"),)}, {"r1"}, {"a"}) == ()
+    assert release_images.unneeded({"r1": (image("a"),)}, {"r1"}, {"a"}) == ()
 
 
 def test_an_image_that_was_on_the_host_before_cyan_stays() -> None:
-    assert pinning.unneeded({"r1": (pin("a", brought=False),)}, {"r1"}, ()) == ()
+    assert release_images.unneeded({"r1": (image("a", brought=False),)}, {"r1"}, ()) == ()
 
 
 @given(
@@ -86,8 +86,8 @@ def test_an_image_that_was_on_the_host_before_cyan_stays() -> None:
 def test_no_image_of_a_needed_or_a_kept_release_ever_goes(
     records: dict[str, tuple[ServiceImage, ...]], needed: set[str], keep: int
 ) -> None:
-    going = pinning.stale(records, needed, keep)
+    going = release_images.stale(records, needed, keep)
     assert not set(going) & needed
-    gone = set(pinning.unneeded(records, going, ()))
+    gone = set(release_images.unneeded(records, going, ()))
     for release in set(records) - set(going):
-        assert not gone & pinning.ids(records[release])
+        assert not gone & release_images.ids(records[release])

@@ -109,12 +109,12 @@ def test_what_is_built_needs_a_build_section_and_its_context(tmp_path: Path) -> 
 def test_the_image_that_a_release_ran_is_had_by_its_id_or_its_digest_and_never_by_its_tag(
     tmp_path: Path,
 ) -> None:
-    pin = ServiceImage("a", "r:5000/a:1", "sha256:1")
-    assert search(tmp_path, Fake("", "sha256:1")).again(pin).availability is Availability.THERE
-    assert search(tmp_path, Fake("", "r:5000/a:1")).again(pin).availability is Availability.NEVER
+    image = ServiceImage("a", "r:5000/a:1", "sha256:1")
+    assert search(tmp_path, Fake("", "sha256:1")).again(image).availability is Availability.THERE
+    assert search(tmp_path, Fake("", "r:5000/a:1")).again(image).availability is Availability.NEVER
     engine = Fake("")
-    pin = ServiceImage("a", "r:5000/a:1", "sha256:1", ("r:5000/a@sha256:2",))
-    assert search(tmp_path, engine).again(pin).availability is Availability.COMES
+    image = ServiceImage("a", "r:5000/a:1", "sha256:1", ("r:5000/a@sha256:2",))
+    assert search(tmp_path, engine).again(image).availability is Availability.COMES
     assert engine.asked[0][0] == "r:5000/a@sha256:2"
 
 
@@ -157,10 +157,10 @@ def test_an_image_that_several_services_ran_is_told_once(tmp_path: Path) -> None
     (tmp_path / "machine").mkdir()
     machine = Machine(tmp_path / "machine")
     machine.program("docker", "echo '{}'")
-    pins = tuple(
+    images = tuple(
         ServiceImage(name, "r:5000/a:1", "sha256:1") for name in ("platform", "rag", "crawler")
     )
-    asked = Request("deploy", "v2", "ann", contents=Contents(again="r1", pins=pins))
+    asked = Request("deploy", "v2", "ann", contents=Contents(again="r1", images=images))
     mine = settings().model_copy(update={"directory": tmp_path})
     plan = planning.deploy(asked, V1_ON_BLUE, mine, "services: {}")
     found = comes(machine.host, cast("Engine", Fake("")), mine, plan)

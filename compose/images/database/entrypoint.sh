@@ -2,7 +2,7 @@
 # Make the database on the first start, then run the server in place of this shell.
 set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  printf '%s' "$POSTGRES_PASSWORD" >/tmp/password
+  printf '%s' "${POSTGRES_PASSWORD:?give it in cyan.secrets}" >/tmp/password
   initdb --username="$POSTGRES_USER" --pwfile=/tmp/password --encoding=UTF8 \
     --auth-local=trust --auth-host=scram-sha-256 >/dev/null
   rm /tmp/password

@@ -64,13 +64,13 @@ class ReloadPerDeploy(Control):
 
     def inject(self, site: Site, deployer: Deployer | None) -> None:  # noqa: ARG002
         """Reload with another timeout each time: an unchanged configuration is not loaded."""
-        text = site.settings.caddyfile.read_text(encoding="utf-8")
+        text = site.settings.caddyfile_text
         for number in range(RELOADS):
             self._load(site, TIMEOUT.sub(f"dial_timeout {number + 3}s", text))
 
     def heal(self, site: Site) -> None:
         """The configuration as it was."""
-        self._load(site, site.settings.caddyfile.read_text(encoding="utf-8"))
+        self._load(site, site.settings.caddyfile_text)
 
     @staticmethod
     def _load(site: Site, text: str) -> None:

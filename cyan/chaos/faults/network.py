@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from cyan.chaos.fault import Expectation, Fault, switches
 from cyan.chaos.moment import Moment, NotInjectedError
-from cyan.proof.between import Between, relayed
+from cyan.proof.relay.process import RelayOptions, relayed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,7 +122,7 @@ class RoundTrip(Fault):
         """Lead them over a relay; they are at work before the deploy begins and after it ends."""
         stop = threading.Event()
         url = f"http://127.0.0.1:{scene.site.settings.site.port}"
-        with relayed(url, Between(RTT, jitter=JITTER)) as way:
+        with relayed(url, RelayOptions(RTT, jitter=JITTER)) as way:
             work = partial(use, stop, self._took)
             clients = Clients(urlsplit(way).port or 80, [work] * USERS)
             clients.begin()

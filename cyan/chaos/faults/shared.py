@@ -135,7 +135,10 @@ class ConnectionsExhausted(Fault):
         """Let a neighbour open connections until there are none left."""
         color = site.live()
         words = ("--name", _hoarder(site), "--network", f"{site.settings.app}-{color}")
-        environment = ("-e", f"DATABASE={DATABASE}", "-e", f"HOARD={HOARD}")
+        container = site.container("database").id
+        password = site.docker("exec", container, "printenv", "POSTGRES_PASSWORD").strip()
+        given = {"DATABASE": DATABASE, "PGPASSWORD": password, "HOARD": HOARD}
+        environment = [word for pair in given.items() for word in ("-e", "=".join(pair))]
         image = site.container(site.settings.public.service, color).image
         program = ("python3", "-c", "import os; exec(os.environ['HOARD'])")
         site.docker("run", "-d", "--rm", *words, *environment, image, *program)
@@ -151,7 +154,7 @@ class ConnectionsExhausted(Fault):
         return "" if psql(site, "SELECT 1", check=False) == "1" else "nobody can connect"
 
 
-DATABASE = "host=database user=demo password=demo dbname=demo connect_timeout=3"
+DATABASE = "host=database user=demo dbname=demo connect_timeout=3"
 """The demo's own: its port is published nowhere."""
 
 HOARD = (

@@ -1,15 +1,15 @@
-"""Every check: a pure function from a case to findings. One that crashes is unknown."""
+"""Every check: a pure function from evidence to findings. One that crashes is unknown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from cyan.proof.case import Case
-from cyan.proof.checks import accounts, acts, allowance, balance, client, order, writes
+from cyan.proof.checks import acts, allowance, balance, client, order, unexplained, writes
+from cyan.proof.evidence import Evidence
 from cyan.proof.findings import Finding, Verdict
 
-Check = Callable[[Case], tuple[Finding, ...]]
+Check = Callable[[Evidence], tuple[Finding, ...]]
 
 CHECKS: tuple[Check, ...] = (
     acts.command,
@@ -22,8 +22,8 @@ CHECKS: tuple[Check, ...] = (
     client.replaced_idle,
     writes.recovered,
     writes.foreign_writes,
-    accounts.foreign,
-    accounts.sent_twice,
+    unexplained.foreign,
+    unexplained.sent_twice,
     balance.rows_balance,
     balance.rows_whole,
     balance.lost_by_witness,
@@ -40,16 +40,16 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def run_all(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
+def run_all(evidence: Evidence, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
     """The findings of every check, in the checks' order; two are at work at a time."""
     with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda check: _guarded(check, case), checks)
+        found = pool.map(lambda check: _guarded(check, evidence), checks)
         return tuple(finding for findings in found for finding in findings)
 
 
-def _guarded(check: Check, case: Case) -> tuple[Finding, ...]:
+def _guarded(check: Check, evidence: Evidence) -> tuple[Finding, ...]:
     try:
-        return check(case)
+        return check(evidence)
     except Exception as error:  # noqa: BLE001 - a check that crashes has found nothing out
         name = check.__name__.replace("_", " ")
         return (Finding(name, Verdict.UNKNOWN, f"the check crashed: {error!r}", count=1),)

@@ -8,16 +8,16 @@ from cyan.proof.findings import Finding, Verdict
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
-    from cyan.proof.case import Case
+    from cyan.proof.evidence import Evidence
     from cyan.proof.history import Performed, Switch, Window
 
 FAILURE = 1
 """The exit code of a deploy that did not happen; others (2: usage, 130: interrupted) are not it."""
 
 
-def command(case: Case) -> tuple[Finding, ...]:
+def command(evidence: Evidence) -> tuple[Finding, ...]:
     """The command exited as it should."""
-    return tuple(_command(number, item) for number, item in enumerate(case.history.performed))
+    return tuple(_command(number, item) for number, item in enumerate(evidence.history.performed))
 
 
 def _command(number: int, item: Performed) -> Finding:
@@ -30,9 +30,9 @@ def _command(number: int, item: Performed) -> Finding:
     )
 
 
-def live_color(case: Case) -> tuple[Finding, ...]:
+def live_color(evidence: Evidence) -> tuple[Finding, ...]:
     """The world after the act is as the act should leave it."""
-    return tuple(_live(number, item) for number, item in enumerate(case.history.performed))
+    return tuple(_live(number, item) for number, item in enumerate(evidence.history.performed))
 
 
 def _live(number: int, item: Performed) -> Finding:
@@ -64,11 +64,11 @@ def _words(live: str, version: str) -> str:
     return f"{live} {version}".strip() if live else "nothing live"
 
 
-def journaled(case: Case) -> tuple[Finding, ...]:
+def journaled(evidence: Evidence) -> tuple[Finding, ...]:
     """The journal's last switch in each act leads to what is live; none where none may be."""
     return tuple(
-        _journaled(window, item, case.history.switches)
-        for window, item in zip(case.history.windows(), case.history.performed, strict=True)
+        _journaled(window, item, evidence.history.switches)
+        for window, item in zip(evidence.history.windows(), evidence.history.performed, strict=True)
     )
 
 

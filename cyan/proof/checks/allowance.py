@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyan.proof.case import Case, Mask, hex_ids
-from cyan.proof.checks import accounts, client, order, writes
+from cyan.proof.checks import client, order, unexplained, writes
+from cyan.proof.evidence import Evidence, Mask, hex_ids
 from cyan.proof.findings import MOST_IDS, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -28,29 +28,31 @@ OF_DROPS = (
     writes.double_write,
     writes.lost_job,
     writes.double_job,
-    accounts.executed_twice,
-    accounts.unexplained,
+    unexplained.executed_twice,
+    unexplained.unexplained,
 )
 """The checks that find drops."""
 
 
-def drops_allowed(case: Case) -> tuple[Finding, ...]:
+def drops_allowed(evidence: Evidence) -> tuple[Finding, ...]:
     """No act dropped more distinct requests than it may; only of acts that may drop any."""
-    performed = case.history.performed
+    performed = evidence.history.performed
     numbers = [number for number, item in enumerate(performed) if item.act.allowed_drops]
-    found = dropped(case) if numbers else np.zeros(0, bool)
-    return tuple(_allowed(case, number, performed[number], found) for number in numbers)
+    found = dropped(evidence) if numbers else np.zeros(0, bool)
+    return tuple(_allowed(evidence, number, performed[number], found) for number in numbers)
 
 
-def dropped(case: Case) -> Mask:
+def dropped(evidence: Evidence) -> Mask:
     """The requests that were dropped, by any kind."""
-    ids = {int(text, 16) for check in OF_DROPS for finding in check(case) for text in finding.ids}
-    return np.isin(case.requests["id"].to_numpy(), np.array(sorted(ids), np.uint64))
+    ids = {
+        int(text, 16) for check in OF_DROPS for finding in check(evidence) for text in finding.ids
+    }
+    return np.isin(evidence.requests["id"].to_numpy(), np.array(sorted(ids), np.uint64))
 
 
-def _allowed(case: Case, number: int, item: Performed, found: Mask) -> Finding:
-    of_act = case.requests["act"].to_numpy() == number
-    ids = case.requests["id"].to_numpy()[of_act & found]
+def _allowed(evidence: Evidence, number: int, item: Performed, found: Mask) -> Finding:
+    of_act = evidence.requests["act"].to_numpy() == number
+    ids = evidence.requests["id"].to_numpy()[of_act & found]
     allowed = item.act.allowed_drops
     return Finding(
         "drops allowed",

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyan.proof.case import Case, Mask, about, hex_ids, is_in, mask
-from cyan.proof.checks.accounts import ENDLESS
 from cyan.proof.checks.tools import for_run
+from cyan.proof.checks.unexplained import ENDLESS
 from cyan.proof.checks.writes import ledger_present
+from cyan.proof.evidence import Evidence, Mask, about, hex_ids, is_in, mask
 from cyan.proof.findings import MOST_IDS, RUN, Finding, Verdict
 from cyan.proof.requestlog import OVERWHELMED
 
@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 MILLISECOND = 1e6
 
 
-def rows_balance(case: Case) -> tuple[Finding, ...]:
+def rows_balance(evidence: Evidence) -> tuple[Finding, ...]:
     """Scheduled = sent + abandoned, sent = answered + failed, and the rows say the same."""
-    faults = [fault for signoff in case.client.signoffs for fault in _unbalanced(case, signoff)]
-    n = len(case.requests)
+    faults = [
+        fault for signoff in evidence.client.signoffs for fault in _unbalanced(evidence, signoff)
+    ]
+    n = len(evidence.requests)
     text = "; ".join(faults) if faults else f"{n:,} rows agree with what the workers counted"
     return (for_run("rows balance", len(faults), text, n=n),)
 
 
-def _unbalanced(case: Case, signoff: SignOff) -> list[str]:
-    own = case.requests["worker"].to_numpy() == signoff.worker
+def _unbalanced(evidence: Evidence, signoff: SignOff) -> list[str]:
+    own = evidence.requests["worker"].to_numpy() == signoff.worker
     sums = (
         ("scheduled", signoff.scheduled, "sent + abandoned", signoff.sent + signoff.abandoned),
         ("sent", signoff.sent, "answered + failed", signoff.answered + signoff.failed),
         ("sent", signoff.sent, "intents", int(own.sum())),
-        ("answered", signoff.answered, "good results", int((own & case.ok).sum())),
-        ("failed", signoff.failed, "failed results", int((own & case.failed).sum())),
+        ("answered", signoff.answered, "good results", int((own & evidence.ok).sum())),
+        ("failed", signoff.failed, "failed results", int((own & evidence.failed).sum())),
     )
     return [
         f"worker {signoff.worker}: {left} {a:,} is not {right} {b:,}"
@@ -43,45 +45,44 @@ def _unbalanced(case: Case, signoff: SignOff) -> list[str]:
     ]
 
 
-def rows_whole(case: Case) -> tuple[Finding, ...]:
+def rows_whole(evidence: Evidence) -> tuple[Finding, ...]:
     """No id twice, no result without an intent, no line that cannot be read."""
-    client = case.client
+    client = evidence.client
     count = client.duplicates + client.orphans + client.torn + len(client.faults)
     text = (
         f"{client.duplicates} ids written twice, {client.orphans} results without an intent, "
         f"{client.torn} torn lines"
     )
     text = "; ".join((text, *client.faults))
-    return (for_run("rows whole", count, text, n=len(case.requests)),)
+    return (for_run("rows whole", count, text, n=len(evidence.requests)),)
 
 
-def lost_by_witness(case: Case) -> tuple[Finding, ...]:
+def lost_by_witness(evidence: Evidence) -> tuple[Finding, ...]:
     """An intent without a result: the witness lost a request."""
-    lost = ~mask(case.requests["answered"])
-    ids = case.requests["id"].to_numpy()[lost]
+    lost = ~mask(evidence.requests["answered"])
+    ids = evidence.requests["id"].to_numpy()[lost]
     text = f"{len(ids):,} requests were sent and have no result"
     return (
-        for_run("none lost", len(ids), text, n=len(case.requests), ids=hex_ids(ids[:MOST_IDS])),
+        for_run("none lost", len(ids), text, n=len(evidence.requests), ids=hex_ids(ids[:MOST_IDS])),
     )
 
 
-def signed_off(case: Case) -> tuple[Finding, ...]:
+def signed_off(evidence: Evidence) -> tuple[Finding, ...]:
     """Every worker ended in order and said what it counted."""
-    signed = {signoff.worker for signoff in case.client.signoffs}
-    absent = sorted(set(case.client.workers) - signed)
-    missing = max(len(absent), case.bounds.workers - len(signed))
-    text = (
-        f"{len(signed)} of {max(case.bounds.workers, len(case.client.workers))} workers signed off"
-    )
-    return (for_run("signed off", missing, text, n=case.bounds.workers),)
+    signed = {signoff.worker for signoff in evidence.client.signoffs}
+    absent = sorted(set(evidence.client.workers) - signed)
+    missing = max(len(absent), evidence.bounds.workers - len(signed))
+    workers = max(evidence.bounds.workers, len(evidence.client.workers))
+    text = f"{len(signed)} of {workers} workers signed off"
+    return (for_run("signed off", missing, text, n=evidence.bounds.workers),)
 
 
-def every_act_performed(case: Case) -> tuple[Finding, ...]:
+def every_act_performed(evidence: Evidence) -> tuple[Finding, ...]:
     """What was planned was done, each act under load until its command had ended."""
-    planned, performed = case.history.planned, case.history.performed
+    planned, performed = evidence.history.planned, evidence.history.performed
     done = [item.act.name for item in performed]
     missing = [name for number, name in enumerate(planned) if done[number : number + 1] != [name]]
-    last = int(case.requests["sent_ns"].max()) if len(case.requests) else 0
+    last = int(evidence.requests["sent_ns"].max()) if len(evidence.requests) else 0
     alone = [item.act.name for item in performed if item.loaded and item.ended_ns > last]
     text = f"{len(done)} of {len(planned)} acts were performed"
     text += f"; not {', '.join(missing)}" if missing else ""
@@ -90,41 +91,41 @@ def every_act_performed(case: Case) -> tuple[Finding, ...]:
     return (for_run("every act performed", count, text, n=len(planned)),)
 
 
-def swarm_ended(case: Case) -> tuple[Finding, ...]:
+def swarm_ended(evidence: Evidence) -> tuple[Finding, ...]:
     """The swarm ended in order: its exit code says that it may be believed."""
-    code = case.history.swarm_exit
+    code = evidence.history.swarm_exit
     says = "it stopped by itself: too many requests were in flight"
     text = says if code == OVERWHELMED else f"its exit code is {code}"
     return (for_run("swarm ended", int(code != 0), text, n=1),)
 
 
-def abandoned(case: Case) -> tuple[Finding, ...]:
+def abandoned(evidence: Evidence) -> tuple[Finding, ...]:
     """The swarm sent what it had scheduled."""
-    scheduled = sum(signoff.scheduled for signoff in case.client.signoffs)
-    left = sum(signoff.abandoned for signoff in case.client.signoffs)
-    over = left > scheduled * case.bounds.abandoned
+    scheduled = sum(signoff.scheduled for signoff in evidence.client.signoffs)
+    left = sum(signoff.abandoned for signoff in evidence.client.signoffs)
+    over = left > scheduled * evidence.bounds.abandoned
     text = f"{left:,} of {scheduled:,} scheduled requests were never sent"
     return (for_run("schedule sent", left if over else 0, text, n=scheduled),)
 
 
-def schedule_kept(case: Case) -> tuple[Finding, ...]:
+def schedule_kept(evidence: Evidence) -> tuple[Finding, ...]:
     """The generator was not overrun: p99 of sent - due is within its bound, in every act."""
-    lag = (case.requests["sent_ns"] - case.requests["due_ns"]).to_numpy() / MILLISECOND
-    acts = case.requests["act"].to_numpy()
-    findings = [_lag(case, lag, RUN, -1)]
-    for number, item in enumerate(case.history.performed):
+    lag = (evidence.requests["sent_ns"] - evidence.requests["due_ns"]).to_numpy() / MILLISECOND
+    acts = evidence.requests["act"].to_numpy()
+    findings = [_lag(evidence, lag, RUN, -1)]
+    for number, item in enumerate(evidence.history.performed):
         if item.loaded:
-            findings.append(_lag(case, lag[acts == number], item.act.name, number))
+            findings.append(_lag(evidence, lag[acts == number], item.act.name, number))
     return tuple(findings)
 
 
-def _lag(case: Case, lag: np.ndarray, name: str, act: int) -> Finding:
+def _lag(evidence: Evidence, lag: np.ndarray, name: str, act: int) -> Finding:
     p99 = float(np.quantile(lag, 0.99)) if len(lag) else float("nan")
-    within = p99 <= case.bounds.lag_p99_ms
+    within = p99 <= evidence.bounds.lag_p99_ms
     return Finding(
         "schedule kept",
         Verdict.PASS if within else Verdict.UNKNOWN,
-        f"p99 of the lag is {p99:.1f} ms, of {case.bounds.lag_p99_ms:g} ms allowed",
+        f"p99 of the lag is {p99:.1f} ms, of {evidence.bounds.lag_p99_ms:g} ms allowed",
         act=act,
         about=name,
         count=0 if within else 1,
@@ -136,49 +137,49 @@ FIRST = ("login",)
 """Journeys that a user sends once, before others can be sent."""
 
 
-def nothing_empty(case: Case) -> tuple[Finding, ...]:
+def nothing_empty(evidence: Evidence) -> tuple[Finding, ...]:
     """Every journey in the run, and in every phase every method and sort of connection, was sent.
 
     A phase is an act under load or the steady state. It must also have every journey of which it
     is long enough to expect some: of `journey_n` expected by chance none is there once in
     e^journey_n phases.
     """
-    whole = np.ones(len(case.requests), bool)
-    empty = _empty(case, "journey", case.bounds.journeys, whole)
-    run = for_run("no class empty", len(empty), _named(empty), n=len(case.requests))
-    acts = case.requests["act"].to_numpy()
-    loaded = [number for number, item in enumerate(case.history.performed) if item.loaded]
-    return (run, *(_classes(case, number, acts == number) for number in (-1, *loaded)))
+    whole = np.ones(len(evidence.requests), bool)
+    empty = _empty(evidence, "journey", evidence.bounds.journeys, whole)
+    run = for_run("no class empty", len(empty), _named(empty), n=len(evidence.requests))
+    acts = evidence.requests["act"].to_numpy()
+    loaded = [number for number, item in enumerate(evidence.history.performed) if item.loaded]
+    return (run, *(_classes(evidence, number, acts == number) for number in (-1, *loaded)))
 
 
-def _classes(case: Case, number: int, within: Mask) -> Finding:
-    empty = _empty(case, "method", case.bounds.methods, within)
-    empty += _empty(case, "connection", case.bounds.connections, within)
-    empty += _empty(case, "journey", _expected(case, within), within)
+def _classes(evidence: Evidence, number: int, within: Mask) -> Finding:
+    empty = _empty(evidence, "method", evidence.bounds.methods, within)
+    empty += _empty(evidence, "connection", evidence.bounds.connections, within)
+    empty += _empty(evidence, "journey", _expected(evidence, within), within)
     return Finding(
         "no class empty",
         Verdict.UNKNOWN if empty else Verdict.PASS,
         _named(empty),
         act=number,
-        about=about(number, case.history),
+        about=about(number, evidence.history),
         count=len(empty),
         n=int(within.sum()),
     )
 
 
-def _expected(case: Case, within: Mask) -> tuple[str, ...]:
+def _expected(evidence: Evidence, within: Mask) -> tuple[str, ...]:
     """The journeys of which the requests `within` should hold some, by their share of the run.
 
     None of those that a user begins with: all of them may lie in the first phase.
     """
-    sizes = case.requests["journey"].value_counts()
+    sizes = evidence.requests["journey"].value_counts()
     share = float(within.sum()) / max(len(within), 1)
-    often = (name for name in case.bounds.journeys if name in sizes and name not in FIRST)
-    return tuple(name for name in often if sizes[name] * share >= case.bounds.journey_n)
+    often = (name for name in evidence.bounds.journeys if name in sizes and name not in FIRST)
+    return tuple(name for name in often if sizes[name] * share >= evidence.bounds.journey_n)
 
 
-def _empty(case: Case, column: str, wanted: tuple[str, ...], within: Mask) -> list[str]:
-    seen = case.requests[column][within].unique()
+def _empty(evidence: Evidence, column: str, wanted: tuple[str, ...], within: Mask) -> list[str]:
+    seen = evidence.requests[column][within].unique()
     return [f"{column} {value}" for value in wanted if value not in seen]
 
 
@@ -186,51 +187,51 @@ def _named(empty: list[str]) -> str:
     return f"no request of {', '.join(empty)}" if empty else "every class has requests"
 
 
-def answers_named(case: Case) -> tuple[Finding, ...]:
+def answers_named(evidence: Evidence) -> tuple[Finding, ...]:
     """Every good answer says which color gave it; else nobody can tell what was stale."""
-    nameless = case.ok & is_in(case.requests["color"], ("",))
-    ids = case.requests["id"].to_numpy()[nameless]
+    nameless = evidence.ok & is_in(evidence.requests["color"], ("",))
+    ids = evidence.requests["id"].to_numpy()[nameless]
     text = f"{len(ids):,} good answers name no color"
-    n = int(case.ok.sum())
+    n = int(evidence.ok.sum())
     return (for_run("answers named", len(ids), text, n=n, ids=hex_ids(ids[:MOST_IDS])),)
 
 
-def answers_measured(case: Case) -> tuple[Finding, ...]:
+def answers_measured(evidence: Evidence) -> tuple[Finding, ...]:
     """Every good answer promised a length or a digest; else nobody can tell what was cut short.
 
     A WebSocket's messages are looked at one by one instead.
     """
-    frame = case.requests
+    frame = evidence.requests
     promised = (frame["expected_bytes"].to_numpy() >= 0) | (frame["digest"].to_numpy() >= 0)
-    looked = case.ok & ~is_in(frame["journey"], ENDLESS)
+    looked = evidence.ok & ~is_in(frame["journey"], ENDLESS)
     ids = frame["id"].to_numpy()[looked & ~promised]
     text = f"{len(ids):,} good answers promise neither a length nor a digest"
     n, kept = int(looked.sum()), hex_ids(ids[:MOST_IDS])
     return (for_run("answers measured", len(ids), text, n=n, ids=kept),)
 
 
-def clock_known(case: Case) -> tuple[Finding, ...]:
+def clock_known(evidence: Evidence) -> tuple[Finding, ...]:
     """The clocks are compared closely enough to tell a stale answer from one in time."""
-    found, bound = case.uncertainty_ns / MILLISECOND, case.bounds.clock_ns / MILLISECOND
+    found, bound = evidence.uncertainty_ns / MILLISECOND, evidence.bounds.clock_ns / MILLISECOND
     text = f"the clocks agree within {found:.1f} ms, of {bound:g} ms allowed"
-    held = case.history.clock_held
+    held = evidence.history.clock_held
     text += "" if held else "; the host's was not read again at the end"
     return (for_run("clock known", int(found > bound) + (not held), text, n=1),)
 
 
-def logs_present(case: Case) -> tuple[Finding, ...]:
+def logs_present(evidence: Evidence) -> tuple[Finding, ...]:
     """Every witness that the verdict rests on left its log."""
-    proxied = case.requests["proxied"].to_numpy()
-    started = case.requests["started"].to_numpy()
+    proxied = evidence.requests["proxied"].to_numpy()
+    started = evidence.requests["started"].to_numpy()
     present = {
         "proxy": bool((proxied > 0).any()),
         "application": bool((started > 0).any()),
-        "ledger": ledger_present(case),
-        "journal": case.history.journal_present,
+        "ledger": ledger_present(evidence),
+        "journal": evidence.history.journal_present,
     }
-    absent = [name for name in case.bounds.required if not present[name]]
+    absent = [name for name in evidence.bounds.required if not present[name]]
     text = f"missing or empty: {', '.join(absent)}" if absent else "every witness left its log"
-    faults = case.witnesses.faults
+    faults = evidence.witnesses.faults
     count = len(absent) + len(faults)
     text = "; ".join((text, *faults))
-    return (for_run("logs present", count, text, n=len(case.bounds.required)),)
+    return (for_run("logs present", count, text, n=len(evidence.bounds.required)),)

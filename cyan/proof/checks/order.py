@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyan.proof.case import Case, Mask, hex_ids, is_in, mask, users
 from cyan.proof.checks.tools import per_act
+from cyan.proof.evidence import Evidence, Mask, hex_ids, is_in, mask, users
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.scenario import Traffic
 
@@ -18,125 +18,125 @@ FOREVER = np.iinfo(np.int64).max
 NO_ROWS = np.zeros(0, np.int64)
 
 
-def stale(case: Case) -> tuple[Finding, ...]:
+def stale(evidence: Evidence) -> tuple[Finding, ...]:
     """An answer from the old color to a request started after the switch was complete."""
     return per_act(
-        case,
+        evidence,
         Kind.STALE,
-        stale_mask(case),
+        stale_mask(evidence),
         "started after a switch and were answered by the old color",
-        among=case.ok & _after_switches(case)[0],
+        among=evidence.ok & _after_switches(evidence)[0],
     )
 
 
-def backwards(case: Case) -> tuple[Finding, ...]:
+def backwards(evidence: Evidence) -> tuple[Finding, ...]:
     """Within one connection the version changes only where a switch can explain it."""
     return per_act(
-        case,
+        evidence,
         Kind.BACKWARDS,
-        backwards_mask(case),
+        backwards_mask(evidence),
         "were answered by a version that no switch explains on their connection",
-        among=_followers(case),
+        among=_followers(evidence),
     )
 
 
-def stale_mask(case: Case) -> Mask:
+def stale_mask(evidence: Evidence) -> Mask:
     """Good answers of a color that a completed switch had taken out of the traffic.
 
     A request counts where it started later than the switch plus the bound plus the uncertainty of
     the clocks, and ended before the next switch could have begun.
     """
-    if not case.history.switches:
-        return np.zeros(len(case.requests), bool)
-    settled, last = _after_switches(case)
-    old = color_codes(case, [switch.source for switch in case.history.switches])[last]
-    return mask(settled & (case.requests["color"].cat.codes.to_numpy() == old) & case.ok)
+    if not evidence.history.switches:
+        return np.zeros(len(evidence.requests), bool)
+    settled, last = _after_switches(evidence)
+    old = color_codes(evidence, [switch.source for switch in evidence.history.switches])[last]
+    return mask(settled & (evidence.requests["color"].cat.codes.to_numpy() == old) & evidence.ok)
 
 
-def _after_switches(case: Case) -> tuple[Mask, Any]:
+def _after_switches(evidence: Evidence) -> tuple[Mask, Any]:
     """The requests that one color alone may answer, and the number of each one's last switch."""
-    switches = case.history.switches
+    switches = evidence.history.switches
     if not switches:
-        return np.zeros(len(case.requests), bool), np.zeros(len(case.requests), np.int64)
-    margin = case.bounds.stale_ns + case.uncertainty_ns
+        return np.zeros(len(evidence.requests), bool), np.zeros(len(evidence.requests), np.int64)
+    margin = evidence.bounds.stale_ns + evidence.uncertainty_ns
     done = np.array([switch.done_ns for switch in switches]) + margin
-    begun = np.array([switch.begun_ns for switch in switches[1:]]) - case.uncertainty_ns
+    begun = np.array([switch.begun_ns for switch in switches[1:]]) - evidence.uncertainty_ns
     until = np.append(begun, FOREVER)
-    last = np.searchsorted(done, case.requests["sent_ns"].to_numpy(), side="left") - 1
-    settled = (last >= 0) & (case.requests["end_ns"].to_numpy() < until[np.maximum(last, 0)])
+    last = np.searchsorted(done, evidence.requests["sent_ns"].to_numpy(), side="left") - 1
+    settled = (last >= 0) & (evidence.requests["end_ns"].to_numpy() < until[np.maximum(last, 0)])
     return mask(settled), np.maximum(last, 0)
 
 
-def color_codes(case: Case, colors: list[str]) -> Any:  # noqa: ANN401 - numpy array
+def color_codes(evidence: Evidence, colors: list[str]) -> Any:  # noqa: ANN401 - numpy array
     """The categorical codes of `colors`; one that never answered gets a code that nothing has."""
-    categories = list(case.requests["color"].cat.categories)
+    categories = list(evidence.requests["color"].cat.categories)
     return np.array([categories.index(c) if c and c in categories else -2 for c in colors])
 
 
-def backwards_mask(case: Case) -> Mask:
+def backwards_mask(evidence: Evidence) -> Mask:
     """Good answers that differ from the one before on their connection, without a switch between.
 
     A user's connections follow each other, so a connection is the user and how many times that
     user has opened a new one. Stale answers are left out: they are another check's. Without a
     journal nothing can be explained, and nothing is judged.
     """
-    frame = case.requests
-    rows, same = _neighbours(case)
+    frame = evidence.requests
+    rows, same = _neighbours(evidence)
     look = frame["color"].cat.codes.to_numpy()[rows], frame["version"].cat.codes.to_numpy()[rows]
     changed = same & ((look[0][1:] != look[0][:-1]) | (look[1][1:] != look[1][:-1]))
     found = np.zeros(len(frame), bool)
     places = np.flatnonzero(changed)
     before, after = rows[places], rows[places + 1]
-    found[after] = ~_explained(case, before, after)
+    found[after] = ~_explained(evidence, before, after)
     return found
 
 
-def _followers(case: Case) -> Mask:
+def _followers(evidence: Evidence) -> Mask:
     """The good answers that have one before them on their connection."""
-    rows, same = _neighbours(case)
-    found = np.zeros(len(case.requests), bool)
+    rows, same = _neighbours(evidence)
+    found = np.zeros(len(evidence.requests), bool)
     found[rows[1:][same]] = True
     return found
 
 
-def _neighbours(case: Case) -> tuple[Any, Any]:
+def _neighbours(evidence: Evidence) -> tuple[Any, Any]:
     """The rows of good answers, by connection, and which neighbours share one; none unjournaled."""
-    good = case.ok & ~stale_mask(case) & ~is_in(case.requests["color"], ("",))
-    rows = case.by_user[good[case.by_user]] if case.history.journal_present else NO_ROWS
-    user, new = users(case)[rows], is_in(case.requests["connection"], ("new",))[rows]
+    good = evidence.ok & ~stale_mask(evidence) & ~is_in(evidence.requests["color"], ("",))
+    rows = evidence.by_user[good[evidence.by_user]] if evidence.history.journal_present else NO_ROWS
+    user, new = users(evidence)[rows], is_in(evidence.requests["connection"], ("new",))[rows]
     return rows, (user[1:] == user[:-1]) & ~new[1:]
 
 
-def _explained(case: Case, before: Any, after: Any) -> Mask:  # noqa: ANN401 - numpy arrays
+def _explained(evidence: Evidence, before: Any, after: Any) -> Mask:  # noqa: ANN401 - numpy arrays
     """Whether a switch to the later answer's release may lie between the requests of each pair."""
-    margin, frame = case.bounds.stale_ns + case.uncertainty_ns, case.requests
+    margin, frame = evidence.bounds.stale_ns + evidence.uncertainty_ns, evidence.requests
     sent, ended = frame["sent_ns"].to_numpy()[before], frame["end_ns"].to_numpy()[after]
     color, version = frame["color"].iloc[after], frame["version"].iloc[after]
     explained = np.zeros(len(after), bool)
-    for switch in case.history.switches:
+    for switch in evidence.history.switches:
         leads = is_in(color, (switch.target,))
         if switch.version:
             leads &= is_in(version, (switch.version,))
-        between = (switch.begun_ns - case.uncertainty_ns <= ended) & (
+        relay = (switch.begun_ns - evidence.uncertainty_ns <= ended) & (
             switch.done_ns + margin >= sent
         )
-        explained |= leads & between
+        explained |= leads & relay
     return explained
 
 
-def who_answers(case: Case) -> tuple[Finding, ...]:
+def who_answers(evidence: Evidence) -> tuple[Finding, ...]:
     """After each act the answers name the release that the act made, or left, live."""
-    excused = stale_mask(case) | backwards_mask(case)
+    excused = stale_mask(evidence) | backwards_mask(evidence)
     return tuple(
-        _who(case, number, item, excused)
-        for number, item in enumerate(case.history.performed)
+        _who(evidence, number, item, excused)
+        for number, item in enumerate(evidence.history.performed)
         if item.loaded
     )
 
 
-def _who(case: Case, number: int, item: Performed, excused: Mask) -> Finding:
-    frame, live = case.requests, item.after
-    looked = _settled(case, number, item) & case.ok
+def _who(evidence: Evidence, number: int, item: Performed, excused: Mask) -> Finding:
+    frame, live = evidence.requests, item.after
+    looked = _settled(evidence, number, item) & evidence.ok
     right = is_in(frame["color"], (live.live,))
     if live.version:
         right &= is_in(frame["version"], (live.version,))
@@ -155,10 +155,10 @@ def _who(case: Case, number: int, item: Performed, excused: Mask) -> Finding:
     )
 
 
-def _settled(case: Case, number: int, item: Performed) -> Mask:
+def _settled(evidence: Evidence, number: int, item: Performed) -> Mask:
     """Requests that only the release live after this act may answer."""
-    performed = case.history.performed
+    performed = evidence.history.performed
     until = performed[number + 1].begun_ns if number + 1 < len(performed) else FOREVER
     since = item.begun_ns if item.act.traffic is Traffic.UNTOUCHED else item.ended_ns
-    sent, ended = case.requests["sent_ns"].to_numpy(), case.requests["end_ns"].to_numpy()
+    sent, ended = evidence.requests["sent_ns"].to_numpy(), evidence.requests["end_ns"].to_numpy()
     return mask((sent > since) & (ended < until))

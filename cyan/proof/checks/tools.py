@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyan.proof.case import Case, Mask, about, hex_ids
+from cyan.proof.evidence import Evidence, Mask, about, hex_ids
 from cyan.proof.findings import EXCUSABLE, Finding, Kind, Verdict
 from cyan.proof.statistics import upper_bound
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def per_act(  # noqa: PLR0913 - what differs between checks
-    case: Case,
+    evidence: Evidence,
     kind: Kind,
     found: Mask,
     sentence: str,
@@ -28,16 +28,16 @@ def per_act(  # noqa: PLR0913 - what differs between checks
     `found` marks the requests that the check is about, `among` those that it looked at (all where
     None). One that the act does not excuse, or more than it allows, make the finding `bad`.
     """
-    acts = case.requests["act"].to_numpy()
-    number = len(case.history.performed)
+    acts = evidence.requests["act"].to_numpy()
+    number = len(evidence.history.performed)
     looked_at = np.bincount((acts if among is None else acts[among]) + 1, minlength=number + 1)
     rows = np.flatnonzero(found)
     findings = []
     for act in range(-1, number):
         n, mine = int(looked_at[act + 1]), rows[acts[rows] == act]
-        ids = case.requests["id"].to_numpy()[mine]
-        performed = case.history.performed[act].act if act >= 0 else None
-        excused = performed and not _grave(kind, performed, case.ok[mine]).any()
+        ids = evidence.requests["id"].to_numpy()[mine]
+        performed = evidence.history.performed[act].act if act >= 0 else None
+        excused = performed and not _grave(kind, performed, evidence.ok[mine]).any()
         allowed = performed.allowed_drops if performed and excused else 0
         findings.append(
             Finding(
@@ -46,7 +46,7 @@ def per_act(  # noqa: PLR0913 - what differs between checks
                 text=f"{len(ids):,} of {n:,} requests {sentence}",
                 kind=kind,
                 act=act,
-                about=about(act, case.history),
+                about=about(act, evidence.history),
                 count=len(ids),
                 n=n,
                 bound=upper_bound(min(len(ids), n), n) if n else None,

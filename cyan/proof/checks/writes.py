@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-from cyan.proof.case import ABSENT, Case, Mask, hex_ids, is_in
 from cyan.proof.checks.tools import for_run, per_act
+from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids, is_in
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 
 CREATED = 201
 TWICE = 2
 
 
-def orders(case: Case) -> Mask:
+def orders(evidence: Evidence) -> Mask:
     """The requests that write an order."""
-    frame = case.requests
+    frame = evidence.requests
     return is_in(frame["method"], ("POST",)) & is_in(frame["path"], ("/orders",))
 
 
-def lost_write(case: Case) -> tuple[Finding, ...]:
+def lost_write(evidence: Evidence) -> tuple[Finding, ...]:
     """A write that was acknowledged and is not in the database."""
-    written = case.requests["written"].to_numpy()
-    acknowledged = orders(case) & case.ok & (case.requests["status"].to_numpy() == CREATED)
+    written = evidence.requests["written"].to_numpy()
+    acknowledged = (
+        orders(evidence) & evidence.ok & (evidence.requests["status"].to_numpy() == CREATED)
+    )
     found = acknowledged & (written == 0)
     return per_act(
-        case, Kind.LOST_WRITE, found, "were acknowledged and not written", among=acknowledged
+        evidence, Kind.LOST_WRITE, found, "were acknowledged and not written", among=acknowledged
     )
 
 
-def double_write(case: Case) -> tuple[Finding, ...]:
+def double_write(evidence: Evidence) -> tuple[Finding, ...]:
     """One write that the database holds twice."""
-    found = case.requests["written"].to_numpy() >= TWICE
-    return per_act(case, Kind.DOUBLE_WRITE, found, "were written twice", among=orders(case))
+    found = evidence.requests["written"].to_numpy() >= TWICE
+    return per_act(evidence, Kind.DOUBLE_WRITE, found, "were written twice", among=orders(evidence))
 
 
-def recovered(case: Case) -> tuple[Finding, ...]:
+def recovered(evidence: Evidence) -> tuple[Finding, ...]:
     """Writes that are in the database although the client was not told: allowed, and counted."""
-    found = orders(case) & case.failed & (case.requests["written"].to_numpy() == 1)
+    found = orders(evidence) & evidence.failed & (evidence.requests["written"].to_numpy() == 1)
     sentence = "were written although their acknowledgement was lost (allowed)"
-    named = per_act(case, Kind.NONE, found, sentence, among=orders(case), bad=Verdict.PASS)
+    named = per_act(evidence, Kind.NONE, found, sentence, among=orders(evidence), bad=Verdict.PASS)
     return tuple(_renamed(finding, "recovered write") for finding in named)
 
 
@@ -46,53 +48,57 @@ def _renamed(finding: Finding, check: str) -> Finding:
     return Finding(**{**finding.__dict__, "check": check})
 
 
-def lost_job(case: Case) -> tuple[Finding, ...]:
+def lost_job(evidence: Evidence) -> tuple[Finding, ...]:
     """A written order whose job is missing, not done, or done without a trace."""
-    jobs, runs = case.witnesses.jobs, case.witnesses.job_runs
+    jobs, runs = evidence.witnesses.jobs, evidence.witnesses.job_runs
     if jobs is None or runs is None:
-        return (_no_jobs(case, Kind.LOST_JOB),)
+        return (_no_jobs(evidence, Kind.LOST_JOB),)
     finished = jobs["id"][jobs["done"] & jobs["job"].isin(runs["job"])].to_numpy()
-    worked = case.ranked.count(finished) > 0
-    written = case.requests["written"].to_numpy() >= 1
+    worked = evidence.ranked.count(finished) > 0
+    written = evidence.requests["written"].to_numpy() >= 1
     return per_act(
-        case, Kind.LOST_JOB, written & ~worked, "were written and their job not done", among=written
+        evidence,
+        Kind.LOST_JOB,
+        written & ~worked,
+        "were written and their job not done",
+        among=written,
     )
 
 
-def double_job(case: Case) -> tuple[Finding, ...]:
+def double_job(evidence: Evidence) -> tuple[Finding, ...]:
     """A job that was done twice, or more jobs than orders under one request's id."""
-    jobs, runs = case.witnesses.jobs, case.witnesses.job_runs
+    jobs, runs = evidence.witnesses.jobs, evidence.witnesses.job_runs
     if jobs is None or runs is None:
-        return (_no_jobs(case, Kind.DOUBLE_JOB),)
+        return (_no_jobs(evidence, Kind.DOUBLE_JOB),)
     repeated = runs["job"][runs["job"].duplicated()]
-    found = np.isin(case.requests["id"].to_numpy(), jobs["id"][jobs["job"].isin(repeated)])
-    written = case.requests["written"].to_numpy()
-    found |= case.ranked.count(jobs["id"].to_numpy()) > np.maximum(written, 1)
+    found = np.isin(evidence.requests["id"].to_numpy(), jobs["id"][jobs["job"].isin(repeated)])
+    written = evidence.requests["written"].to_numpy()
+    found |= evidence.ranked.count(jobs["id"].to_numpy()) > np.maximum(written, 1)
     sentence = "had their job done twice, or two jobs"
-    return per_act(case, Kind.DOUBLE_JOB, found, sentence, among=written >= 1)
+    return per_act(evidence, Kind.DOUBLE_JOB, found, sentence, among=written >= 1)
 
 
-def _no_jobs(case: Case, kind: Kind) -> Finding:
-    verdict = Verdict.UNKNOWN if "ledger" in case.bounds.required else Verdict.PASS
+def _no_jobs(evidence: Evidence, kind: Kind) -> Finding:
+    verdict = Verdict.UNKNOWN if "ledger" in evidence.bounds.required else Verdict.PASS
     return Finding(str(kind), verdict, "the ledger of jobs is missing", kind=kind)
 
 
-def foreign_writes(case: Case) -> tuple[Finding, ...]:
+def foreign_writes(evidence: Evidence) -> tuple[Finding, ...]:
     """Orders in the ledger that no client of this run sent; counted, not judged.
 
     Told with the smallest of their ids.
     """
-    ledger = case.witnesses.orders
+    ledger = evidence.witnesses.orders
     if ledger is None:
         return ()
-    foreign = case.ranked.unknown(ledger["id"].to_numpy())
+    foreign = evidence.ranked.unknown(ledger["id"].to_numpy())
     count, ids = len(foreign), hex_ids(foreign[:MOST_IDS])
     sentence = f"{count:,} orders in the ledger are of other clients"
     return (for_run("foreign writes", count, sentence, bad=Verdict.PASS, n=len(ledger), ids=ids),)
 
 
-def ledger_present(case: Case) -> bool:
+def ledger_present(evidence: Evidence) -> bool:
     """Whether every table of the ledger was collected."""
-    counted = (case.requests["written"].to_numpy() != ABSENT).all()
-    jobs = case.witnesses.jobs is not None and case.witnesses.job_runs is not None
+    counted = (evidence.requests["written"].to_numpy() != ABSENT).all()
+    jobs = evidence.witnesses.jobs is not None and evidence.witnesses.job_runs is not None
     return bool(counted) and jobs

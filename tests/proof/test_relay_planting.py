@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.proof.faulty import Asking, Planting
-from cyan.proof.planting import Plant, Planter
-from cyan.proof.relay import HERE
+from cyan.proof.relay.__main__ import HERE
+from cyan.proof.relay.planting import Asking, Planting
+from cyan.proof.relay.plants import Plant, Planter
 from tests.lab.harness import until
 from tests.proof.relays import abort, is_reset, read, read_all
 

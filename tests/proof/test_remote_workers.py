@@ -8,8 +8,8 @@ import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cyan.proof import crew as module
-from cyan.proof.crew import Crew
+from cyan.proof import remote_workers as module
+from cyan.proof.remote_workers import RemoteWorkers
 from cyan.settings import HostSettings
 from cyan.world.host import Clock
 
@@ -51,7 +51,7 @@ def test_the_drift_of_a_machines_clock_widens_its_uncertainty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "Host", Machine)
-    together = Crew((HostSettings(address="127.0.0.1"),), "/project", "locustfile.py")
+    together = RemoteWorkers((HostSettings(address="127.0.0.1"),), "/project", "locustfile.py")
     together.start(5557)
     together.collect(tmp_path)
     kept = json.loads((tmp_path / "clock-0.json").read_text())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.proof.planting import PLANTS, SPACING, Plant, Planter
+from cyan.proof.relay.plants import PLANTS, SPACING, Plant, Planter
 from loadtests.client import Answer, Call, Session, digest
 from tests.proof.relays import relay
 
@@ -126,8 +126,8 @@ def conversation(folder: Path, colors: tuple[str, ...], *flags: str) -> Planted:
     path.touch()
     answers: dict[str, Answer] = {}
     took: list[float] = []
-    with site() as (port, received), relay(port, "--planted", str(path), *flags) as between:
-        session = Session(f"http://127.0.0.1:{between}", 1)
+    with site() as (port, received), relay(port, "--planted", str(path), *flags) as relayed:
+        session = Session(f"http://127.0.0.1:{relayed}", 1)
         noted = 0
         for count in range(SPACING * (len(PLANTS) + 2)):
             todo = PLANTS[min(noted, len(PLANTS) - 1)]

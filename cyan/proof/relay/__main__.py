@@ -4,8 +4,8 @@
 relays until its standard input closes or SIGTERM comes. Bytes, the end of each direction and
 resets are carried as they come, each half the round trip later; with `--jitter`, give or take half
 of that, by dice that fall the same each time. With `--planted FILE` it looks at
-the requests, too, and, once FILE exists, plants `cyan.proof.planting` on some of them; FILE gets a
-line per plant.
+the requests, too, and, once FILE exists, plants `cyan.proof.relay.plants` on some of them; FILE
+gets a line per plant.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyan.proof.carrying import Client
+from cyan.proof.relay.connection import Client
 
 if TYPE_CHECKING:
-    from cyan.proof.carrying import Address
+    from cyan.proof.relay.connection import Address
 
 HERE = ("127.0.0.1", 0)
 BACKLOG = 1024
@@ -60,7 +60,7 @@ async def _planting(
     listen: Address, target: Address, way: tuple[float, float], notes: Path
 ) -> asyncio.Server:
     """A relay that plants and, where a round trip is wanted, one before it that adds it."""
-    from cyan.proof.faulty import Asking, Planting  # noqa: PLC0415 - only calibration needs it
+    from cyan.proof.relay.planting import Asking, Planting  # noqa: PLC0415 - only calibration needs it
 
     loop, planting = asyncio.get_running_loop(), Planting(notes)
     where = HERE if way[0] else listen

@@ -54,7 +54,7 @@ PSQL = (
 PENDING = "select count(*) from jobs where state <> 'done' and enqueued_at >= to_timestamp({since})"
 
 
-class RealSurroundings:
+class HostUnderTest:
     """One host over SSH. A context manager; a log counts from where it ended at `__enter__`."""
 
     def __init__(self, settings: Settings, machine: HostSettings) -> None:

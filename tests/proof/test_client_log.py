@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from cyan.errors import ProofError
-from cyan.proof import checks, evidence, history
-from cyan.proof.case import is_in
+from cyan.proof import checks, client_log, history
+from cyan.proof.evidence import is_in
 from cyan.proof.findings import Verdict
 from cyan.proof.hexids import parse_hex
 from cyan.proof.reconcile import read_case, reconcile
@@ -33,7 +33,7 @@ def folder(clean: Run, tmp_path: Path) -> Path:
 
 
 def test_a_run_read_from_its_files_is_the_run_that_was_written(clean: Run, folder: Path) -> None:
-    read, made = read_case(folder).requests, clean.case().requests
+    read, made = read_case(folder).requests, clean.evidence().requests
     for name in made.columns:
         left, right = read[name].to_numpy(), made[name].to_numpy()
         if name in {"error", "failure"}:
@@ -55,7 +55,7 @@ def test_texts_are_categories_and_ids_are_numbers(folder: Path) -> None:
 
 def test_the_frame_survives_its_parquet_file(folder: Path) -> None:
     frame = read_case(folder).requests
-    evidence.write_requests(frame, folder / "requests.parquet")
+    client_log.write_requests(frame, folder / "requests.parquet")
     pd.testing.assert_frame_equal(frame, pd.read_parquet(folder / "requests.parquet"))
 
 
@@ -64,7 +64,7 @@ def test_two_workers_are_one_log(clean: Run, tmp_path: Path) -> None:
     frame = clean.requests.assign(worker=second.astype(np.int16))
     run = Run(frame, clean.history, synthetic.counted(frame), clean.witnesses)
     synthetic.write(run, tmp_path)
-    log = evidence.read_client(tmp_path / "client")
+    log = client_log.read_client(tmp_path / "client")
     assert log.workers == (0, 1)
     assert len(log.requests) == len(frame)
     assert {signoff.worker for signoff in log.signoffs} == {0, 1}
@@ -74,7 +74,7 @@ def test_a_torn_last_line_is_counted_and_its_request_has_no_result(folder: Path)
     results = folder / "client" / "results-0.tsv"
     text = results.read_text()
     results.write_text(text[: text.rstrip().rfind("\t") - 40])
-    log = evidence.read_client(folder / "client")
+    log = client_log.read_client(folder / "client")
     assert log.torn == 1
     assert int((~log.requests["answered"]).sum()) == 1
 
@@ -83,26 +83,26 @@ def test_results_without_intents_and_ids_written_twice_are_counted(folder: Path)
     intents = folder / "client" / "intents-0.tsv"
     lines = intents.read_text().splitlines(keepends=True)
     intents.write_text("".join([*lines[3:], lines[10]]))
-    log = evidence.read_client(folder / "client")
+    log = client_log.read_client(folder / "client")
     assert (log.orphans, log.duplicates) == (3, 1)
 
 
 def test_results_are_joined_in_whatever_order_they_were_written(folder: Path) -> None:
-    before = evidence.read_client(folder / "client").requests
+    before = client_log.read_client(folder / "client").requests
     results = folder / "client" / "results-0.tsv"
     lines = results.read_text().splitlines(keepends=True)
     np.random.default_rng(1).shuffle(lines)
     results.write_text("".join(lines))
-    after = evidence.read_client(folder / "client").requests
+    after = client_log.read_client(folder / "client").requests
     for name in before.columns:
         assert (before[name].astype(str) == after[name].astype(str)).all(), name
 
 
 def test_an_empty_results_file_leaves_only_intents(folder: Path) -> None:
     (folder / "client" / "results-0.tsv").write_text("")
-    case = read_case(folder)
-    assert not case.requests["answered"].any()
-    assert not (case.ok | case.failed).any()
+    evidence = read_case(folder)
+    assert not evidence.requests["answered"].any()
+    assert not (evidence.ok | evidence.failed).any()
 
 
 def test_a_missing_text_is_none_of_those_wanted() -> None:
@@ -127,17 +127,17 @@ def test_a_file_that_cannot_be_read_makes_the_verdict_unknown_and_is_named(
 ) -> None:
     path = folder / name
     path.write_text(BROKEN[name](path.read_text()))
-    case, judgement = reconcile(folder)
+    evidence, judgement = reconcile(folder)
     assert (folder / "verdict.json").exists()
     texts = [f.text for f in judgement.findings if f.verdict is Verdict.UNKNOWN]
     assert any(f"{path.name} cannot be read" in text for text in texts)
     assert judgement.verdict is Verdict.UNKNOWN
-    assert render(case, judgement, folder / "report.html").stat().st_size > 0
+    assert render(evidence, judgement, folder / "report.html").stat().st_size > 0
 
 
 def test_no_log_at_all_cannot_be_judged(tmp_path: Path) -> None:
     with pytest.raises(ProofError, match="the swarm left no log"):
-        evidence.read_client(tmp_path)
+        client_log.read_client(tmp_path)
 
 
 def test_a_witness_that_left_no_file_is_absent_and_an_empty_one_has_no_rows(folder: Path) -> None:

@@ -12,7 +12,7 @@ from cyan.chaos import catalogue, experiment, judging
 from cyan.chaos.draw import Drawn, Entry, draw, only
 from cyan.chaos.faults.deployer import Nothing
 from cyan.proof import verify
-from cyan.proof.run import Order, lasting, run
+from cyan.proof.run import RunSpec, lasting, run
 from cyan.proof.scenario import Act, Traffic, deploy
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ STEADY = 10.0
 WITHIN = 300.0  # seconds of an act at most: its deployers are given up on before
 ENDING = 120.0  # seconds in which an act ends its deployers, heals, and looks at the world
 TRIES = 6  # shorter runs that a failure is followed by
-PROGRAM = (sys.executable, "-m", "cyan.chaos.perform")
+PROGRAM = (sys.executable, "-m", "cyan.chaos.run_experiment")
 
 
 @dataclass(frozen=True)
-class Ground:
+class Context:
     """Where it happens, and who is told."""
 
     settings: Settings
@@ -47,7 +47,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What the command line asked for. `names` draws these, in this order, and no others.
 
     `rtt` is a round trip in seconds that is added between the swarm and the site. `shrink` is how
@@ -62,14 +62,14 @@ class Wish:
     shrink: int = TRIES
 
 
-def drawn(wish: Wish) -> tuple[Drawn, ...]:
+def drawn(options: Options) -> tuple[Drawn, ...]:
     """The faults of a run. Raises UsageError for a name that is none's, or that is a control's."""
-    if wish.names:
-        for name in wish.names:
+    if options.names:
+        for name in options.names:
             catalogue.fault(name.partition(":")[0])
-        return only(wish.seed, wish.names, entries(catalogue.BY_NAME.values()))
+        return only(options.seed, options.names, entries(catalogue.BY_NAME.values()))
     able = [each for each in catalogue.FAULTS if not each.alone]
-    return draw(wish.seed, wish.minutes * 60, entries(able))
+    return draw(options.seed, options.minutes * 60, entries(able))
 
 
 def entries(faults: Iterable[type[Fault]]) -> tuple[Entry, ...]:
@@ -77,57 +77,57 @@ def entries(faults: Iterable[type[Fault]]) -> tuple[Entry, ...]:
     return tuple(Entry(each.name, each.seconds + CONVERGING, each.choices) for each in faults)
 
 
-def again(wish: Wish, faults: Sequence[Drawn]) -> str:
+def again(options: Options, faults: Sequence[Drawn]) -> str:
     """The command line that draws these faults again."""
     names = ",".join(f"{each.name}:{each.round}" for each in faults)
-    more = f" --rate {wish.rate:g}" if wish.rate else ""
-    more += f" --rtt {wish.rtt * 1000:.0f}ms" if wish.rtt else ""
-    return f"inv chaos --seed {wish.seed}{more} --only {names}"
+    more = f" --rate {options.rate:g}" if options.rate else ""
+    more += f" --rtt {options.rtt * 1000:.0f}ms" if options.rtt else ""
+    return f"inv chaos --seed {options.seed}{more} --only {names}"
 
 
-def ordered(ground: Ground, folder: Path, wish: Wish) -> Order:
-    """The order of a run without acts."""
-    asked = verify.Wish(scenario="chaos", rate=wish.rate, seed=wish.seed, rtt=wish.rtt)
-    order = verify.ordered(ground.settings, folder, ground.project, (), asked)
-    load = replace(order.load, in_flight=IN_FLIGHT)
-    return replace(order, load=load, steady=min(order.steady, STEADY), checks=judging.checks)
+def spec_of(context: Context, folder: Path, options: Options) -> RunSpec:
+    """A run without acts."""
+    asked = verify.Options(scenario="chaos", rate=options.rate, seed=options.seed, rtt=options.rtt)
+    spec = verify.spec_of(context.settings, folder, context.project, (), asked)
+    load = replace(spec.load, in_flight=IN_FLIGHT)
+    return replace(spec, load=load, steady=min(spec.steady, STEADY), checks=judging.checks)
 
 
 def with_faults(
-    order: Order, settings: Settings, faults: Sequence[Drawn], controls: Controls | None = None
-) -> Order:
-    """The order with an act for each fault and one for the deploy after it.
+    spec: RunSpec, settings: Settings, faults: Sequence[Drawn], controls: Controls | None = None
+) -> RunSpec:
+    """The run with an act for each fault and one for the deploy after it.
 
     What they are judged by is kept in the run's folder, with how the `controls` came out.
     """
     acts, told = [deploy(VERSIONS[0], name="deploy before")], {}
     plan = [each for drawn_ in faults for each in (drawn_, Drawn(Nothing.name))]
     for number, each in enumerate(plan, 1):
-        act, kept = act_of(order, number, each, VERSIONS[number % len(VERSIONS)])
+        act, kept = act_of(spec, number, each, VERSIONS[number % len(VERSIONS)])
         acts.append(act)
         told[str(number)] = kept
     kept = {"services": settings.stateless, "shared": settings.stateful, "acts": told}
     kept |= {"controls": controls.kept} if controls else {}
-    (order.folder / judging.DRAWN).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    return lasting(replace(order, acts=tuple(acts)))
+    (spec.folder / judging.DRAWN).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return lasting(replace(spec, acts=tuple(acts)))
 
 
-def act_of(order: Order, number: int, each: Drawn, version: str) -> tuple[Act, dict[str, Any]]:
+def act_of(spec: RunSpec, number: int, each: Drawn, version: str) -> tuple[Act, dict[str, Any]]:
     """The act of one experiment, and how its record is found again."""
     made = catalogue.fault(each.name, dict(each.values))
     name = f"{number:02d}-{each.name}"
-    path = order.folder / judging.EXPERIMENTS / f"{name}.yaml"
+    path = spec.folder / judging.EXPERIMENTS / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(experiment.write(made, each, version), encoding="utf-8")
     expects = made.expects
-    outage = math.ceil(expects.outage * order.load.rate)
+    outage = math.ceil(expects.outage * spec.load.rate)
     act = Act(
         name=each.title if each.name != Nothing.name else "the deploy after it",
         arguments=(str(path), str(path.with_suffix(".json"))),
         traffic=expects.traffic,
         version=version if expects.traffic is Traffic.SWITCH else "",
         program=PROGRAM,
-        allowed_drops=outage + order.load.sessions if outage else 0,
+        allowed_drops=outage + spec.load.sessions if outage else 0,
         loses_lines=bool(outage),
         timeout=WITHIN,
         ending=ENDING,
@@ -136,14 +136,14 @@ def act_of(order: Order, number: int, each: Drawn, version: str) -> tuple[Act, d
     return act, {"name": each.name, "round": each.round, "values": each.values, "file": name}
 
 
-def carried_out(ground: Ground, order: Order) -> Judgement:
-    """The judgement of an order's run. Raises ProofError where nothing could be judged."""
+def carried_out(context: Context, spec: RunSpec) -> Judgement:
+    """The judgement of a run. Raises ProofError where nothing could be judged."""
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
-    from cyan.proof.surroundings import RealSurroundings  # noqa: PLC0415 - as fabric is
+    from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
-    with RealSurroundings(ground.settings, ground.machine) as around:
-        rtt = order.between.rtt if order.between else 0.0
-        asked = verify.Wish(scenario="chaos", rtt=rtt)
-        order = verify.measured(order, asked, around.about(), **order.measured_on)
-        with Terminal(order.acts, ground.console) as display:
-            return run(order, around, display)
+    with HostUnderTest(context.settings, context.machine) as system:
+        rtt = spec.relay.rtt if spec.relay else 0.0
+        asked = verify.Options(scenario="chaos", rtt=rtt)
+        spec = verify.measured(spec, asked, system.about(), **spec.measured_on)
+        with Terminal(spec.acts, context.console) as display:
+            return run(spec, system, display)

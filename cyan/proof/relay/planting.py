@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from cyan.proof.carrying import Client, End
-from cyan.proof.faults import (
+from cyan.proof.relay.connection import Client, End
+from cyan.proof.relay.effects import (
     FAULTS,
     Asked,
     Changed,
@@ -25,13 +25,13 @@ from cyan.proof.faults import (
     Then,
     UnfitError,
 )
-from cyan.proof.planting import Plant, Planter
+from cyan.proof.relay.plants import Plant, Planter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cyan.proof.faults import Reply
+    from cyan.proof.relay.effects import Reply
 
 LARGEST = 1 << 16  # bytes of an answer's head
 

@@ -28,7 +28,7 @@ stopping = Event()
 """Set in every process that holds sessions once the schedule ends."""
 
 
-class Team:
+class Workers:
     """What the leading process keeps of its `size` workers; writes progress.json and ready.json."""
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -81,7 +81,7 @@ class Team:
             _replace(ready, {"at": time.time()})
 
 
-def lead(environment: Environment, team: Team) -> None:
+def lead(environment: Environment, workers: Workers) -> None:
     """Stop everybody at the stop file, at the run's limit, and when nobody reads the log; then end.
 
     A worker that does not end in time makes the exit code say that nothing may be believed.
@@ -91,15 +91,17 @@ def lead(environment: Environment, team: Team) -> None:
     assert runner is not None  # noqa: S101
     parent, limit = os.getppid(), time.monotonic() + options.run_limit
     stop = Path(options.log_dir) / "stop"
-    while not (stop.exists() or os.getppid() != parent or time.monotonic() > limit or team.failed):
+    while not (
+        stop.exists() or os.getppid() != parent or time.monotonic() > limit or workers.failed
+    ):
         gevent.sleep(WATCH)
     runner.send_message(STOP)
     deadline = time.monotonic() + FINISH
-    while not team.ended and time.monotonic() < deadline:
-        if isinstance(runner, MasterRunner) and runner.worker_count <= team.heard_of:
+    while not workers.ended and time.monotonic() < deadline:
+        if isinstance(runner, MasterRunner) and runner.worker_count <= workers.heard_of:
             break  # the others are dead: nobody is left to wait for
         gevent.sleep(WATCH)
-    environment.process_exit_code = team.code
+    environment.process_exit_code = workers.code
     runner.quit()
 
 

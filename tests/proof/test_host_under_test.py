@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.errors import HostError
-from cyan.proof.surroundings import RealSurroundings
+from cyan.proof.host_under_test import HostUnderTest
 from cyan.proof.witnesses import read_witnesses
 from cyan.world.host import Output
 from tests.rollout.worlds import settings
@@ -38,8 +38,8 @@ class Here:
             raise HostError("a command failed")
 
 
-class Around(RealSurroundings):
-    """The surroundings of an application in a folder of this machine, without a database."""
+class Around(HostUnderTest):
+    """The system under test: an application in a folder of this machine, without a database."""
 
     def __init__(self, directory: Path) -> None:
         self._settings = settings()
@@ -110,7 +110,7 @@ def test_a_journal_that_is_not_there_is_not_taken_for_an_empty_one(
 
 
 def test_a_journal_to_which_nothing_was_written_is_an_empty_one(directory: Path, run: Path) -> None:
-    around = Around(directory)
-    around._before = around._logs()
-    around.collect(run)
+    system = Around(directory)
+    system._before = system._logs()
+    system.collect(run)
     assert (run / "journal.jsonl").read_text() == ""

@@ -20,7 +20,7 @@ END_WITHIN = 10.0
 
 
 @dataclass(frozen=True)
-class Between:
+class RelayOptions:
     """What stands between swarm and proxy: a relay that adds a round trip, in seconds, and plants.
 
     The round trip is `jitter` seconds longer or shorter at most.
@@ -33,7 +33,7 @@ class Between:
 
 
 @contextmanager
-def relayed(url: str, between: Between, connect: str = "") -> Iterator[str]:
+def relayed(url: str, relay: RelayOptions, connect: str = "") -> Iterator[str]:
     """The URL by which the site is reached through a relay, while the block runs.
 
     Over TLS the site must be a name of this machine, such as localhost: it is kept.
@@ -43,9 +43,9 @@ def relayed(url: str, between: Between, connect: str = "") -> Iterator[str]:
     usual = 443 if site.scheme == "https" else 80
     there = connect or f"{site.hostname}:{site.port or usual}"
     command = [sys.executable, "-m", "cyan.proof.relay"]
-    command += ["--to", there, "--rtt", str(between.rtt)]
-    command += ["--jitter", str(between.jitter)]
-    command += ["--planted", str(between.planted)] if between.planted else []
+    command += ["--to", there, "--rtt", str(relay.rtt)]
+    command += ["--jitter", str(relay.jitter)]
+    command += ["--planted", str(relay.planted)] if relay.planted else []
     with subprocess.Popen(  # noqa: S603 - our own command line
         command,
         stdin=subprocess.PIPE,  # it ends when this does, however we end

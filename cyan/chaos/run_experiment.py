@@ -1,4 +1,4 @@
-"""One experiment, as the process that an act is: `python -m cyan.chaos.perform FILE RECORD`.
+"""One experiment, as the process that an act is: `python -m cyan.chaos.run_experiment FILE RECORD`.
 
 The rollbacks are done whatever happens, also where it is interrupted. What was seen goes to the
 record; the exit code only says whether there is one. `--heal FILE` does only the rollbacks, for an

@@ -25,7 +25,7 @@ KEPT = ("intents-", "results-", "signoff-")
 
 
 @dataclass
-class Crew:
+class RemoteWorkers:
     """One worker on each machine. `directory` is where this project, set up, lies on each."""
 
     machines: tuple[HostSettings, ...]

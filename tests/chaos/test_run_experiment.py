@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 import pytest
 
 from cyan import interrupt
-from cyan.chaos import actions, experiment, perform, record
+from cyan.chaos import actions, experiment, record, run_experiment
 from cyan.chaos.catalogue import fault
 from cyan.chaos.draw import Drawn
 from cyan.chaos.scene import Scene
@@ -79,7 +79,7 @@ def scene(folder: Path = Path()) -> Scene:
 
 
 def performed() -> Record:
-    return perform.perform(TOLD, scene())
+    return run_experiment.perform(TOLD, scene())
 
 
 def test_the_world_is_looked_at_then_the_fault_played_then_healed_whatever_happened(
@@ -157,7 +157,7 @@ def test_a_fault_counts_as_healed_only_where_it_was_seen_to_be_gone(
     monkeypatch: pytest.MonkeyPatch, stage: Scene, stuck: Stuck, why: str
 ) -> None:
     monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", stuck))
-    seen = perform.perform(TOLD, stage)
+    seen = run_experiment.perform(TOLD, stage)
     assert seen.unhealed == why
     assert (seen.healed_ns > 0) is (stuck.error is None)
 
@@ -176,7 +176,7 @@ def test_what_heals_for_a_dead_experiment_says_what_came_of_it_and_leaves_a_reco
     source.write_text(WRITTEN)
     monkeypatch.setattr(sys, "argv", ["perform", "--heal", str(source)])
     with signals():
-        assert perform.main() == (1 if why else 0)
+        assert run_experiment.main() == (1 if why else 0)
     seen = record.load(tmp_path / "it.json")
     assert seen.unhealed == why
     assert "without leaving a record" in seen.error
@@ -190,7 +190,7 @@ def test_what_heals_later_does_not_say_that_the_experiment_had_healed(
     record.save(kept, tmp_path / "it.json")
     (tmp_path / "it.yaml").write_text(WRITTEN)
     with signals():
-        assert perform.heal(tmp_path / "it.yaml") == ""
+        assert run_experiment.heal(tmp_path / "it.yaml") == ""
     assert record.load(tmp_path / "it.json") == kept
 
 
@@ -205,7 +205,7 @@ def test_a_signal_does_not_end_what_heals_for_a_dead_experiment(
     monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", Slow()))
     (tmp_path / "it.yaml").write_text(WRITTEN)
     with signals():
-        assert perform.heal(tmp_path / "it.yaml") == ""
+        assert run_experiment.heal(tmp_path / "it.yaml") == ""
     assert stage.healed_ns
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cyan.proof.case import ABSENT, Case, Mask, hex_ids, is_in, mask
 from cyan.proof.checks.tools import for_run, per_act
+from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids, is_in, mask
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 
 ENDLESS = ("socket",)
@@ -17,63 +17,63 @@ NOBODY = (502, 503, 504)
 """What a proxy answers when the application does not."""
 
 
-def unexplained(case: Case) -> tuple[Finding, ...]:
+def unexplained(evidence: Evidence) -> tuple[Finding, ...]:
     """One witness saw a request that another, which should have, did not, or saw it otherwise."""
     return per_act(
-        case,
+        evidence,
         Kind.UNEXPLAINED,
-        unexplained_mask(case),
+        unexplained_mask(evidence),
         "were seen by one witness, and not or otherwise by another that should have",
     )
 
 
-def executed_twice(case: Case) -> tuple[Finding, ...]:
+def executed_twice(evidence: Evidence) -> tuple[Finding, ...]:
     """One send of the client that the application started more than once."""
-    frame = case.requests
+    frame = evidence.requests
     once = frame["proxied"].to_numpy() <= 1
     started = frame["started"].to_numpy()
     sentence, seen = "reached the application more than once", once & (started >= 1)
-    return per_act(case, Kind.TWICE, once & (started > 1), sentence, among=seen)
+    return per_act(evidence, Kind.TWICE, once & (started > 1), sentence, among=seen)
 
 
-def sent_twice(case: Case) -> tuple[Finding, ...]:
+def sent_twice(evidence: Evidence) -> tuple[Finding, ...]:
     """The proxy logged one id more than once: the client sends again, so it cannot be trusted."""
-    found = case.requests["proxied"].to_numpy() > 1
+    found = evidence.requests["proxied"].to_numpy() > 1
     sentence = "were logged more than once by the proxy: the client repeats itself"
-    seen = case.requests["proxied"].to_numpy() >= 1
-    findings = per_act(case, Kind.NONE, found, sentence, bad=Verdict.UNKNOWN, among=seen)
+    seen = evidence.requests["proxied"].to_numpy() >= 1
+    findings = per_act(evidence, Kind.NONE, found, sentence, bad=Verdict.UNKNOWN, among=seen)
     return tuple(Finding(**{**item.__dict__, "check": "sent once"}) for item in findings)
 
 
-def foreign(case: Case) -> tuple[Finding, ...]:
+def foreign(evidence: Evidence) -> tuple[Finding, ...]:
     """Requests that the proxy saw and no client of this run sent; counted, not judged.
 
     Told with the smallest of their ids.
     """
-    proxy = case.witnesses.proxy
+    proxy = evidence.witnesses.proxy
     if proxy is None:
         return ()
-    others = case.ranked.unknown(proxy["id"].to_numpy())
-    count, ids = len(others) + case.witnesses.strangers, hex_ids(others[:MOST_IDS])
+    others = evidence.ranked.unknown(proxy["id"].to_numpy())
+    count, ids = len(others) + evidence.witnesses.strangers, hex_ids(others[:MOST_IDS])
     sentence = f"{count:,} lines of the other witnesses are foreign traffic"
     return (for_run("foreign traffic", count, sentence, bad=Verdict.PASS, ids=ids),)
 
 
-def unexplained_mask(case: Case) -> Mask:
+def unexplained_mask(evidence: Evidence) -> Mask:
     """Requests on which the witnesses contradict each other, by the table of WITNESS.md."""
-    frame = case.requests
+    frame = evidence.requests
     proxied, started, finished = (
         frame[name].to_numpy() for name in ("proxied", "started", "finished")
     )
     proxy_here, app_here = proxied != ABSENT, started != ABSENT
     endless = is_in(frame["journey"], ENDLESS)
-    unseen = case.ok & proxy_here & (proxied == 0)
-    undone = case.ok & app_here & ((started == 0) | ((finished == 0) & ~endless))
+    unseen = evidence.ok & proxy_here & (proxied == 0)
+    undone = evidence.ok & app_here & ((started == 0) | ((finished == 0) & ~endless))
     past_the_proxy = proxy_here & app_here & (proxied == 0) & (started > 0)
     ended_only = app_here & (finished > started)
     told, got = frame["proxy_status"].to_numpy(), frame["status"].to_numpy()
     given_away = (got == UPGRADED) & (told == NOT_TOLD)
-    otherwise = case.ok & (proxied == 1) & (told != got) & ~given_away
+    otherwise = evidence.ok & (proxied == 1) & (told != got) & ~given_away
     return mask(unseen | undone | past_the_proxy | ended_only | otherwise)
 
 

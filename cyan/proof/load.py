@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from cyan.proof.crew import Crew
+    from cyan.proof.remote_workers import RemoteWorkers
 
 POLL = 0.1
-PORT = 5557  # where the crew finds Locust's master
+PORT = 5557  # where workers elsewhere find Locust's master
 READY_WITHIN = 60.0
 FINISH_WITHIN = 60.0
 TERMINATE_WITHIN = 5.0
@@ -33,7 +33,7 @@ class Load:
 
     `limit` ends it by itself, in seconds, as do so many requests `in_flight` at once.
     `connect` is host and port to connect to in the place of those of `url`. `workers` processes
-    share the rate: of this machine, or of the crew's. `secure` is the site's address over TLS for
+    share the rate: of this machine, or of `remote`. `secure` is the site's address over TLS for
     the HTTP/2 journey, `through` where that is connected to in its place, `authority` a certificate
     (PEM) to trust beside the machine's own.
     """
@@ -47,7 +47,7 @@ class Load:
     extra: tuple[str, ...] = ()
     workers: int = 1
     in_flight: int = 2000
-    crew: Crew | None = None
+    remote: RemoteWorkers | None = None
     connect: str = ""
     secure: str = ""
     through: str = ""
@@ -78,11 +78,11 @@ class Load:
 
     def _together(self) -> tuple[str, ...]:
         """Locust's own flags for a load by several processes, of one user each."""
-        if self.workers == 1 and not self.crew:
+        if self.workers == 1 and not self.remote:
             return ()
         count = str(self.workers)
         how: tuple[str, ...] = ("--processes", count)
-        if self.crew:
+        if self.remote:
             how = ("--master", "--master-bind-port", str(PORT), "--expect-workers", count)
         return (*how, "--users", count, "--spawn-rate", count)
 
@@ -119,9 +119,9 @@ class Swarm:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is ours: it ends in order, and logs to the end
             )
-        if self.load.crew:
+        if self.load.remote:
             try:
-                self.load.crew.start(PORT)
+                self.load.remote.start(PORT)
             except CyanError:
                 self._kill()
                 raise
@@ -138,8 +138,8 @@ class Swarm:
                 self.finish(TERMINATE_WITHIN)
         if self.alive:
             self._kill()
-        if self.load.crew:
-            self.load.crew.collect(self.folder)
+        if self.load.remote:
+            self.load.remote.collect(self.folder)
 
     @property
     def alive(self) -> bool:
