@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 EXAMPLE = "0001_expand_add_note.sql"
 NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<kind>expand|backfill|contract)_[a-z0-9_]{1,80}\.sql")
 
-_BLANKED = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(?P<tag>[A-Za-z_]*)\$.*?\$(?P=tag)\$", re.DOTALL
-)
 _IDENTIFIER = r'(?:[A-Za-z_][\w$]*|"(?:[^"]|"")+")'
 _INDEX = re.compile(
     rf"CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?"
@@ -42,6 +39,20 @@ class Kind(StrEnum):
     EXPAND = "expand"  # old and new releases can live with it; a deploy runs it before it starts
     BACKFILL = "backfill"  # fills old rows, batch by batch
     CONTRACT = "contract"  # takes away what no release uses any more
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of SQL: as it stands there, and whether it is a comment or a literal."""
+
+    text: str
+    comment: bool
+    literal: bool
+
+    @property
+    def shown(self) -> str:
+        """What of it says what is done: no comment, and not what a literal holds."""
+        return " " if self.comment else "''" if self.literal else self.text
 
 
 @dataclass(frozen=True)
@@ -66,16 +77,42 @@ class Migration:
     @cached_property
     def statements(self) -> tuple[str, ...]:
         """The statements, without comments and the insides of literals."""
-        parts = _BLANKED.sub(lambda found: "''" if found[0][0] in "'$" else " ", self.sql)
-        return tuple(" ".join(part.split()) for part in parts.split(";") if part.strip())
+        texts = ("".join(token.shown for token in each) for each in self._pieces)
+        found = (" ".join(text.split()).rstrip("; ") for text in texts)
+        return tuple(each for each in found if each)
 
     @property
     def single(self) -> str:
         """The text up to the end of its only statement: nothing after it is sent."""
-        blank = _BLANKED.sub(
-            lambda found: (" ", "x")[found[0][0] in "'$"] * len(found[0]), self.sql
+        tokens = [token for each in self._pieces for token in each]
+        while tokens and not tokens[-1].shown.strip("; \t\r\n"):
+            tokens.pop()
+        return "".join(token.text for token in tokens)
+
+    @property
+    def unsure(self) -> str:
+        """What may end elsewhere for PostgreSQL than it does for us; "" where nothing does."""
+        comments = [token.text for each in self._pieces for token in each if token.comment]
+        if any(text.startswith("#") for text in comments):
+            return "the operator # is taken for a comment: write it as a function"
+        if any("/*" in text[2:] for text in comments if text.startswith("/*")):
+            return "a comment stands in a comment: leave the inner one out"
+        return ""
+
+    @cached_property
+    def _pieces(self) -> tuple[tuple[Token, ...], ...]:
+        from sqlparse import tokens  # noqa: PLC0415 - only where there are migrations
+        from sqlparse.engine import FilterStack  # noqa: PLC0415
+
+        split = FilterStack().run(self.sql)  # type: ignore[no-untyped-call]
+        quoted = (tokens.Literal, tokens.String.Single)
+        return tuple(
+            tuple(
+                Token(token.value, token.ttype in tokens.Comment, token.ttype in quoted)
+                for token in each.flatten()
+            )
+            for each in split
         )
-        return self.sql[: len(blank.rstrip("; \t\r\n"))]
 
     @property
     def concurrent(self) -> bool:
@@ -156,6 +193,8 @@ def _migration(name: str, sql: str) -> Migration:
 
 def _fault(migration: Migration) -> str:
     """Why a file cannot be run as it should; "" where it can."""
+    if migration.unsure:
+        return migration.unsure
     firsts = [statement.split()[0].upper() for statement in migration.statements]
     if not firsts:
         return "the file holds no statement"

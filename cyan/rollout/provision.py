@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from pathlib import PurePosixPath
@@ -30,7 +31,8 @@ FOLDER = "shared"
 GROUP = "docker"  # whose members may use the host's engine
 OTHER = "another-caddyfile"
 SEPARATOR = "--cyan--"
-PAIR = 2
+TRIED = ("--progress", "plain", "--dry-run", "up", "-d", "--no-build", "--pull", "missing")
+ANEW = re.compile(r"Container (\S+) +Recreate$", re.MULTILINE)
 
 
 def provision(
@@ -86,15 +88,15 @@ def _provisioned(
             f"{{ {runs} || {{ {write_files([(caddyfile, text)])}; }}; }}",
             # one that crashes again and again would wait minutes before its next start
             f"{broken} | xargs -r docker rm -f >&2",
-            project.command("config", "--hash", "*"),
+            f"{project.command(*TRIED)} 2>&1",
             f"echo {SEPARATOR}",
             _made(settings.app),
             f"echo {SEPARATOR}",
             f"{{ {same} || echo {OTHER}; }}",
         )
     )
-    wanted, made, other = run_script(lock, prepare).stdout.split(f"{SEPARATOR}\n")
-    otherwise = changed(wanted, made)
+    tried, made, other = run_script(lock, prepare).stdout.split(f"{SEPARATOR}\n")
+    otherwise = changed(tried, made)
     anew = tuple(name for name in otherwise if agrees(name))
     up = ("up", "-d", "--wait", "--no-build", "--pull", "missing")
     WhileHeld(lock).run(project.command(*up, "--no-recreate"))
@@ -103,22 +105,21 @@ def _provisioned(
     return tuple(name for name in otherwise if name not in anew), OTHER in other.split()
 
 
-def changed(wanted: str, made: str) -> tuple[str, ...]:
+def changed(tried: str, made: str) -> tuple[str, ...]:
     """The services whose containers are not as they are defined now: pure.
 
-    Both are lines of a service's name and the hash that Compose makes of its definition.
+    `tried` is what Compose says that it would do (the hash that `config` prints is another than
+    that of `up` where a service has an env_file); `made` has each container's service and name.
     """
-    there = dict(line.split() for line in made.splitlines() if len(line.split()) == PAIR)
-    defined = dict(line.split() for line in wanted.splitlines() if len(line.split()) == PAIR)
-    return tuple(
-        name for name in sorted(defined) if there.get(name, defined[name]) != defined[name]
-    )
+    anew = {found[1] for found in ANEW.finditer(tried)}
+    lines = (line.partition(" ") for line in made.splitlines())
+    return tuple(sorted({service for service, _, name in lines if name in anew}))
 
 
 def _made(app: str) -> str:
-    """The shell command that prints the name and the hash of each shared container."""
+    """The shell command that prints the service and the name of each shared container."""
     label = "com.docker.compose"
-    form = f'{{{{.Label "{label}.service"}}}} {{{{.Label "{label}.config-hash"}}}}'
+    form = f'{{{{.Label "{label}.service"}}}} {{{{.Names}}}}'
     words = ("docker", "ps", "-a", "--filter", f"label={label}.project={app}", "--format", form)
     return shlex.join(words)
 

@@ -10,6 +10,7 @@ import sys
 from invoke import Collection
 
 from cyan.cli import quietly
+from cyan.tasks.adoption import init
 from cyan.tasks.evidence import chaos, hammer, nightly, report, verify_zero_downtime
 from cyan.tasks.lab import lab_down, lab_status, lab_up
 from cyan.tasks.migration import (
@@ -44,6 +45,7 @@ migrate = Collection(
 proxy = Collection("proxy", proxy_reload)
 
 namespace = Collection(
+    init,
     deploy,
     rollback,
     provision,

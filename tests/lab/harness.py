@@ -147,8 +147,13 @@ class Lab:
 
     @contextmanager
     def configured(self, **changes: Any) -> Iterator[None]:
-        """The same lab with other settings, for a `with` block."""
+        """The same lab with other settings, for a `with` block.
+
+        By another way to it, it is no lab to cyan any more, and its secrets are given otherwise.
+        """
         path = self.folder / "invoke.yaml"
+        if "hosts" in changes:
+            changes["secrets"] = {"file": "compose/lab.env", **changes.get("secrets", {})}
         before = path.read_text()
         path.write_text(yaml.safe_dump({"cyan": settings_section(self.folder) | changes}))
         try:

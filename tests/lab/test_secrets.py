@@ -68,7 +68,7 @@ def test_a_secret_reaches_the_containers_literally_and_is_seen_nowhere(
     assert env["TOKEN"] == VALUE
     assert env["FROM_FILE"] == f"{PLANTED} from a file"
     assert env["PRINTED"] == f"{PLANTED}-printed"
-    assert "and 3 secrets" in plan.stdout
+    assert "and 5 secrets" in plan.stdout
     assert any("docker compose" in line for line in seen)
     assert not [line for line in seen if PLANTED in line]
     for text in (plan.stdout, plan.stderr, deploy.stdout, deploy.stderr, *told):

@@ -52,6 +52,7 @@ def elsewhere(lab: Lab, folder: Path, installed: Path) -> Path:
     shutil.copytree(bundle / "compose", folder / "compose")
     for key in ("identity", "known_hosts"):
         section["hosts"][0][key] = str(lab.folder / section["hosts"][0][key])
+    section["secrets"] = {"file": str(PROJECT / "compose/lab.env")}
     section["directory"] = str(lab.folder / section["directory"])
     del section["caddyfile"], section["verify"], section["lab"], section["migrate"]
     (folder / "invoke.yaml").write_text(yaml.safe_dump({"cyan": section}))

@@ -74,6 +74,39 @@ def test_a_file_that_could_not_be_run_again_is_refused(kind: str, sql: str, said
         one(sql, kind)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "SELECT E'it\\'s; x'",
+        "SELECT 'a\\'",
+        "SELECT U&'d;a'",
+        "SELECT 'a'\n'b;c'",
+        "SELECT '--x;' /* ; */",
+        'ALTER TABLE "a;b--c" ADD x int',
+        "DO $$ BEGIN; END $$",
+        "DO $t1$ a; b $t1$",
+        "SELECT a$b$c",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END",
+    ],
+)
+def test_a_statement_ends_where_it_does_for_postgresql(first: str) -> None:
+    found = files.parse({"0001_expand_it.sql": f"{first}; SELECT x$b$ -- ; SELECT 3\n;;"})[0]
+    assert len(found.statements) == 2
+    assert found.statements[1] == "SELECT x$b$"
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT 1 # 2; DROP TABLE t", "the operator # is taken for a comment"),
+        ("SELECT 1 /* a /* b */ ; DROP TABLE t; */", "a comment stands in a comment"),
+    ],
+)
+def test_what_may_end_elsewhere_than_it_seems_to_is_refused(sql: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        files.parse({"0001_expand_it.sql": sql})
+
+
 def test_words_in_comments_and_literals_are_no_statements() -> None:
     sql = f"/* BEGIN; */ -- COMMIT;\n{COLUMN} SELECT 'a;CONCURRENTLY', $$ ROLLBACK; $$;"
     found = one(sql)

@@ -42,7 +42,14 @@ def test_the_caddyfile_of_a_proxy_that_runs_is_left_alone(tmp_path: Path, runs: 
     assert ("inv proxy.reload loads it" in said) == runs
 
 
-def test_what_is_defined_otherwise_than_it_runs_is_found_and_what_is_new_is_not() -> None:
-    wanted = "database 111\nproxy 222\nsearch 333\n"
-    assert changed(wanted, "database 111\nproxy 999\nold 1\n") == ("proxy",)
-    assert changed(wanted, "") == ()
+def test_what_compose_would_make_anew_is_told_by_service() -> None:
+    made = "database demo-database-1\nproxy front\nold demo-old-1\n"
+    tried = """\
+ DRY-RUN MODE -  Container demo-database-1  Running
+ DRY-RUN MODE -  Container front  Recreate
+ DRY-RUN MODE -  Container front  Recreated
+ DRY-RUN MODE -  Container 44c45825e65a_front  Starting
+ DRY-RUN MODE -  Container demo-new-1  Creating
+"""
+    assert changed(tried, made) == ("proxy",)
+    assert changed(tried, "") == changed("", made) == ()

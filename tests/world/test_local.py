@@ -24,10 +24,8 @@ LATER = "(sleep 2; touch {path}) & sleep 60"
 
 
 def test_a_command_that_is_ended_takes_along_what_it_started(tmp_path: Path) -> None:
-    began = time.monotonic()
     done = local.run(LATER.format(path=tmp_path / "late"), {}, 0.3)
     assert done.code == local.TIMED_OUT
-    assert time.monotonic() - began < 2
     time.sleep(2.2)
     assert not (tmp_path / "late").exists()
 

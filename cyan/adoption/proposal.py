@@ -1,0 +1,383 @@
+"""What cyan would do with an application, what it must ask, and what it refuses: pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from cyan.adoption import known
+from cyan.adoption.services import Judged, Kind, Mount, Port, judge, services_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_HOST_RULE = re.compile(r"Host\(([^)]*)\)")
+_PATH_RULE = re.compile(r"PathPrefix\(([^)]*)\)")
+_QUOTED = re.compile(r"[`'\"]([^`'\"]+)[`'\"]")
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that a wrong guess could lose data or users by; `safe` is what --yes answers."""
+
+    about: str
+    asks: str
+    safe: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What will not work: the service, the key of the Compose file, why, and what to do."""
+
+    service: str
+    key: str
+    why: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.key}: {self.why}; {self.todo}" if self.service else self.why
+
+
+@dataclass(frozen=True)
+class Route:
+    """What users ask for, and the service and port that answer. "" is any host, or any path."""
+
+    service: str
+    port: int
+    host: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """All that `cyan init --check` prints."""
+
+    services: tuple[Judged, ...]
+    routes: tuple[Route, ...]
+    questions: tuple[Question, ...]
+    refusals: tuple[Refusal, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def adoptable(self) -> bool:
+        """Whether nothing is to be decided, and nothing refused."""
+        return not self.questions and not self.refusals
+
+
+def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str, Kind]) -> Proposal:
+    """What becomes of an application whose resolved Compose file lies in `folder`.
+
+    `told` are the kinds that the user gave.
+    """
+    judged = judge(services_of(config), told)
+    rotating = tuple(each for each in judged if each.kind.rotates)
+    web = tuple(each for each in judged if each.kind is Kind.WEB)
+    refusals = tuple(_refusals(judged, web, config))
+    routes = _routes(web)
+    questions = (
+        *_of_the_proxy(judged),
+        *_of_tls(web),
+        *_of_code(rotating, folder),
+        *_of_volumes(rotating, folder),
+        *_of_the_public_service(judged, web, routes),
+        *_of_fastcgi(judged),
+        *_of_guesses(judged),
+    )
+    return Proposal(judged, routes, questions, refusals, tuple(_notes(judged, rotating)))
+
+
+def _refusals(
+    judged: tuple[Judged, ...], web: tuple[Judged, ...], config: Mapping[str, Any]
+) -> Iterator[Refusal]:
+    if not judged:
+        profiles = ", ".join(sorted(_profiles(config)))
+        why = "no service is on" + (f": all are behind the profiles {profiles}" if profiles else "")
+        yield Refusal("", "", why, "say which by COMPOSE_PROFILES")
+        return
+    if not web:
+        yield Refusal(
+            "", "", "nothing here answers requests of its own: databases and tools only", ""
+        )
+    for each in judged:
+        if each.kind.rotates:
+            yield from _of_one(each)
+
+
+def _of_one(each: Judged) -> Iterator[Refusal]:
+    service, raw = each.service, each.service.raw
+    if raw.get("network_mode") == "host":
+        yield Refusal(
+            each.name,
+            "network_mode",
+            "two colors cannot both have the host's own ports",
+            "publish ports in its place, or keep one color (hold)",
+        )
+    for port in service.ports:
+        what = known.OTHER_PORTS.get(port.target) or (
+            "UDP" if _only_udp(port, service.ports) else ""
+        )
+        if what:
+            yield Refusal(
+                each.name,
+                "ports",
+                f"{port.target} is {what} and no HTTP, and only HTTP is rotated without a drop",
+                f"leave it where it is: --service {each.name}=tool",
+            )
+            break
+    for mount in service.mounts:
+        if mount.kind == "volume" and mount.source and _is_code(mount.target):
+            yield Refusal(
+                each.name,
+                "volumes",
+                f"the code itself lies in the volume {mount.source}, so both colors would run one",
+                "keep data in a folder of its own, and the code in the image",
+            )
+    if _alone(each):
+        yield Refusal(
+            each.name,
+            "environment" if not _alone_volume(each) else "volumes",
+            "a database in a file is one process's alone",
+            "one color at a time (hold), or a database service",
+        )
+
+
+def _of_the_proxy(judged: tuple[Judged, ...]) -> Iterator[Question]:
+    proxies = [each.name for each in judged if each.kind is Kind.PROXY]
+    if proxies:
+        names = ", ".join(proxies)
+        yield Question(
+            names,
+            f"{names} leads users to the others: keep it, cyan's proxy behind it, or replace it?",
+            "keep",
+        )
+
+
+def _of_tls(web: tuple[Judged, ...]) -> Iterator[Question]:
+    ends = [
+        each.name
+        for each in web
+        if any(port.target in {443, 8443} and port.protocol == "tcp" for port in each.service.ports)
+    ]
+    if ends:
+        yield Question(
+            ", ".join(ends),
+            f"{', '.join(ends)} ends TLS itself: shall cyan's proxy do so in its place?",
+            "yes",
+        )
+
+
+def _of_code(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Question]:
+    mounted = {each.name: found for each in rotating if (found := _code_mounts(each, folder))}
+    if mounted:
+        said = "; ".join(f"{name}: {', '.join(paths)}" for name, paths in mounted.items())
+        yield Question(
+            ", ".join(mounted),
+            f"code of the checkout is mounted over the image ({said}): leave these mounts out?",
+            "yes",
+        )
+
+
+def _of_volumes(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Question]:
+    shared: dict[str, list[str]] = {}
+    for each in rotating:
+        if each.kind is Kind.ONCE or _alone(each):
+            continue
+        for mount in each.service.mounts:
+            if _is_data(mount, folder) and not _is_code(mount.target):
+                shared.setdefault(_short(mount.source, folder), []).append(each.name)
+    if shared:
+        said = "; ".join(f"{source} ({', '.join(names)})" for source, names in shared.items())
+        yield Question(
+            ", ".join(shared),
+            f"both colors would write to {said} for a while: may they?",
+            "no: one color at a time (hold)",
+        )
+
+
+def _of_the_public_service(
+    judged: tuple[Judged, ...], web: tuple[Judged, ...], routes: tuple[Route, ...]
+) -> Iterator[Question]:
+    led = any(each.kind is Kind.PROXY for each in judged)
+    if routes or led or not web or _public(web):
+        return
+    yield Question(
+        ", ".join(each.name for each in web),
+        "which of these do users reach, and on which port? nothing is published",
+        "none",
+    )
+
+
+def _of_fastcgi(judged: tuple[Judged, ...]) -> Iterator[Question]:
+    spoken = [
+        each.name
+        for each in judged
+        if each.kind is Kind.WEB
+        and ("fpm" in each.service.words or "fpm" in str(each.service.raw.get("image")))
+    ]
+    if spoken:
+        names = ", ".join(spoken)
+        yield Question(
+            names,
+            f"{names} speaks FastCGI and no HTTP: shall it rotate together with its web server?",
+            "yes",
+        )
+
+
+def _of_guesses(judged: tuple[Judged, ...]) -> Iterator[Question]:
+    for each in judged:
+        if not each.sure and each.kind in {Kind.SHARED, Kind.SCHEDULER}:
+            yield Question(
+                each.name,
+                f"is {each.name} one that must never run twice ({each.why})?",
+                f"yes: --service {each.name}={each.kind}",
+            )
+
+
+def _routes(web: tuple[Judged, ...]) -> tuple[Route, ...]:
+    """What is published, and what labels and variables of other proxies say."""
+    found = [route for each in web for route in (*_of_traefik(each), *_of_nginx_proxy(each))]
+    if found:
+        return tuple(found)
+    return tuple(
+        Route(each.name, port.target)
+        for each in web
+        for port in each.service.ports
+        if port.protocol == "tcp" and port.target not in known.DEBUG_PORTS
+    )
+
+
+def _of_traefik(each: Judged) -> Iterator[Route]:
+    labels = {
+        str(name): str(value) for name, value in (each.service.raw.get("labels") or {}).items()
+    }
+    ports = [value for name, value in labels.items() if name.endswith("loadbalancer.server.port")]
+    port = int(ports[0]) if ports and ports[0].isdigit() else 80
+    for name, rule in labels.items():
+        if not (name.startswith("traefik.http.routers.") and name.endswith(".rule")):
+            continue
+        hosts = [host for found in _HOST_RULE.findall(rule) for host in _QUOTED.findall(found)]
+        paths = [path for found in _PATH_RULE.findall(rule) for path in _QUOTED.findall(found)]
+        for host in hosts or [""]:
+            for path in paths or [""]:
+                yield Route(each.name, port, host, path)
+
+
+def _of_nginx_proxy(each: Judged) -> Iterator[Route]:
+    given = each.service.environment
+    ports = given.get("VIRTUAL_PORT", "") or "80"
+    for host in filter(None, given.get("VIRTUAL_HOST", "").split(",")):
+        port = int(ports) if ports.isdigit() else 80
+        yield Route(each.name, port, host.strip(), given.get("VIRTUAL_PATH", ""))
+
+
+def _public(web: tuple[Judged, ...]) -> str:
+    """Which one users reach, by its name or because it is alone; "" where that cannot be told."""
+    if len(web) == 1:
+        return web[0].name
+    outer = [each for each in web if not each.service.needed_by & {one.name for one in web}]
+    if len(outer) == 1:
+        return outer[0].name
+    for word in known.PUBLIC_WORDS:
+        called = [each.name for each in web if word in each.service.words]
+        if len(called) == 1:
+            return called[0]
+    return ""
+
+
+def _notes(judged: tuple[Judged, ...], rotating: tuple[Judged, ...]) -> Iterator[str]:
+    for key, why in (
+        ("container_name", "its color and number name a container"),
+        ("hostname", "it would be one name for two"),
+        ("ports", "the proxy publishes what users reach"),
+    ):
+        names = [each.name for each in rotating if each.service.raw.get(key)]
+        if names:
+            yield f"{key} of {', '.join(names)} is left out: {why}"
+    bare = [
+        each.name
+        for each in rotating
+        if each.kind is Kind.WEB and not each.service.raw.get("healthcheck")
+    ]
+    if bare:
+        yield f"{', '.join(bare)}: no health check; the door decides, GET / below 500 counts"
+    for what, kind in (
+        ("starts at the switch and ends with the old color's drain", Kind.WORKER),
+        ("never runs twice: the old one ends before the new one starts", Kind.SCHEDULER),
+        ("runs once for each deploy, before the colors change", Kind.ONCE),
+        ("is not touched, nor its data", Kind.SHARED),
+    ):
+        names = [each.name for each in judged if each.kind is kind]
+        if names:
+            yield f"{', '.join(names)} {what}"
+
+
+def _code_mounts(each: Judged, folder: PurePosixPath) -> tuple[str, ...]:
+    """The folders of the checkout that lie over what the image has."""
+    found = []
+    for mount in each.service.mounts:
+        if mount.kind != "bind" or not _inside(mount.source, folder):
+            continue
+        source = PurePosixPath(mount.source)
+        harmless = words_of(source.name) & known.HARMLESS and not _is_code(mount.target)
+        code = _is_code(mount.target) or (
+            mount.target.startswith(known.CODE_PATHS)
+            and (source.name.lower() in known.CODE_FOLDERS or "." not in source.name)
+        )
+        if code and not harmless and "data" not in words_of(source.name):
+            found.append(_short(mount.source, folder))
+    return tuple(found)
+
+
+def _is_code(target: str) -> bool:
+    """Whether a path in a container is where its code lies, and not a folder below it."""
+    path = PurePosixPath(target)
+    if str(path) in known.CODE_PATHS or str(path) == "/var/www/html":
+        return True
+    above = str(path.parent)
+    return above in {"/usr/src", "/var/www"} and path.name not in known.HARMLESS
+
+
+def _is_data(mount: Mount, folder: PurePosixPath) -> bool:
+    """Whether two writers might spoil what is mounted."""
+    if mount.read_only or not mount.source:
+        return False
+    if mount.kind == "volume":
+        names = words_of(mount.source) | words_of(PurePosixPath(mount.target).name)
+        return not names & known.HARMLESS
+    if mount.kind != "bind" or "." in PurePosixPath(mount.source).name:
+        return False
+    return _inside(mount.source, folder) and "data" in words_of(PurePosixPath(mount.source).name)
+
+
+def _alone(each: Judged) -> bool:
+    """Whether it keeps a database in a file."""
+    urls = (value.lower() for value in each.service.environment.values())
+    return _alone_volume(each) or any(url.startswith(("sqlite:", "sqlite3:")) for url in urls)
+
+
+def _alone_volume(each: Judged) -> bool:
+    return any(
+        (words_of(mount.source.rsplit("/", 1)[-1]) | words_of(mount.target)) & known.ALONE
+        for mount in each.service.mounts
+        if mount.source
+    )
+
+
+def _only_udp(port: Port, ports: tuple[Port, ...]) -> bool:
+    tcp = {each.target for each in ports if each.protocol == "tcp"}
+    return port.protocol == "udp" and port.target not in tcp
+
+
+def _inside(source: str, folder: PurePosixPath) -> bool:
+    return PurePosixPath(source).is_relative_to(folder)
+
+
+def _short(source: str, folder: PurePosixPath) -> str:
+    path = PurePosixPath(source)
+    return f"./{path.relative_to(folder)}" if _inside(source, folder) else source
+
+
+def _profiles(config: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(map(str, config.get("profiles") or ()))

@@ -1,0 +1,159 @@
+"""The rules by which a service is taken for what it is."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from cyan.adoption.proposal import propose
+from cyan.adoption.services import Kind, judge, services_of
+
+FOLDER = PurePosixPath("/srv/shop")
+WEB = {"build": {"context": "."}, "ports": [{"target": 8000, "published": "80"}]}
+
+
+def kinds(**services: dict[str, Any]) -> dict[str, Kind]:
+    return {each.name: each.kind for each in judge(services_of({"services": services}), {})}
+
+
+def proposed(told: dict[str, Kind] | None = None, **services: dict[str, Any]) -> Any:
+    return propose({"services": services}, FOLDER, told or {})
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "kind"),
+    [
+        ("db", {"image": "postgres:16"}, Kind.SHARED),
+        ("cache", {"image": "registry.example:5000/valkey/valkey:8@sha256:0"}, Kind.SHARED),
+        ("it", {"image": "x", "volumes": [{"type": "volume", "source": "d", "target": "/pgdata"}]},
+         Kind.SHARED),
+        ("main-db", {"build": {"context": "db"}}, Kind.SHARED),
+        ("meta", {"image": "supabase/postgres-meta:1", "ports": [{"target": 8080}]}, Kind.TOOL),
+        ("jobs", {"image": "shop", "command": ["celery", "-A", "x", "worker"]}, Kind.WORKER),
+        ("jobs", {"image": "shop", "command": ["celery", "-A", "x", "worker", "-B"]},
+         Kind.SCHEDULER),
+        ("celery_beat", {"image": "shop"}, Kind.SCHEDULER),
+        ("beat-worker", {"image": "shop"}, Kind.SCHEDULER),
+        ("clock-worker", {"image": "shop"}, Kind.WORKER),
+        ("clock", {"image": "shop"}, Kind.SCHEDULER),
+        ("tick", {"image": "shop", "command": ["php", "artisan", "schedule:work"]},
+         Kind.SCHEDULER),
+        ("queue", {"image": "shop", "command": ["php", "artisan", "queue:work"]}, Kind.WORKER),
+        ("app", {"image": "shop", "command": ["run", "--url=http://worker:1/beat"]}, Kind.WEB),
+        ("beatrice", {"image": "shop", "ports": [{"target": 80}]}, Kind.WEB),
+        ("migrate", {"image": "shop", "restart": "no"}, Kind.ONCE),
+        ("db-init", {"image": "postgres:16", "restart": "on-failure"}, Kind.ONCE),
+        ("nginx", {"image": "nginx:1", "ports": [{"target": 443}]}, Kind.PROXY),
+        ("edge", {"image": "traefik:3"}, Kind.PROXY),
+        ("pages", {"image": "nginx", "ports": [{"target": 80}],
+                   "volumes": [{"type": "bind", "source": "/srv/shop/html",
+                                "target": "/usr/share/nginx/html"}]}, Kind.WEB),
+        ("watch", {"image": "containrrr/watchtower"}, Kind.TOOL),
+        ("odd", {"build": {"context": "."}, "volumes": [
+            {"type": "bind", "source": "/var/run/docker.sock", "target": "/var/run/docker.sock"}]},
+         Kind.TOOL),
+        ("frontend", {"build": {"context": "."}, "ports": [{"target": 8080}],
+                      "depends_on": {"web": {"condition": "service_started"}},
+                      "volumes": [{"type": "bind", "source": "/srv/shop/n.conf",
+                                   "target": "/etc/nginx/conf.d/default.conf"}]}, Kind.WEB),
+    ],
+)  # fmt: skip
+def test_a_service_is_known_by_image_name_command_and_mounts(
+    name: str, service: dict[str, Any], kind: Kind
+) -> None:
+    assert kinds(**{"web": WEB, name: service})[name] is kind
+
+
+def test_what_another_waits_for_to_end_runs_once_whatever_it_is_called() -> None:
+    waits = {**WEB, "depends_on": {"x": {"condition": "service_completed_successfully"}}}
+    assert kinds(web=waits, x={"image": "postgres"})["x"] is Kind.ONCE
+
+
+def test_what_has_no_port_and_no_dependents_is_a_worker_but_not_behind_a_proxy() -> None:
+    alone = {"build": {"context": "."}}
+    assert kinds(web=WEB, mailer=alone)["mailer"] is Kind.WORKER
+    assert kinds(web=WEB, mailer=alone, proxy={"image": "traefik"})["mailer"] is Kind.WEB
+
+
+def test_what_the_user_says_of_a_service_counts() -> None:
+    found = proposed({"db": Kind.WEB}, web=WEB, db={"image": "postgres"})
+    assert {each.name: (each.kind, each.why) for each in found.services}["db"] == (
+        Kind.WEB,
+        "as you said",
+    )
+
+
+def test_a_plain_application_is_adopted_as_it_is() -> None:
+    found = proposed(web=WEB, db={"image": "postgres"})
+    assert found.adoptable
+    assert [(each.service, each.port) for each in found.routes] == [("web", 8000)]
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ({**WEB, "network_mode": "host"}, "web.network_mode: two colors cannot both have"),
+        ({**WEB, "ports": [{"target": 53, "protocol": "udp"}]}, "web.ports: 53 is DNS"),
+        ({**WEB, "ports": [{"target": 7777, "protocol": "udp"}]}, "web.ports: 7777 is UDP"),
+        ({**WEB, "environment": {"DATABASE_URL": "sqlite:///x.db"}}, "web.environment: a database"),
+        ({**WEB, "volumes": [{"type": "volume", "source": "code", "target": "/var/www/html"}]},
+         "web.volumes: the code itself lies in the volume code"),
+    ],
+)  # fmt: skip
+def test_what_cannot_rotate_is_refused_by_service_and_key(
+    service: dict[str, Any], said: str
+) -> None:
+    (refusal,) = proposed(web=service).refusals
+    assert said in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ({"web": WEB, "nginx": {"image": "nginx"}}, "keep it, cyan's proxy behind it, or"),
+        ({"web": {**WEB, "ports": [{"target": 443, "published": "443"}]}}, "web ends TLS itself"),
+        ({"web": {**WEB, "volumes": [{"type": "bind", "source": "/srv/shop/src",
+                                      "target": "/app/src"}]}}, "(web: ./src): leave these"),
+        ({"web": {**WEB, "volumes": [{"type": "volume", "source": "git_data",
+                                      "target": "/data"}]}}, "would write to git_data (web)"),
+        ({"one": {"image": "a"}, "two": {"image": "b"}}, "which of these do users reach"),
+        ({"web": {"image": "shop:fpm"}}, "speaks FastCGI"),
+        ({"web": WEB, "odd": {"build": {"context": "."}, "ports": [{"target": 5432}]}},
+         "is odd one that must never run twice"),
+    ],
+)  # fmt: skip
+def test_what_a_wrong_guess_could_lose_is_asked(services: dict[str, Any], said: str) -> None:
+    (question,) = proposed(**services).questions
+    assert said in question.asks
+    assert question.safe
+
+
+@pytest.mark.parametrize("target", ["/app/uploads", "/app/media", "/var/log", "/app/node_modules"])
+def test_volumes_that_several_share_without_harm_are_not_asked_about(target: str) -> None:
+    mount = {"type": "volume", "source": "shop_files", "target": target}
+    assert proposed(web={**WEB, "volumes": [mount]}).questions == ()
+
+
+def test_routes_are_read_from_the_labels_of_other_proxies() -> None:
+    labels = {
+        "traefik.http.routers.a.rule": "Host(`shop.example`, `www.shop.example`)",
+        "traefik.http.routers.b.rule": "Host(`api.shop.example`) && PathPrefix(`/v1`)",
+        "traefik.http.services.a.loadbalancer.server.port": "3000",
+    }
+    found = proposed(web={"image": "shop", "labels": labels}).routes
+    assert [(each.host, each.path, each.port) for each in found] == [
+        ("shop.example", "", 3000),
+        ("www.shop.example", "", 3000),
+        ("api.shop.example", "/v1", 3000),
+    ]
+    given = {"VIRTUAL_HOST": "a.example,b.example", "VIRTUAL_PORT": "5000"}
+    found = proposed(web={"image": "shop", "environment": given}).routes
+    assert [(each.host, each.port) for each in found] == [("a.example", 5000), ("b.example", 5000)]
+
+
+def test_debuggers_ports_are_no_routes_and_each_published_one_is() -> None:
+    ports = [{"target": 80, "published": "80"}, {"target": 9229, "published": "9229"}]
+    found = proposed(web={**WEB, "ports": ports}, api=WEB)
+    assert {(each.service, each.port) for each in found.routes} == {("web", 80), ("api", 8000)}
