@@ -392,7 +392,7 @@ class VerifySettings(Model):
     """How `inv verify-zero-downtime` loads the site."""
 
     sessions: Annotated[int, Field(ge=1)] = 60
-    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     steady: Seconds = 15
     gap: Seconds = 5
     seed: int = 1
@@ -468,6 +468,15 @@ class Settings(Model):
     def caddyfile_text(self) -> str:
         """The proxy's configuration. Raises UsageError where it cannot be read."""
         return text_of(self.caddyfile, "cyan.caddyfile", "Caddyfile")
+
+    @property
+    def rate(self) -> float:
+        """Requests a second of a verification.
+
+        Unless given, what two cores carry that are clients, proxy and application at once: the
+        handshakes of TLS take so much of them that at 300 a deploy has too little left.
+        """
+        return self.verify.rate or (100.0 if self.site.domain else 300.0)
 
     @property
     def is_lab(self) -> bool:

@@ -10,6 +10,7 @@ import yaml
 
 from cyan.errors import UsageError
 from cyan.settings import load
+from tests.rollout import worlds
 from tests.rollout.worlds import NAMES
 
 HOST = {"hosts": [{"address": "127.0.0.1"}], "directory": "/srv/shop"}
@@ -80,3 +81,12 @@ def test_a_directory_that_means_another_one_on_the_host_is_refused(directory: st
         load(NAMES | away, {}, Path("/work"))
     here = NAMES | HOST | {"directory": directory}
     assert load(here, {}, Path("/work")).directory.is_absolute()
+
+
+def test_a_site_over_https_is_verified_with_what_two_cores_carry_unless_it_is_said() -> None:
+    plain = worlds.settings()
+    secure = plain.model_copy(
+        update={"site": plain.site.model_copy(update={"domain": "a.example"})}
+    )
+    told = secure.model_copy(update={"verify": secure.verify.model_copy(update={"rate": 250.0})})
+    assert (plain.rate, secure.rate, told.rate) == (300, 100, 250)

@@ -159,7 +159,7 @@ def spec_of(
         url=settings.site.url,
         connect=f"127.0.0.1:{settings.site.tls_port}" if settings.site.is_here else "",
         locustfile=wanted.locustfile,
-        rate=options.rate or wanted.rate,
+        rate=options.rate or settings.rate,
         sessions=options.sessions or wanted.sessions,
         seed=wanted.seed if options.seed is None else options.seed,
         extra=("--fresh-connections",) if options.fresh_connections else (),

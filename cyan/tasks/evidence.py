@@ -51,7 +51,7 @@ def hammer(
     wanted = settings(c)
     where = url or wanted.site.url
     asked = HammerOptions(
-        where, rate or wanted.verify.rate, users or wanted.verify.sessions, seconds, path, seed
+        where, rate or wanted.rate, users or wanted.verify.sessions, seconds, path, seed
     )
     run(wanted, project_folder(), asked, console)
 

@@ -117,13 +117,10 @@ def test_a_certificate_that_is_not_the_sites_is_named_before_anything_is_touched
 @pytest.mark.nightly
 @pytest.mark.alone
 def test_nothing_is_dropped_over_https_on_the_real_ports(tmp_path: Path) -> None:
-    """On 80 and 443, so only one lab of a machine at a time.
-
-    At a third of the usual rate: clients, proxy and application share two cores, and TLS.
-    """
+    """On 80 and 443, so only one lab of a machine at a time."""
     lab = served(tmp_path, PORTS | {"ssh": BARE["ssh"]}, port=80, tls_port=443)
     try:
-        done = lab.cyan("verify-zero-downtime", "--quick", "--rate", "100")
+        done = lab.cyan("verify-zero-downtime", "--quick")
         assert "0 of" in done.stdout
         found = json.loads(next((tmp_path / "reports").glob("*-verify/verdict.json")).read_text())
         assert found["verdict"] == "pass"
