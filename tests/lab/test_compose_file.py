@@ -106,6 +106,7 @@ def with_a_job(text: dict[str, Any]) -> None:
     services["rag"]["command"] = ["sh", "-c", BEGINS_AGAIN]
 
 
+@pytest.mark.nightly
 def test_a_job_that_ran_once_and_one_restart_at_the_start_fail_no_deploy(lab: Lab) -> None:
     lab.live("v1")
     for path in (lab.folder / ".lab/host/logs").glob("began-*"):

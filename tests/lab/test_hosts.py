@@ -101,6 +101,7 @@ def test_where_the_second_host_fails_the_error_tells_of_each_what_is_live_and_ne
     lab.is_clean()
 
 
+@pytest.mark.nightly
 def test_a_deploy_that_was_killed_on_the_second_host_is_gone_on_with_there_and_told_on_all(
     lab: Lab, first: dict[str, Any], second: dict[str, Any]
 ) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cyan.names import Color
+from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.plan import Plan, Request
@@ -38,6 +38,7 @@ SETTINGS = settings(
 )
 DEPLOY = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, SETTINGS, "")
 ROLLBACK = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, SETTINGS, "")
+EVERY_DAY = (Kind.EXPAND, Kind.START, Kind.SWITCH, Kind.DRAIN)
 NEXT = {
     "same": (),  # the same version once more
     "other": (),  # another version
@@ -68,7 +69,9 @@ def points(plan: Plan, commands: Iterable[str]) -> list[Any]:
     """Step, before or after it, and the command that comes next; all but a few are nightly."""
     names = tuple(commands)
     turn = cycle(names)
-    often = {(step.kind.value, "before", next(turn)) for step in plan.steps[1::2]}
+    often = {
+        (step.kind.value, "before", next(turn)) for step in plan.steps if step.kind in EVERY_DAY
+    }
     every = product((step.kind.value for step in plan.steps), ("before", "after"), names)
     marks = {True: (), False: (pytest.mark.nightly,)}
     return [pytest.param(*point, marks=marks[point in often]) for point in every]

@@ -185,6 +185,7 @@ def test_a_changed_caddyfile_is_loaded_by_lame_duck_and_a_broken_one_is_not(lab:
     assert "X-Loaded" not in get(lab).headers
 
 
+@pytest.mark.nightly
 def test_a_deployer_that_is_killed_while_the_lame_duck_is_up_leaves_no_marker(lab: Lab) -> None:
     lab.live("v1")
     port, lax = lab.settings.site.tls_port, ssl._create_unverified_context()
@@ -271,6 +272,7 @@ def test_a_warm_color_is_removed_once_its_time_is_over_and_no_sooner(lab: Lab) -
     lab.is_clean()
 
 
+@pytest.mark.nightly
 def test_a_live_color_that_dies_after_its_bake_is_told_and_rolled_back_from(lab: Lab) -> None:
     lab.live("v1")
     words = ("deploy", "--version", "v2", "--env", "FAULT=crash-after=15")

@@ -38,6 +38,7 @@ def test_a_rollback_past_a_release_that_added_a_service_goes_to_the_warm_one(lab
     lab.is_clean()
 
 
+@pytest.mark.nightly
 def test_a_rollback_that_cannot_be_leaves_the_warm_color_as_it_was_found(lab: Lab) -> None:
     lab.live("v1")
     lab.cyan("deploy", "--version", "v2")

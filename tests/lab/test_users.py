@@ -91,6 +91,7 @@ def test_a_user_who_may_not_work_there_is_told_the_commands_that_share_it(
     lab.is_clean()
 
 
+@pytest.mark.nightly
 def test_a_lock_that_another_user_holds_is_not_taken_and_their_process_is_named(
     lab: Lab, entries: dict[str, dict[str, Any]]
 ) -> None:
