@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 REQUESTS = {"full": 51_000, "quick": 0}
 """How many requests a scenario makes at least, acts or not."""
 
+THROUGH_PLANTER = 150.0
+"""Requests a second through the relay that plants, unless given: it reads every one, and shares
+two cores with the clients, the proxy and the application."""
+
 REFUSED = 600
 """Which of a calibration's requests is sent where nobody listens: one of the steady state."""
 
@@ -135,18 +139,24 @@ def calibrate(
 ) -> Verdict:
     """Plant one drop of every kind under load, and show which of them were found.
 
-    Raises ProofError where nothing could be judged.
+    Where the run ended before, the verdict on the instrument is unknown. Raises ProofError where
+    nothing could be judged.
     """
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     folder = new_folder(project, "calibration")
+    options = replace(options, rate=options.rate or min(settings.rate, THROUGH_PLANTER))
     acts = scenario.calibration(str(folder / calibration.PLANTED))
     with HostUnderTest(settings, machine) as system, nobody() as url:
         spec = planting(spec_of(settings, folder, project, acts, options), options, url)
         spec = measured(spec, options, system.about(), refused=REFUSED)
         with Terminal(acts, console) as display:
-            run(spec, system, display)
+            judgement = run(spec, system, display)
+    if not (folder / calibration.NAME).exists():
+        tell(judgement, folder, console)
+        console.print("      [dim]it ended before anything was planted: nothing is known[/dim]")
+        return Verdict.UNKNOWN
     return tell_calibration(folder, console)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from cyan.proof import verify
 from cyan.proof.calibration import PLANTED as PLANTED_NAME
 from cyan.proof.calibration import calibrate, of_run
 from cyan.proof.findings import Finding, Kind, Verdict
@@ -16,8 +19,10 @@ from cyan.proof.load import Load
 from cyan.proof.relay.plants import PLANTS, REFUSED, SENT_TWICE
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.run import RunSpec
+from cyan.proof.verdict import Judgement
 from cyan.proof.verify import REFUSED as REFUSED_NUMBER
 from cyan.proof.verify import Options, planting
+from tests.rollout import worlds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +50,25 @@ def test_all_found_and_nothing_else_passes_with_the_sensitivity_that_this_proves
     made = calibrate(PLANTED, found())
     assert made.verdict is Verdict.PASS
     assert made.sensitivity == pytest.approx(0.05 ** (1 / len(ALL)))
+
+
+def test_a_run_that_ended_before_anything_was_planted_is_unknown_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = Mock()
+    system.__enter__ = Mock(return_value=system)
+    system.__exit__ = Mock(return_value=None)
+    system.about.return_value = {}
+    monkeypatch.setattr("cyan.proof.host_under_test.HostUnderTest", Mock(return_value=system))
+    over = Judgement(Verdict.UNKNOWN, "overwhelmed", 0, ("1",), 1, (), (), Mock(), {})
+    ran = Mock(return_value=over)
+    monkeypatch.setattr(verify, "run", ran)
+    told = Console(record=True)
+    made = worlds.settings()
+    verdict = verify.calibrate(made, made.hosts[0], tmp_path, Options(calibrate=True), told)
+    assert verdict is Verdict.UNKNOWN
+    assert "it ended before anything was planted" in told.export_text()
+    assert ran.call_args.args[0].load.rate == verify.THROUGH_PLANTER
 
 
 def test_every_kind_of_drop_of_the_design_is_planted() -> None:
