@@ -85,13 +85,7 @@ SCHEDULER_WORDS = _words(
 )
 """One that starts jobs by the clock: two of it do everything twice."""
 
-SCHEDULER_PHRASES = (
-    "worker -b ",
-    "worker --beat",
-    "schedule:work",
-    "schedule:run",
-    "bench schedule",
-)
+SCHEDULER_PHRASES = ("schedule:work", "schedule:run", "bench schedule")
 CLOCKS = frozenset({"clock", "timer", "ticker"})
 
 WORKER_WORDS = _words(
@@ -99,6 +93,10 @@ WORKER_WORDS = _words(
     "dramatiq arq huey horizon queue queues subscriber processor bullmq async exportworker "
     "background job jobs runner messenger que goodjob good_job solid_queue etl"
 )
+WEAK_WORKER_WORDS = _words(
+    "job jobs queue queues background runner async messenger que etl processor horizon"
+)
+"""Which say nothing of what publishes a port, or is called api."""
 WORKER_PHRASES = ("messenger:consume", "queue:work", "queue:listen", "jobs:work", "rake jobs")
 
 ONCE_WORDS = _words(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SOCKET = "/var/run/docker.sock"
 _PARTS = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_BEAT = re.compile(r"\bcelery\b.*\bworker\b.*\s(-[A-Za-z]*B|--beat)(\s|$)")
 _NUMBERED = re.compile(r"\d+$")
 
 
@@ -75,10 +76,15 @@ class Service:
         return "build" in self.raw
 
     @cached_property
+    def given(self) -> str:
+        """What it runs, as it stands there."""
+        words = (*(self.raw.get("entrypoint") or ()), *(self.raw.get("command") or ()))
+        return " ".join(map(str, words))
+
+    @property
     def command(self) -> str:
         """What it runs, in lower case."""
-        words = (*(self.raw.get("entrypoint") or ()), *(self.raw.get("command") or ()))
-        return " ".join(map(str, words)).lower()
+        return self.given.lower()
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
@@ -190,9 +196,11 @@ def _data(service: Service, _every: tuple[Service, ...]) -> Judged | None:
 
 def _scheduler(service: Service, _every: tuple[Service, ...]) -> Judged | None:
     said = service.words | _programs(service.command)
+    if _BEAT.search(service.given):
+        return Judged(service, Kind.SCHEDULER, "a Celery worker that is the beat, too")
     for phrase in known.SCHEDULER_PHRASES:
-        if phrase in f"{service.command} ":
-            return Judged(service, Kind.SCHEDULER, f"its command says {phrase.strip()}")
+        if phrase in service.command:
+            return Judged(service, Kind.SCHEDULER, f"its command says {phrase}")
     found = said & known.SCHEDULER_WORDS
     if found:
         return Judged(service, Kind.SCHEDULER, f"{min(found)} in its name or command")
@@ -251,12 +259,17 @@ def _worker(service: Service, every: tuple[Service, ...]) -> Judged | None:
         if phrase in service.command:
             return Judged(service, Kind.WORKER, f"its command says {phrase}")
     found = (service.words | _programs(service.command)) & known.WORKER_WORDS
+    if service.ports or service.words & known.WEB_WORDS:
+        found -= known.WEAK_WORKER_WORDS
     if found:
         return Judged(service, Kind.WORKER, f"{min(found)} in its name or command")
     alone = not (service.ports or service.needed_by or service.raw.get("expose"))
+    theirs = service.built or any(
+        each.image == service.image for each in every if each is not service
+    )
     led = any(_proxies(each) or each.words & known.PROXY_WORDS for each in every)
     others = any(each.ports for each in every if each is not service and not _keeps(each))
-    if alone and others and not led and not service.words & known.WEB_WORDS:
+    if alone and theirs and others and not led and not service.words & known.WEB_WORDS:
         return Judged(service, Kind.WORKER, "no port, and nobody depends on it", sure=False)
     return None
 
