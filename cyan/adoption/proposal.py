@@ -37,7 +37,8 @@ class Refusal:
     todo: str
 
     def __str__(self) -> str:
-        return f"{self.service}.{self.key}: {self.why}; {self.todo}" if self.service else self.why
+        place = f"{self.service}.{self.key}: " if self.service else ""
+        return f"{place}{self.why}" + (f"; {self.todo}" if self.todo else "")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
     judged = judge(services_of(config), told)
     rotating = tuple(each for each in judged if each.kind.rotates)
     web = tuple(each for each in judged if each.kind is Kind.WEB)
-    refusals = tuple(_refusals(judged, web, config))
+    refusals = tuple(_refusals(judged, web))
     routes = _routes(web)
     questions = (
         *_of_the_proxy(judged),
@@ -88,24 +89,22 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
     return Proposal(judged, routes, questions, refusals, tuple(_notes(judged, rotating)))
 
 
-def _refusals(
-    judged: tuple[Judged, ...], web: tuple[Judged, ...], config: Mapping[str, Any]
-) -> Iterator[Refusal]:
+def _refusals(judged: tuple[Judged, ...], web: tuple[Judged, ...]) -> Iterator[Refusal]:
     if not judged:
-        profiles = ", ".join(sorted(_profiles(config)))
-        why = "no service is on" + (f": all are behind the profiles {profiles}" if profiles else "")
-        yield Refusal("", "", why, "say which by COMPOSE_PROFILES")
+        why = "no service is on: each is behind a profile"
+        yield Refusal("", "", why, "docker compose config --profiles lists them; COMPOSE_PROFILES")
         return
     if not web:
         yield Refusal(
             "", "", "nothing here answers requests of its own: databases and tools only", ""
         )
+    staying = {each.name for each in judged if not each.kind.rotates}
     for each in judged:
         if each.kind.rotates:
-            yield from _of_one(each)
+            yield from _of_one(each, staying)
 
 
-def _of_one(each: Judged) -> Iterator[Refusal]:
+def _of_one(each: Judged, staying: set[str]) -> Iterator[Refusal]:
     service, raw = each.service, each.service.raw
     if raw.get("network_mode") == "host":
         yield Refusal(
@@ -113,6 +112,14 @@ def _of_one(each: Judged) -> Iterator[Refusal]:
             "network_mode",
             "two colors cannot both have the host's own ports",
             "publish ports in its place, or keep one color (hold)",
+        )
+    other = str(raw.get("network_mode") or "").removeprefix("service:")
+    if other in staying:
+        yield Refusal(
+            each.name,
+            "network_mode",
+            f"both colors would be in the one network of {other}, which stays",
+            f"--service {other}=web, if it may rotate as well",
         )
     for port in service.ports:
         what = known.OTHER_PORTS.get(port.target) or (
@@ -377,7 +384,3 @@ def _inside(source: str, folder: PurePosixPath) -> bool:
 def _short(source: str, folder: PurePosixPath) -> str:
     path = PurePosixPath(source)
     return f"./{path.relative_to(folder)}" if _inside(source, folder) else source
-
-
-def _profiles(config: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(map(str, config.get("profiles") or ()))

@@ -164,3 +164,17 @@ def test_debuggers_ports_are_no_routes_and_each_published_one_is() -> None:
     ports = [{"target": 80, "published": "80"}, {"target": 9229, "published": "9229"}]
     found = proposed(web={**WEB, "ports": ports}, api=WEB)
     assert {(each.service, each.port) for each in found.routes} == {("web", 80), ("api", 8000)}
+
+
+def test_where_every_service_is_behind_a_profile_it_is_said_how_to_choose() -> None:
+    (refusal,) = proposed().refusals
+    assert "no service is on: each is behind a profile" in str(refusal)
+    assert "COMPOSE_PROFILES" in str(refusal)
+
+
+def test_the_network_of_a_service_that_stays_is_not_for_two_colors() -> None:
+    shared = {**WEB, "network_mode": "service:vpn"}
+    (refusal,) = proposed(web=shared, vpn={"image": "tailscale/tailscale"}).refusals
+    assert "both colors would be in the one network of vpn" in str(refusal)
+    told = {"vpn": Kind.WEB}
+    assert proposed(told, web=shared, vpn={"image": "tailscale/tailscale"}).refusals == ()
