@@ -97,7 +97,10 @@ def detour(settings: Settings, machine: HostSettings, port: int) -> Iterator[Pat
         detoured = machine.model_copy(
             update={"address": "127.0.0.1", "port": port, "known_hosts": known}
         )
-        changed = settings.model_copy(update={"hosts": (detoured,)})
+        lab = settings.lab
+        if settings.is_lab:  # it still is, by the long way: its own secrets go along
+            lab = lab.model_copy(update={"ssh_port": port})
+        changed = settings.model_copy(update={"hosts": (detoured,), "lab": lab})
         section = changed.model_dump(mode="json", exclude_none=True, by_alias=True)
         text = yaml.safe_dump({"cyan": section})
         (folder / "invoke.yaml").write_text(text, encoding="utf-8")

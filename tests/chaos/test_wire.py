@@ -78,3 +78,15 @@ def test_a_detour_is_the_same_project_with_the_hosts_key_pinned_for_the_wire(
         assert found.directory == Path("/srv/demo")
         assert found.app == wanted.app
     assert not folder.exists()
+
+
+def test_a_lab_is_one_by_the_long_way_too_and_no_other_host_becomes_one(tmp_path: Path) -> None:
+    here = settings()
+    lab = here.hosts[0].model_copy(update={"port": here.lab.ssh_port})
+    production = lab.model_copy(update={"address": "192.0.2.1"})
+    for machine, is_lab in ((lab, True), (production, False)):
+        wanted = here.model_copy(update={"hosts": (machine,), "directory": tmp_path})
+        assert wanted.is_lab is is_lab
+        with detour(wanted, machine, 4242) as folder:
+            section = yaml.safe_load((folder / "invoke.yaml").read_text())["cyan"]
+            assert load(section, {}, folder).is_lab is is_lab
