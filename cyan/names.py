@@ -35,6 +35,11 @@ class Color(StrEnum):
         return Color.GREEN if self is Color.BLUE else Color.BLUE
 
 
+def in_color(service: str, color: Color) -> str:
+    """What Compose calls a service of an adopted application in a color: web-blue."""
+    return f"{service}-{color}"
+
+
 class Phase(StrEnum):
     """What its steps may do: nothing that a user can notice, move the users, or finish."""
 
@@ -71,6 +76,23 @@ class Kind(StrEnum):
     def reversible(self) -> bool:
         """Whether the old color is whole until the step has ended well."""
         return self not in (Kind.RETAIN, Kind.PRUNE)
+
+
+class Role(StrEnum):
+    """What a service of an application is to a rotation."""
+
+    WEB = "web"  # rotates: it answers requests
+    WORKER = "worker"  # rotates, and takes work by itself
+    SCHEDULER = "scheduler"  # rotates, and must never run twice
+    ONCE = "once"  # runs once for each deploy, and ends
+    SHARED = "shared"  # keeps data: both colors use the one that runs
+    PROXY = "proxy"  # a proxy of their own
+    TOOL = "tool"  # looks after the others: stays as it is
+
+    @property
+    def rotates(self) -> bool:
+        """Whether each color has one of its own."""
+        return self in (Role.WEB, Role.WORKER, Role.SCHEDULER, Role.ONCE)
 
 
 SETTLING = frozenset({Kind.VERIFY, Kind.DRAIN, Kind.BAKE, Kind.RETAIN, Kind.PRUNE})

@@ -8,61 +8,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 from pydantic import field_validator as validated
 
+from cyan.adopted import AdoptedSettings, HostProxySettings
 from cyan.bundled import bundled, text_of
 from cyan.errors import UsageError
-from cyan.names import APP_PATTERN, DOMAIN_PATTERN, Color, Kind, names_a_path, seconds
-
-
-def _one_line(path: Path) -> Path:
-    if not str(path).isprintable():
-        msg = "a path holds printable characters only: no newline, no tab"
-        raise ValueError(msg)
-    return path
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        msg = "an absolute path on the other machines"
-        raise ValueError(msg)
-    return path
-
-
-def _requested(path: str) -> str:
-    if not names_a_path(path):
-        msg = "begin with one '/', without spaces (%20), line breaks or '#'"
-        raise ValueError(msg)
-    return path
-
-
-def _requested_if_any(path: str) -> str:
-    return _requested(path) if path else path
-
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=63)]
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Local = Annotated[Path, AfterValidator(_one_line)]
-RequestPath = Annotated[str, AfterValidator(_requested)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$")]
-Headers = Mapping[HeaderName, HeaderValue]
-"""What a request is sent with: https://www.rfc-editor.org/rfc/rfc9110#section-5."""
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
+from cyan.names import APP_PATTERN, Color, Kind, in_color, seconds
+from cyan.values import (
+    AbsolutePath,
+    DomainIfAny,
+    Headers,
+    Local,
+    Model,
+    Name,
+    Port,
+    RequestPath,
+    RequestPathIfAny,
+    Seconds,
+    Variable,
+)
 
 LOCAL = (".local", ".internal", ".home.arpa")
 """Names that Caddy certifies by its own authority: https://caddyserver.com/docs/automatic-https."""
+
+FRONT = "cyan-proxy"
+"""The service of the host's one proxy."""
 
 LEGACY_ENVIRONMENT = {
     "HEALTH_CHECK_TIMEOUT": ("health", "timeout"),
@@ -70,12 +41,6 @@ LEGACY_ENVIRONMENT = {
     "DRAIN_TIMEOUT": ("drain", "timeout"),
 }
 """Environment variables that win over invoke.yaml, and the setting each stands for."""
-
-
-class Model(BaseModel):
-    """Frozen, and a key that nobody knows is an error: a misspelt setting must not be ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HostSettings(Model):
@@ -110,12 +75,16 @@ class ComposeSettings(Model):
 
 
 class PublicSettings(Model):
-    """The service that users reach, the path that says it is ready, and what is sent to ask it."""
+    """The service that users reach, the path that says it is ready, and what is sent to ask it.
+
+    It is ready when it answers 200 or, where `below` is given, with any status below that.
+    """
 
     service: Name
     port: Port = 8000
     ready: RequestPath = "/ready"
-    send: Headers = {}
+    below: Annotated[int, Field(ge=201, le=600)] | None = None
+    send: Headers = Field(default_factory=dict)
 
 
 class SiteSettings(Model):
@@ -125,10 +94,12 @@ class SiteSettings(Model):
     HTTP, to whoever sends `host`. The ports are those that are usual for either.
     """
 
-    domain: Annotated[str, Field(max_length=253)] = ""
+    domain: DomainIfAny = ""
     port: Port
     tls_port: Port
     host: str = Field(default="127.0.0.1", pattern=r"^[a-zA-Z0-9.:-]+$")
+    tell_color: bool = False
+    keepalive: Annotated[float, Field(ge=0, le=3600)] = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -137,13 +108,6 @@ class SiteSettings(Model):
             return given
         plain, secure = (80, 443) if given.get("domain") else (8080, 8443)
         return {"port": plain, "tls_port": secure, **given}
-
-    @validated("domain")
-    @classmethod
-    def _is_a_domain(cls, domain: str) -> str:
-        if domain and not DOMAIN_PATTERN.fullmatch(domain):
-            raise ValueError("a name such as shop.example.org; in Punycode where it is not ASCII")
-        return domain
 
     @property
     def name(self) -> str:
@@ -188,7 +152,7 @@ class HealthSettings(Model):
     """When a standby color counts as healthy; `services` have a timeout of their own."""
 
     timeout: Seconds = 300
-    services: Mapping[Name, Seconds] = {}
+    services: Mapping[Name, Seconds] = Field(default_factory=dict)
     interval: Annotated[float, Field(gt=0, le=3600)] = 1
     passes: Annotated[int, Field(ge=1, le=100)] = 2
 
@@ -221,13 +185,13 @@ class SmokeCheck(Model):
     In the place of a path, `command` is run in the container of `service` and must exit with 0.
     """
 
-    path: Annotated[str, AfterValidator(_requested_if_any)] = ""
+    path: RequestPathIfAny = ""
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"] = "GET"
     status: Annotated[int, Field(ge=100, le=599)] = 200
     contains: str = ""
-    send: Headers = {}
-    headers: Mapping[str, str] = {}
-    fields: Mapping[str, str | int | float | bool | None] = {}
+    send: Headers = Field(default_factory=dict)
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    fields: Mapping[str, str | int | float | bool | None] = Field(default_factory=dict)
     body: str = ""
     within: Annotated[float, Field(gt=0, le=86_400)] = 10
     service: Name | None = None
@@ -398,11 +362,15 @@ class VerifySettings(Model):
     seed: int = 1
     in_flight: Annotated[int, Field(ge=1)] = 2000
     locustfile: Local = bundled("loadtests/locustfile.py")
-    workers_directory: Annotated[Local, AfterValidator(_absolute)] | None = None
+    workers_directory: AbsolutePath | None = None
 
 
 class Settings(Model):
-    """Every setting; `invoke.yaml` beside tasks.py shows each with a comment."""
+    """Every setting; `invoke.yaml` beside tasks.py shows each with a comment.
+
+    An application that is `adopted` has no Compose files and no Caddyfile of cyan's: what they
+    would say follows from its own, and its proxy is the host's.
+    """
 
     app: str
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
@@ -428,6 +396,31 @@ class Settings(Model):
     migrate: MigrateSettings = MigrateSettings()
     lab: LabSettings = LabSettings()
     verify: VerifySettings = VerifySettings()
+    adopted: AdoptedSettings | None = None
+    host_proxy: HostProxySettings = HostProxySettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_adopted(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was configured
+        """What an adopted application's services and routes say is said once, there."""
+        if not isinstance(given, Mapping) or not given.get("adopted"):
+            return given
+        for key in ("compose", "caddyfile", "stateless", "stateful", "proxy", "doors"):
+            if key in given:
+                raise ValueError(f"cyan.{key} is cyan's own to say where cyan.adopted is given")
+        adopted = AdoptedSettings.model_validate(given["adopted"])
+        first, site = adopted.routes[0], dict(given.get("site") or {})
+        public = {"service": first.service, "port": first.port, "ready": "/", "below": 500}
+        if first.published and not site.get("domain"):
+            site.setdefault("port", first.published)
+        return {
+            **given,
+            "stateless": adopted.rotating,
+            "stateful": (*adopted.shared, FRONT),
+            "proxy": FRONT,
+            "public": {**public, **(given.get("public") or {})},
+            "site": site,
+        }
 
     @model_validator(mode="after")
     def _named_services_are_there(self) -> Self:
@@ -482,6 +475,21 @@ class Settings(Model):
     def is_lab(self) -> bool:
         """Whether all that is deployed to is this machine, by the lab's sshd."""
         return all(host.is_here and host.port == self.lab.ssh_port for host in self.hosts)
+
+    @property
+    def proxy_project(self) -> str:
+        """The Compose project of the proxy."""
+        return self.host_proxy.project if self.adopted else self.app
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of the host that users reach."""
+        others = self.adopted.published if self.adopted and not self.site.domain else ()
+        return tuple(dict.fromkeys((*self.site.ports, *others)))
+
+    def in_compose(self, service: str, color: Color) -> str:
+        """What Compose calls a service in a color's project."""
+        return in_color(service, color) if self.adopted else service
 
     def project(self, color: Color) -> str:
         """The Compose project of one color."""
@@ -567,6 +575,7 @@ def _anchored(settings: Settings, base: Path) -> Settings:
         for host in settings.hosts
     )
     folder = settings.migrate.directory
+    built = base if settings.adopted else settings.compose.stateless.parent
     compose = ComposeSettings(
         stateful=at(settings.compose.stateful), stateless=at(settings.compose.stateless)
     )
@@ -576,9 +585,14 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             "directory": _mountable(at(_same_there(settings))),
             "compose": compose,
             "caddyfile": at(settings.caddyfile),
+            "adopted": settings.adopted
+            and settings.adopted.model_copy(update={"folder": at(settings.adopted.folder)}),
+            "host_proxy": settings.host_proxy.model_copy(
+                update={"directory": _mountable(at(settings.host_proxy.directory))}
+            ),
             "migrate": settings.migrate.model_copy(update={"directory": folder and at(folder)}),
             "images": settings.images.model_copy(
-                update={"context": at(settings.images.context or compose.stateless.parent)}
+                update={"context": at(settings.images.context or built)}
             ),
             "secrets": settings.secrets.model_copy(
                 update={"file": at(settings.secrets.file) if settings.secrets.file else None}

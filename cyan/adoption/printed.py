@@ -17,14 +17,14 @@ COLORS = {"web": "green", "worker": "green", "scheduler": "yellow", "once": "gre
 
 
 def show(proposal: Proposal, console: Console) -> None:
-    """Each service with its kind and why; then what users reach, questions, refusals, notes."""
+    """Each service with its role and why; then what users reach, questions, refusals, notes."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("service", "is", "because"):
         table.add_column(heading)
     for each in proposal.services:
-        color = COLORS.get(each.kind, "cyan")
+        color = COLORS.get(each.role, "cyan")
         guess = "" if each.sure else " (a guess)"
-        table.add_row(escape(each.name), f"[{color}]{each.kind}[/]", escape(f"{each.why}{guess}"))
+        table.add_row(escape(each.name), f"[{color}]{each.role}[/]", escape(f"{each.why}{guess}"))
     console.print(table)
     for route in proposal.routes:
         console.print(f"route    {place(route)} → {route.service}:{route.port}", markup=False)
@@ -40,7 +40,7 @@ def show(proposal: Proposal, console: Console) -> None:
 
 def sentence(proposal: Proposal) -> str:
     """What it comes to."""
-    rotating = [each.name for each in proposal.services if each.kind.rotates]
+    rotating = [each.name for each in proposal.services if each.role.rotates]
     if proposal.refusals:
         return "It cannot be rotated as it is."
     if proposal.questions:
@@ -60,7 +60,7 @@ def as_json(proposal: Proposal) -> dict[str, Any]:
     return {
         "adoptable": proposal.adoptable,
         "services": {
-            each.name: {"kind": str(each.kind), "why": each.why, "sure": each.sure}
+            each.name: {"role": str(each.role), "why": each.why, "sure": each.sure}
             for each in proposal.services
         },
         "routes": [asdict(each) for each in proposal.routes],

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption import known
-from cyan.adoption.services import Judged, Kind, Mount, Port, judge, services_of, words_of
+from cyan.adoption.services import Judged, Mount, Port, judge, services_of, words_of
+from cyan.names import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,14 +68,14 @@ class Proposal:
         return not self.questions and not self.refusals
 
 
-def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str, Kind]) -> Proposal:
+def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str, Role]) -> Proposal:
     """What becomes of an application whose resolved Compose file lies in `folder`.
 
-    `told` are the kinds that the user gave.
+    `told` are the roles that the user gave.
     """
     judged = judge(services_of(config), told)
-    rotating = tuple(each for each in judged if each.kind.rotates)
-    web = tuple(each for each in judged if each.kind is Kind.WEB)
+    rotating = tuple(each for each in judged if each.role.rotates)
+    web = tuple(each for each in judged if each.role is Role.WEB)
     refusals = tuple(_refusals(judged, web))
     routes = _routes(web)
     questions = (
@@ -98,9 +99,9 @@ def _refusals(judged: tuple[Judged, ...], web: tuple[Judged, ...]) -> Iterator[R
         yield Refusal(
             "", "", "nothing here answers requests of its own: databases and tools only", ""
         )
-    staying = {each.name for each in judged if not each.kind.rotates}
+    staying = {each.name for each in judged if not each.role.rotates}
     for each in judged:
-        if each.kind.rotates:
+        if each.role.rotates:
             yield from _of_one(each, staying)
 
 
@@ -151,7 +152,7 @@ def _of_one(each: Judged, staying: set[str]) -> Iterator[Refusal]:
 
 
 def _of_the_proxy(judged: tuple[Judged, ...]) -> Iterator[Question]:
-    proxies = [each.name for each in judged if each.kind is Kind.PROXY]
+    proxies = [each.name for each in judged if each.role is Role.PROXY]
     if proxies:
         names = ", ".join(proxies)
         yield Question(
@@ -189,7 +190,7 @@ def _of_code(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Qu
 def _of_volumes(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Question]:
     shared: dict[str, list[str]] = {}
     for each in rotating:
-        if each.kind is Kind.ONCE or _alone(each):
+        if each.role is Role.ONCE or _alone(each):
             continue
         for mount in each.service.mounts:
             if _is_data(mount, folder) and not _is_code(mount.target):
@@ -206,7 +207,7 @@ def _of_volumes(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator
 def _of_the_public_service(
     judged: tuple[Judged, ...], web: tuple[Judged, ...], routes: tuple[Route, ...]
 ) -> Iterator[Question]:
-    led = any(each.kind is Kind.PROXY for each in judged)
+    led = any(each.role is Role.PROXY for each in judged)
     if routes or led or not web or _public(web):
         return
     yield Question(
@@ -220,7 +221,7 @@ def _of_fastcgi(judged: tuple[Judged, ...]) -> Iterator[Question]:
     spoken = [
         each.name
         for each in judged
-        if each.kind is Kind.WEB
+        if each.role is Role.WEB
         and ("fpm" in each.service.words or "fpm" in str(each.service.raw.get("image")))
     ]
     if spoken:
@@ -234,11 +235,11 @@ def _of_fastcgi(judged: tuple[Judged, ...]) -> Iterator[Question]:
 
 def _of_guesses(judged: tuple[Judged, ...]) -> Iterator[Question]:
     for each in judged:
-        if not each.sure and each.kind in {Kind.SHARED, Kind.SCHEDULER}:
+        if not each.sure and each.role in {Role.SHARED, Role.SCHEDULER}:
             yield Question(
                 each.name,
                 f"is {each.name} one that must never run twice ({each.why})?",
-                f"yes: --service {each.name}={each.kind}",
+                f"yes: --service {each.name}={each.role}",
             )
 
 
@@ -305,17 +306,17 @@ def _notes(judged: tuple[Judged, ...], rotating: tuple[Judged, ...]) -> Iterator
     bare = [
         each.name
         for each in rotating
-        if each.kind is Kind.WEB and not each.service.raw.get("healthcheck")
+        if each.role is Role.WEB and not each.service.raw.get("healthcheck")
     ]
     if bare:
         yield f"{', '.join(bare)}: no health check; the door decides, GET / below 500 counts"
-    for what, kind in (
-        ("starts at the switch and ends with the old color's drain", Kind.WORKER),
-        ("never runs twice: the old one ends before the new one starts", Kind.SCHEDULER),
-        ("runs once for each deploy, before the colors change", Kind.ONCE),
-        ("is not touched, nor its data", Kind.SHARED),
+    for what, role in (
+        ("starts at the switch and ends with the old color's drain", Role.WORKER),
+        ("never runs twice: the old one ends before the new one starts", Role.SCHEDULER),
+        ("runs once for each deploy, before the colors change", Role.ONCE),
+        ("is not touched, nor its data", Role.SHARED),
     ):
-        names = [each.name for each in judged if each.kind is kind]
+        names = [each.name for each in judged if each.role is role]
         if names:
             yield f"{', '.join(names)} {what}"
 

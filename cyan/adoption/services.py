@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption import known
+from cyan.names import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,23 +18,6 @@ _PARTS = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEAT = re.compile(r"\bcelery\b.*\bworker\b.*\s(-[A-Za-z]*B|--beat)(\s|$)")
 _NUMBERED = re.compile(r"\d+$")
-
-
-class Kind(StrEnum):
-    """What a service is to a rotation."""
-
-    WEB = "web"  # rotates: it answers requests
-    WORKER = "worker"  # rotates, and takes work by itself
-    SCHEDULER = "scheduler"  # rotates, and must never run twice
-    ONCE = "once"  # runs once for each deploy, and ends
-    SHARED = "shared"  # keeps data: both colors use the one that runs
-    PROXY = "proxy"  # a proxy of their own
-    TOOL = "tool"  # looks after the others: stays as it is
-
-    @property
-    def rotates(self) -> bool:
-        """Whether each color has one of its own."""
-        return self in (Kind.WEB, Kind.WORKER, Kind.SCHEDULER, Kind.ONCE)
 
 
 @dataclass(frozen=True)
@@ -129,7 +112,7 @@ class Judged:
     """What a service was taken for, and by which rule; `sure` is False where that is a guess."""
 
     service: Service
-    kind: Kind
+    role: Role
     why: str
     sure: bool = True
 
@@ -154,8 +137,8 @@ def services_of(config: Mapping[str, Any]) -> tuple[Service, ...]:
     )
 
 
-def judge(services: Iterable[Service], told: Mapping[str, Kind]) -> tuple[Judged, ...]:
-    """Every service's kind; `told` are those that the user gave."""
+def judge(services: Iterable[Service], told: Mapping[str, Role]) -> tuple[Judged, ...]:
+    """Every service's role; `told` are those that the user gave."""
     every = tuple(services)
     return tuple(
         Judged(each, told[each.name], "as you said") if each.name in told else _judged(each, every)
@@ -180,60 +163,60 @@ def _judged(service: Service, every: tuple[Service, ...]) -> Judged:
 
 def _data(service: Service, _every: tuple[Service, ...]) -> Judged | None:
     if _keeps(service):
-        return Judged(service, Kind.SHARED, f"{service.image} keeps data")
+        return Judged(service, Role.SHARED, f"{service.image} keeps data")
     for mount in service.mounts:
         if mount.target.startswith(known.DATA_PATHS):
-            return Judged(service, Kind.SHARED, f"data is kept in {mount.target}")
+            return Judged(service, Role.SHARED, f"data is kept in {mount.target}")
     last = _NUMBERED.sub("", _PARTS.split(service.name.lower())[-1])
     if last in known.DATA_WORDS and not service.command:
         keeps = any(mount.kind == "volume" for mount in service.mounts)
         sure = keeps or not service.built
-        return Judged(service, Kind.SHARED, f"it is called {service.name}", sure)
+        return Judged(service, Role.SHARED, f"it is called {service.name}", sure)
     if any(port.target in known.DATA_PORTS for port in service.ports):
-        return Judged(service, Kind.SHARED, "it listens where databases do", sure=False)
+        return Judged(service, Role.SHARED, "it listens where databases do", sure=False)
     return None
 
 
 def _scheduler(service: Service, _every: tuple[Service, ...]) -> Judged | None:
     said = service.words | _programs(service.command)
     if _BEAT.search(service.given):
-        return Judged(service, Kind.SCHEDULER, "a Celery worker that is the beat, too")
+        return Judged(service, Role.SCHEDULER, "a Celery worker that is the beat, too")
     for phrase in known.SCHEDULER_PHRASES:
         if phrase in service.command:
-            return Judged(service, Kind.SCHEDULER, f"its command says {phrase}")
+            return Judged(service, Role.SCHEDULER, f"its command says {phrase}")
     found = said & known.SCHEDULER_WORDS
     if found:
-        return Judged(service, Kind.SCHEDULER, f"{min(found)} in its name or command")
+        return Judged(service, Role.SCHEDULER, f"{min(found)} in its name or command")
     clocks = said & known.CLOCKS
     if clocks and not said & known.WORKER_WORDS:
-        return Judged(service, Kind.SCHEDULER, f"{min(clocks)} in its name or command")
+        return Judged(service, Role.SCHEDULER, f"{min(clocks)} in its name or command")
     return None
 
 
 def _once(service: Service, _every: tuple[Service, ...]) -> Judged | None:
     if service.awaited:
-        return Judged(service, Kind.ONCE, "another waits until it has ended well")
+        return Judged(service, Role.ONCE, "another waits until it has ended well")
     found = service.words & known.ONCE_WORDS
     if found and not service.ports and not service.needed_by:
-        return Judged(service, Kind.ONCE, f"it is called {service.name}", sure=_ends(service))
+        return Judged(service, Role.ONCE, f"it is called {service.name}", sure=_ends(service))
     if found and not service.ports and _ends(service):
-        return Judged(service, Kind.ONCE, f"it is called {service.name}", sure=_ends(service))
+        return Judged(service, Role.ONCE, f"it is called {service.name}", sure=_ends(service))
     restart = str(service.raw.get("restart") or "")
     if restart == "no" and service.command and words_of(service.command) & known.ONCE_WORDS:
-        return Judged(service, Kind.ONCE, "it is not restarted, and its command prepares")
+        return Judged(service, Role.ONCE, "it is not restarted, and its command prepares")
     if re.match(r"(/bin/)?(ba)?sh -c chown|chown ", service.command):
-        return Judged(service, Kind.ONCE, "it gives files to their owner and ends")
+        return Judged(service, Role.ONCE, "it gives files to their owner and ends")
     return None
 
 
 def _tool(service: Service, _every: tuple[Service, ...]) -> Judged | None:
     parts = words_of(service.image) & (known.TOOL_IMAGES | known.AROUND_DATA)
     if not service.built and parts and not _proxies(service):
-        return Judged(service, Kind.TOOL, f"{service.image} looks after the others")
+        return Judged(service, Role.TOOL, f"{service.image} looks after the others")
     if service.words & known.TOOL_WORDS:
-        return Judged(service, Kind.TOOL, f"it is called {service.name}", sure=not service.built)
+        return Judged(service, Role.TOOL, f"it is called {service.name}", sure=not service.built)
     if any(mount.source == SOCKET for mount in service.mounts) and not _proxies(service):
-        return Judged(service, Kind.TOOL, "it works with the Docker Engine itself")
+        return Judged(service, Role.TOOL, "it works with the Docker Engine itself")
     return None
 
 
@@ -243,26 +226,26 @@ def _proxy(service: Service, every: tuple[Service, ...]) -> Judged | None:
     told = [each.target for each in service.mounts if each.target.startswith(known.PROXY_PATHS)]
     theirs = not service.built or service.words & (known.PROXY_WORDS | {"gateway"})
     if told and theirs and (others or doors):
-        return Judged(service, Kind.PROXY, f"a proxy's configuration is mounted at {told[0]}")
+        return Judged(service, Role.PROXY, f"a proxy's configuration is mounted at {told[0]}")
     pages = any(each.target.startswith("/usr/share/nginx/html") for each in service.mounts)
     if _proxies(service) and not (pages and not others):
-        return Judged(service, Kind.PROXY, f"{service.image} leads to others")
+        return Judged(service, Role.PROXY, f"{service.image} leads to others")
     if service.words & known.PROXY_WORDS and (doors or others):
-        return Judged(service, Kind.PROXY, f"it is called {service.name}")
+        return Judged(service, Role.PROXY, f"it is called {service.name}")
     if "gateway" in service.words and doors and others and not service.built:
-        return Judged(service, Kind.PROXY, f"{service.name} leads to others", sure=False)
+        return Judged(service, Role.PROXY, f"{service.name} leads to others", sure=False)
     return None
 
 
 def _worker(service: Service, every: tuple[Service, ...]) -> Judged | None:
     for phrase in known.WORKER_PHRASES:
         if phrase in service.command:
-            return Judged(service, Kind.WORKER, f"its command says {phrase}")
+            return Judged(service, Role.WORKER, f"its command says {phrase}")
     found = (service.words | _programs(service.command)) & known.WORKER_WORDS
     if service.ports or service.words & known.WEB_WORDS:
         found -= known.WEAK_WORKER_WORDS
     if found:
-        return Judged(service, Kind.WORKER, f"{min(found)} in its name or command")
+        return Judged(service, Role.WORKER, f"{min(found)} in its name or command")
     alone = not (service.ports or service.needed_by or service.raw.get("expose"))
     theirs = service.built or any(
         each.image == service.image for each in every if each is not service
@@ -270,16 +253,16 @@ def _worker(service: Service, every: tuple[Service, ...]) -> Judged | None:
     led = any(_proxies(each) or each.words & known.PROXY_WORDS for each in every)
     others = any(each.ports for each in every if each is not service and not _keeps(each))
     if alone and theirs and others and not led and not service.words & known.WEB_WORDS:
-        return Judged(service, Kind.WORKER, "no port, and nobody depends on it", sure=False)
+        return Judged(service, Role.WORKER, "no port, and nobody depends on it", sure=False)
     return None
 
 
 def _web(service: Service, _every: tuple[Service, ...]) -> Judged:
     if service.ports:
-        return Judged(service, Kind.WEB, f"it publishes {service.ports[0].target}")
+        return Judged(service, Role.WEB, f"it publishes {service.ports[0].target}")
     if service.needed_by:
-        return Judged(service, Kind.WEB, f"{min(service.needed_by)} depends on it")
-    return Judged(service, Kind.WEB, "nothing says that it is anything else")
+        return Judged(service, Role.WEB, f"{min(service.needed_by)} depends on it")
+    return Judged(service, Role.WEB, "nothing says that it is anything else")
 
 
 def _proxies(service: Service) -> bool:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cyan.settings import Name, PublicSettings, SmokeCheck
+from cyan.adopted import AdoptedSettings
+from cyan.settings import PublicSettings, SmokeCheck
+from cyan.values import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,9 @@ FILE = "application.json"
 
 
 class Application(BaseModel):
-    """The services that rotate, the one that users reach, and the smoke checks.
+    """The services that rotate, the one that users reach, the smoke checks.
+
+    And what an application is that has Compose files of its own.
 
     A release is judged, started again and rolled back to by what it was deployed with, and not by
     the settings of a later one.
@@ -29,11 +33,17 @@ class Application(BaseModel):
     services: tuple[Name, ...]
     public: PublicSettings
     smoke: tuple[SmokeCheck, ...] = ()
+    adopted: AdoptedSettings | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The application as the settings of now have it."""
-        return cls(services=settings.stateless, public=settings.public, smoke=settings.smoke)
+        return cls(
+            services=settings.stateless,
+            public=settings.public,
+            smoke=settings.smoke,
+            adopted=settings.adopted,
+        )
 
 
 def dump(application: Application) -> str:

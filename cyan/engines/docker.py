@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import HostError
-from cyan.names import Color
+from cyan.names import Color, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,7 @@ class Container:
     oom_killed: bool
     restarts: int
     awaits: frozenset[str] = frozenset()  # the services that it wants to have run to their end
+    once: bool = False  # whether it is to run to its end
     grace: int = DEFAULT_GRACE  # seconds that it may take to end, before it is killed
 
     @property
@@ -55,7 +56,7 @@ def completed(containers: Sequence[Container]) -> frozenset[str]:
     """The ids of containers that ran to their end, as another's service waits for."""
     once = {name for item in containers for name in item.awaits}
     ended = (item for item in containers if item.state == "exited" and item.exit_code == 0)
-    return frozenset(item.id for item in ended if item.service in once)
+    return frozenset(item.id for item in ended if item.once or item.service in once)
 
 
 def lacking(containers: Sequence[Container], services: Sequence[str]) -> tuple[str, ...]:
@@ -103,12 +104,22 @@ class Engine:
         # the SDK takes a tenth of a second to import, and SSH as long to connect: at the same time
         threading.Thread(target=_load_sdk, daemon=True).start()
 
-    def containers(self, app: str, color: Color | None = None) -> tuple[Container, ...]:
-        """The containers of `app`, or of one color of it, stopped ones too, by name."""
-        labels = [f"cyan.app={app}", *([f"cyan.color={color}"] if color else [])]
+    def containers(
+        self, app: str, color: Color | None = None, beside: Sequence[str] = ()
+    ) -> tuple[Container, ...]:
+        """The containers of `app`, or of one color of it, stopped ones too, by name.
+
+        And those of the Compose projects `beside` it.
+        """
+        labels = [[f"cyan.app={app}", *([f"cyan.color={color}"] if color else [])]]
+        labels += [[f"com.docker.compose.project={project}"] for project in beside]
         with self._explained("list containers"):
-            listed = self._api.containers(all=True, filters={"label": labels})
-        found = (self._inspected(item["Id"]) for item in listed)
+            listed = [
+                item["Id"]
+                for each in labels
+                for item in self._api.containers(all=True, filters={"label": each})
+            ]
+        found = (self._inspected(each) for each in dict.fromkeys(listed))
         return tuple(sorted((item for item in found if item), key=lambda item: item.name))
 
     def has_image(self, image: str) -> bool:
@@ -287,7 +298,7 @@ def _container(raw: Mapping[str, Any]) -> Container:
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
         project=labels.get("com.docker.compose.project", ""),
-        service=labels.get("com.docker.compose.service", ""),
+        service=labels.get("cyan.service") or labels.get("com.docker.compose.service", ""),
         color=Color(color) if color in tuple(Color) else None,
         version=labels.get("cyan.version", ""),
         release=labels.get("cyan.release", ""),
@@ -300,6 +311,7 @@ def _container(raw: Mapping[str, Any]) -> Container:
         oom_killed=state["OOMKilled"],
         restarts=raw["RestartCount"],
         awaits=_awaits(labels.get("com.docker.compose.depends_on", "")),
+        once=labels.get("cyan.role") == Role.ONCE,
         grace=raw["Config"].get("StopTimeout") or DEFAULT_GRACE,
     )
 

@@ -156,17 +156,22 @@ def previous(switches: Sequence[Entry], live_release: str) -> Release | None:
     return None
 
 
+def beside(settings: Settings) -> tuple[str, ...]:
+    """The Compose projects of an adopted application beside its colors': its own, the proxy's."""
+    return (settings.adopted.project, settings.proxy_project) if settings.adopted else ()
+
+
 def look(host: Host, engine: Engine, settings: Settings) -> Observation:
     """Look at the host once; its parts are read at the same time. Raises HostError."""
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(_read, host, settings)
-        containers = engine.containers(settings.app)
+        containers = engine.containers(settings.app, beside=beside(settings))
         stdout, seen = reading.result()
     now, markers, written, records, owner, upstreams = stdout.split(f"{SEPARATOR}\n")
     return Observation(
         markers=frozenset(markers.split()),
         containers=containers,
-        in_flight=_counts(upstreams),
+        in_flight=_counts(upstreams, settings.app),
         journal=parse(written),
         owner=owner_of(owner),
         applications=record.parse_all(records),
@@ -189,6 +194,7 @@ def _command(settings: Settings) -> str:
     quoted = shlex.quote(str(settings.directory))
     held = "! flock -n -s lock true 2>/dev/null && cat lock"
     separate = f"echo {SEPARATOR}"
+    counts = caddy.in_flight_command(settings.proxy_project, settings.proxy)
     newest = f"tail -n {JOURNAL_LINES} journal.jsonl"
     return "; ".join(
         (
@@ -198,13 +204,13 @@ def _command(settings: Settings) -> str:
             f"[ ! -e journal.jsonl ] || {newest} || exit 5; {separate}",
             f"{RECORDS}{separate}",
             f"[ -e lock ] && {{ {held}; }}; {separate}",
-            f"{caddy.in_flight_command(settings.app, settings.proxy)} 2>/dev/null || true",
+            f"{counts} 2>/dev/null || true",
         )
     )
 
 
-def _counts(upstreams: str) -> InFlight | None:
+def _counts(upstreams: str, app: str) -> InFlight | None:
     try:
-        return caddy.parse(upstreams)
+        return caddy.parse(upstreams, app)
     except HostError:
         return None

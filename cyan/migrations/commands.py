@@ -145,7 +145,9 @@ def _contracting(settings: Settings, world: Observation) -> compose.Once | None:
         return None
     folder = PurePosixPath(settings.directory) / "releases" / world.release(live)
     project = compose.Project(settings.project(live), folder)
-    return project.once("contract", settings.migrate.service, settings.migrate.contract)
+    return project.once(
+        "contract", settings.in_compose(settings.migrate.service, live), settings.migrate.contract
+    )
 
 
 def _only_newer(at: Migrator, version: str) -> None:

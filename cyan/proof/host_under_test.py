@@ -159,7 +159,7 @@ class HostUnderTest:
         inflate = zlib.decompressobj(wbits=31)
         log = f"zcat -f {shlex.quote(source)}"
         if _target(path) == PROXY:
-            log = caddy.log_command(mine.app, mine.proxy, source)
+            log = caddy.log_command(mine, source)
         whole = f"{{ {{ {log}; }} && printf '\\n{COMPLETE}'; }}"
         try:
             with target.open("ab") as out:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from cyan.application.color import upstream
 from cyan.errors import HostError
 from cyan.names import Color
 
 if TYPE_CHECKING:
+    from cyan.settings import Settings
     from cyan.world.host import Host
 
 CADDYFILE = "/etc/caddy/Caddyfile"
@@ -73,6 +75,11 @@ class InFlight:
         return self.blue if color is Color.BLUE else self.green
 
 
+def log_of(settings: Settings) -> str:
+    """Where the proxy's container has the application's access log."""
+    return f"/logs/{settings.app}/access.json" if settings.adopted else LOG
+
+
 def switch_command(directory: str, source: Color | None, target: Color) -> str:
     """The shell command of the switch: one rename(2), the host's wall time, then an fsync(2).
 
@@ -108,7 +115,10 @@ class AccessLog:
     makes it readable for its own user only: where that is not ours, the proxy's `container` reads.
     """
 
-    def __init__(self, host: Host, directory: str, most: int, container: str) -> None:
+    def __init__(
+        self, host: Host, directory: str, most: int, container: str, inside: str = LOG
+    ) -> None:
+        self._inside = shlex.quote(inside)
         self._host = host
         self._path = shlex.quote(f"{directory}/logs/access.json")
         self._most = most
@@ -125,7 +135,7 @@ class AccessLog:
         command = f"""
             log={self._path} in= from={self._at}
             if ! [ -r "$log" ] && {{ [ -e "$log" ] || ! [ -x "${{log%/*}}" ]; }}
-            then log={LOG} in="docker exec {self._container}"
+            then log={self._inside} in="docker exec {self._container}"
             fi
             to=$($in sh -c 'if [ -e "$0" ]; then stat -c %s "$0"; else echo 0; fi' "$log") ||
               {{ to=0; echo {UNREADABLE} >&2; }}
@@ -230,7 +240,8 @@ class Gauge:
     A reading takes some milliseconds, where an exec for each would take a third of a second.
     """
 
-    def __init__(self, host: Host, container: str) -> None:
+    def __init__(self, host: Host, container: str, app: str) -> None:
+        self._app = app
         loop = f"while read -r _; do {UPSTREAMS}; echo; done"
         words = ("docker", "exec", "-i", container, "sh", "-c", loop)
         self._channel = host.channel(shlex.join(words))
@@ -251,52 +262,56 @@ class Gauge:
                     raise HostError("the proxy's container ended, or its admin API is gone")
         except OSError as error:
             raise HostError(f"the proxy's admin API does not answer: {error}") from error
-        return parse(answer)
+        return parse(answer, self._app)
 
 
-def in_flight_command(app: str, service: str) -> str:
+def in_flight_command(project: str, service: str) -> str:
     """The shell command that asks once for the counts, inside the proxy's container."""
-    return f"docker exec {_container(app, service)} sh -c {shlex.quote(UPSTREAMS)}"
+    return f"docker exec {_container(project, service)} sh -c {shlex.quote(UPSTREAMS)}"
 
 
-def log_command(app: str, service: str, path: str) -> str:
+def log_command(settings: Settings, path: str) -> str:
     """The shell command that prints a log of the proxy, or one that it rolled, unpacked.
 
     `path` is where the host has it; where our user may not read it, the proxy's container does.
     """
-    inside = PurePosixPath(LOG).with_name(PurePosixPath(path).name)
+    inside = PurePosixPath(log_of(settings)).with_name(PurePosixPath(path).name)
     unpacked = ("gzip", "-dc") if inside.suffix == ".gz" else ("cat",)
-    theirs = f"docker exec {_container(app, service)} {shlex.join((*unpacked, str(inside)))}"
+    theirs = f"docker exec {_container(settings.proxy_project, settings.proxy)} "
+    theirs += shlex.join((*unpacked, str(inside)))
     mine = shlex.quote(path)
     return f"if [ -r {mine} ]; then zcat -f {mine}; else {theirs}; fi"
 
 
-def _container(app: str, service: str) -> str:
+def _container(project: str, service: str) -> str:
     """The shell's word for the id of a shared service's running container."""
-    labels = (f"com.docker.compose.project={app}", f"com.docker.compose.service={service}")
+    labels = (f"com.docker.compose.project={project}", f"com.docker.compose.service={service}")
     filters = " ".join(f"--filter {shlex.quote(f'label={label}')}" for label in labels)
     return f"$(docker ps -q {filters})"
 
 
-def parse(answer: str) -> InFlight:
+def parse(answer: str, app: str = "") -> InFlight:
     """The counts in the admin API's answer. Raises HostError where it is none.
 
     https://caddyserver.com/docs/api#get-reverse-proxyupstreams: one object per upstream, with
     `address` and `num_requests`.
     """
     try:
-        return count(json.loads(answer))
+        return count(json.loads(answer), app)
     except (ValueError, KeyError, TypeError) as error:
         raise HostError(f"the proxy's admin API answered nonsense: {answer[:200]!r}") from error
 
 
-def count(upstreams: list[dict[str, object]]) -> InFlight:
+def count(upstreams: list[dict[str, object]], app: str = "") -> InFlight:
     """The requests in flight by color, from the admin API's list of upstreams.
 
+    An upstream is called `blue`, or of an adopted `app` as `application.color.upstream` says.
     Raises KeyError where a color is missing: that is no zero, but another configuration.
     """
-    sums: dict[str, int] = {}
-    for upstream in upstreams:
-        name = str(upstream["address"]).split(":", maxsplit=1)[0]
-        sums[name] = sums.get(name, 0) + int(str(upstream["num_requests"]))
+    sums: dict[Color, int] = {}
+    for each in upstreams:
+        name = str(each["address"]).split(":", maxsplit=1)[0]
+        for color in Color:
+            if name == color or name.startswith(upstream(app, color, "")):
+                sums[color] = sums.get(color, 0) + int(str(each["num_requests"]))
     return InFlight(sums[Color.BLUE], sums[Color.GREEN])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyan import interrupt
 from cyan.errors import DeployError
+from cyan.names import Color
 from cyan.proxies import caddy
 from cyan.rollout.health import State
 from cyan.rollout.job import Done
@@ -17,7 +18,6 @@ from cyan.rollout.job import Done
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from cyan.names import Color
     from cyan.rollout.health import Look
     from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
@@ -91,8 +91,14 @@ def served(line: str) -> Served | None:
         return None
     if status == UPGRADED or _of_maintenance(told):
         return None
-    color = (told.get("resp_headers") or {}).get("X-Color", [""])[0]
+    color = (told.get("resp_headers") or {}).get("X-Color", [""])[0] or _identified(told)
     return Served(ended - duration, duration, status, color)
+
+
+def _identified(told: dict[str, Any]) -> str:
+    """The color that the host's proxy knows to have answered: the first word of its `user_id`."""
+    word = str(told.get("user_id") or "").partition(" ")[0]
+    return word if word in tuple(Color) else ""
 
 
 def sample(answers: Sequence[Served]) -> Sample:
@@ -160,7 +166,9 @@ class Log:
     def __init__(self, job: Job) -> None:
         proxy = job.world.service(job.settings.proxy)
         directory, container = str(job.settings.directory), proxy.id if proxy else ""
-        self._log = caddy.AccessLog(job.host, directory, TAIL, container)
+        self._log = caddy.AccessLog(
+            job.host, directory, TAIL, container, caddy.log_of(job.settings)
+        )
         self.doubt = ""
 
     def more(self) -> list[str]:

@@ -96,7 +96,7 @@ def _counter(
         if container is None:
             return UNKNOWN
         if not gauges:
-            gauges.append(caddy.Gauge(host, container.id))
+            gauges.append(caddy.Gauge(host, container.id, settings.app))
         try:
             return gauges[0].read().of(color)
         except HostError:
@@ -104,7 +104,7 @@ def _counter(
             return UNKNOWN
 
     if container is not None:
-        gauges.append(caddy.Gauge(host, container.id))
+        gauges.append(caddy.Gauge(host, container.id, settings.app))
     try:
         yield count
     finally:

@@ -150,5 +150,6 @@ def _leave(job: Job, least: float = 0) -> str:
     ran = {item.service for item in job.world.of(target.color) if item.state == "running"}
     runs = {item.service for item in there if item.state == "running"}
     if started := tuple(sorted(runs - ran)):
-        job.run(compose.stop(project, grace, started))
+        names = tuple(job.settings.in_compose(name, target.color) for name in started)
+        job.run(compose.stop(project, grace, names))
     return f"{target} is left as it was found"

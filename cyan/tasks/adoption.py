@@ -14,7 +14,7 @@ from cyan.errors import UsageError
 if TYPE_CHECKING:
     from invoke import Context
 
-    from cyan.adoption.services import Kind
+    from cyan.names import Role
 
 
 @command(
@@ -37,7 +37,7 @@ def init(
     """Say what cyan would make of a compose.yaml; exit 0: as it is, 1: to decide, 2: not valid."""
     from cyan.adoption.printed import as_json, show
     from cyan.adoption.proposal import propose
-    from cyan.adoption.resolve import resolve
+    from cyan.application.source import resolve
     from cyan.terminal import console
 
     if not check:
@@ -57,17 +57,17 @@ def _print(made: object) -> None:
     sys.stdout.write(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
 
 
-def _told(given: list[str] | tuple[str, ...], there: object) -> dict[str, Kind]:
-    """What the user says of services. Raises UsageError for a name or a kind that is none."""
-    from cyan.adoption.services import Kind
+def _told(given: list[str] | tuple[str, ...], there: object) -> dict[str, Role]:
+    """What the user says of services. Raises UsageError for a name or a role that is none."""
+    from cyan.names import Role
 
     names = list(there) if isinstance(there, dict) else []
     told = {}
     for each in given:
-        name, _, kind = each.partition("=")
+        name, _, role = each.partition("=")
         if name not in names:
             raise UsageError(f"no service is called {name!r}", todo=f"one of: {', '.join(names)}")
-        if kind not in list(Kind):
-            raise UsageError(f"{kind!r} is no kind of service", todo=f"one of: {', '.join(Kind)}")
-        told[name] = Kind(kind)
+        if role not in list(Role):
+            raise UsageError(f"{role!r} is no role of a service", todo=f"one of: {', '.join(Role)}")
+        told[name] = Role(role)
     return told

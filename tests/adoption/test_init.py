@@ -60,7 +60,7 @@ def test_what_is_to_be_decided_is_exit_code_1_also_for_machines(run: Run, tmp_pa
     done = run("--check", "--json", "--file", "one.yml", "--file", "two.yml")
     assert done.returncode == 1
     made = json.loads(done.stdout)
-    assert made["services"]["proxy"]["kind"] == "proxy"
+    assert made["services"]["proxy"]["role"] == "proxy"
     assert [each["safe"] for each in made["questions"]] == ["keep"]
     said = run("--check", "--file", "one.yml", "--file", "two.yml", "--service", "proxy=tool")
     assert said.returncode == 0, said.stdout
@@ -72,7 +72,7 @@ def test_what_is_to_be_decided_is_exit_code_1_also_for_machines(run: Run, tmp_pa
         ("", ["--check"], "there is no Compose file in"),
         ("services: {web: {image: 5}}", ["--check"], "Compose does not take these files"),
         (PLAIN, ["--check", "--service", "wbe=tool"], "no service is called 'wbe'"),
-        (PLAIN, ["--check", "--service", "web=robot"], "'robot' is no kind of service"),
+        (PLAIN, ["--check", "--service", "web=robot"], "'robot' is no role of a service"),
         (PLAIN, ["--check", "--file", "nowhere.yml"], "nowhere.yml"),
         (PLAIN, [], "--check is all that init does yet"),
     ],

@@ -8,86 +8,87 @@ from typing import Any
 import pytest
 
 from cyan.adoption.proposal import propose
-from cyan.adoption.services import Kind, judge, services_of
+from cyan.adoption.services import judge, services_of
+from cyan.names import Role
 
 FOLDER = PurePosixPath("/srv/shop")
 WEB = {"build": {"context": "."}, "ports": [{"target": 8000, "published": "80"}]}
 
 
-def kinds(**services: dict[str, Any]) -> dict[str, Kind]:
-    return {each.name: each.kind for each in judge(services_of({"services": services}), {})}
+def roles(**services: dict[str, Any]) -> dict[str, Role]:
+    return {each.name: each.role for each in judge(services_of({"services": services}), {})}
 
 
-def proposed(told: dict[str, Kind] | None = None, **services: dict[str, Any]) -> Any:
+def proposed(told: dict[str, Role] | None = None, **services: dict[str, Any]) -> Any:
     return propose({"services": services}, FOLDER, told or {})
 
 
 @pytest.mark.parametrize(
-    ("name", "service", "kind"),
+    ("name", "service", "role"),
     [
-        ("db", {"image": "postgres:16"}, Kind.SHARED),
-        ("cache", {"image": "registry.example:5000/valkey/valkey:8@sha256:0"}, Kind.SHARED),
+        ("db", {"image": "postgres:16"}, Role.SHARED),
+        ("cache", {"image": "registry.example:5000/valkey/valkey:8@sha256:0"}, Role.SHARED),
         ("it", {"image": "x", "volumes": [{"type": "volume", "source": "d", "target": "/pgdata"}]},
-         Kind.SHARED),
-        ("main-db", {"build": {"context": "db"}}, Kind.SHARED),
-        ("meta", {"image": "supabase/postgres-meta:1", "ports": [{"target": 8080}]}, Kind.TOOL),
-        ("jobs", {"image": "shop", "command": ["celery", "-A", "x", "worker"]}, Kind.WORKER),
+         Role.SHARED),
+        ("main-db", {"build": {"context": "db"}}, Role.SHARED),
+        ("meta", {"image": "supabase/postgres-meta:1", "ports": [{"target": 8080}]}, Role.TOOL),
+        ("jobs", {"image": "shop", "command": ["celery", "-A", "x", "worker"]}, Role.WORKER),
         ("jobs", {"image": "shop", "command": ["celery", "-A", "x", "worker", "-B"]},
-         Kind.SCHEDULER),
+         Role.SCHEDULER),
         ("jobs", {"image": "shop", "command": ["celery", "-A", "x", "worker", "-l", "info", "-EB"]},
-         Kind.SCHEDULER),
+         Role.SCHEDULER),
         ("jobs", {"image": "shop", "command": ["celery", "worker", "-b", "redis://cache"]},
-         Kind.WORKER),
-        ("job-api", {"build": {"context": "."}, "ports": [{"target": 8000}]}, Kind.WEB),
-        ("job-worker", {"build": {"context": "."}, "ports": [{"target": 8000}]}, Kind.WORKER),
-        ("converter", {"image": "gotenberg/gotenberg:8"}, Kind.WEB),
-        ("celery_beat", {"image": "shop"}, Kind.SCHEDULER),
-        ("beat-worker", {"image": "shop"}, Kind.SCHEDULER),
-        ("clock-worker", {"image": "shop"}, Kind.WORKER),
-        ("clock", {"image": "shop"}, Kind.SCHEDULER),
+         Role.WORKER),
+        ("job-api", {"build": {"context": "."}, "ports": [{"target": 8000}]}, Role.WEB),
+        ("job-worker", {"build": {"context": "."}, "ports": [{"target": 8000}]}, Role.WORKER),
+        ("converter", {"image": "gotenberg/gotenberg:8"}, Role.WEB),
+        ("celery_beat", {"image": "shop"}, Role.SCHEDULER),
+        ("beat-worker", {"image": "shop"}, Role.SCHEDULER),
+        ("clock-worker", {"image": "shop"}, Role.WORKER),
+        ("clock", {"image": "shop"}, Role.SCHEDULER),
         ("tick", {"image": "shop", "command": ["php", "artisan", "schedule:work"]},
-         Kind.SCHEDULER),
-        ("queue", {"image": "shop", "command": ["php", "artisan", "queue:work"]}, Kind.WORKER),
-        ("app", {"image": "shop", "command": ["run", "--url=http://worker:1/beat"]}, Kind.WEB),
-        ("beatrice", {"image": "shop", "ports": [{"target": 80}]}, Kind.WEB),
-        ("migrate", {"image": "shop", "restart": "no"}, Kind.ONCE),
-        ("db-init", {"image": "postgres:16", "restart": "on-failure"}, Kind.ONCE),
-        ("nginx", {"image": "nginx:1", "ports": [{"target": 443}]}, Kind.PROXY),
-        ("edge", {"image": "traefik:3"}, Kind.PROXY),
+         Role.SCHEDULER),
+        ("queue", {"image": "shop", "command": ["php", "artisan", "queue:work"]}, Role.WORKER),
+        ("app", {"image": "shop", "command": ["run", "--url=http://worker:1/beat"]}, Role.WEB),
+        ("beatrice", {"image": "shop", "ports": [{"target": 80}]}, Role.WEB),
+        ("migrate", {"image": "shop", "restart": "no"}, Role.ONCE),
+        ("db-init", {"image": "postgres:16", "restart": "on-failure"}, Role.ONCE),
+        ("nginx", {"image": "nginx:1", "ports": [{"target": 443}]}, Role.PROXY),
+        ("edge", {"image": "traefik:3"}, Role.PROXY),
         ("pages", {"image": "nginx", "ports": [{"target": 80}],
                    "volumes": [{"type": "bind", "source": "/srv/shop/html",
-                                "target": "/usr/share/nginx/html"}]}, Kind.WEB),
-        ("watch", {"image": "containrrr/watchtower"}, Kind.TOOL),
+                                "target": "/usr/share/nginx/html"}]}, Role.WEB),
+        ("watch", {"image": "containrrr/watchtower"}, Role.TOOL),
         ("odd", {"build": {"context": "."}, "volumes": [
             {"type": "bind", "source": "/var/run/docker.sock", "target": "/var/run/docker.sock"}]},
-         Kind.TOOL),
+         Role.TOOL),
         ("frontend", {"build": {"context": "."}, "ports": [{"target": 8080}],
                       "depends_on": {"web": {"condition": "service_started"}},
                       "volumes": [{"type": "bind", "source": "/srv/shop/n.conf",
-                                   "target": "/etc/nginx/conf.d/default.conf"}]}, Kind.WEB),
+                                   "target": "/etc/nginx/conf.d/default.conf"}]}, Role.WEB),
     ],
 )  # fmt: skip
 def test_a_service_is_known_by_image_name_command_and_mounts(
-    name: str, service: dict[str, Any], kind: Kind
+    name: str, service: dict[str, Any], role: Role
 ) -> None:
-    assert kinds(**{"web": WEB, name: service})[name] is kind
+    assert roles(**{"web": WEB, name: service})[name] is role
 
 
 def test_what_another_waits_for_to_end_runs_once_whatever_it_is_called() -> None:
     waits = {**WEB, "depends_on": {"x": {"condition": "service_completed_successfully"}}}
-    assert kinds(web=waits, x={"image": "postgres"})["x"] is Kind.ONCE
+    assert roles(web=waits, x={"image": "postgres"})["x"] is Role.ONCE
 
 
 def test_what_has_no_port_and_no_dependents_is_a_worker_but_not_behind_a_proxy() -> None:
     alone = {"build": {"context": "."}}
-    assert kinds(web=WEB, mailer=alone)["mailer"] is Kind.WORKER
-    assert kinds(web=WEB, mailer=alone, proxy={"image": "traefik"})["mailer"] is Kind.WEB
+    assert roles(web=WEB, mailer=alone)["mailer"] is Role.WORKER
+    assert roles(web=WEB, mailer=alone, proxy={"image": "traefik"})["mailer"] is Role.WEB
 
 
 def test_what_the_user_says_of_a_service_counts() -> None:
-    found = proposed({"db": Kind.WEB}, web=WEB, db={"image": "postgres"})
-    assert {each.name: (each.kind, each.why) for each in found.services}["db"] == (
-        Kind.WEB,
+    found = proposed({"db": Role.WEB}, web=WEB, db={"image": "postgres"})
+    assert {each.name: (each.role, each.why) for each in found.services}["db"] == (
+        Role.WEB,
         "as you said",
     )
 
@@ -176,5 +177,5 @@ def test_the_network_of_a_service_that_stays_is_not_for_two_colors() -> None:
     shared = {**WEB, "network_mode": "service:vpn"}
     (refusal,) = proposed(web=shared, vpn={"image": "tailscale/tailscale"}).refusals
     assert "both colors would be in the one network of vpn" in str(refusal)
-    told = {"vpn": Kind.WEB}
+    told = {"vpn": Role.WEB}
     assert proposed(told, web=shared, vpn={"image": "tailscale/tailscale"}).refusals == ()

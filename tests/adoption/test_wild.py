@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from cyan.adoption.proposal import Proposal, propose
-from cyan.adoption.services import Kind
+from cyan.names import Role
 from tests.adoption import wild
 
 pytestmark = pytest.mark.skipif(
@@ -33,11 +33,11 @@ def proposals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Proposal]:
     return found
 
 
-def labels() -> dict[str, dict[str, Kind]]:
+def labels() -> dict[str, dict[str, Role]]:
     rows = (line.split("\t") for line in LABELS.read_text().splitlines())
     return {
         f"{repository} {files}": {
-            name: Kind(kind) for name, kind in (each.rsplit("=", 1) for each in said.split())
+            name: Role(role) for name, role in (each.rsplit("=", 1) for each in said.split())
         }
         for repository, files, said in rows
     }
@@ -51,9 +51,9 @@ def test_services_are_taken_for_what_a_person_takes_them_for(
         taken = {each.name: each for each in proposals[entry].services}
         every += len(expected)
         wrong += [
-            (entry, name, kind, taken[name].kind)
-            for name, kind in expected.items()
-            if taken[name].kind is not kind
+            (entry, name, role, taken[name].role)
+            for name, role in expected.items()
+            if taken[name].role is not role
         ]
     assert len(wrong) <= (1 - KNOWN) * every, wrong
 
@@ -64,10 +64,10 @@ def test_no_scheduler_and_nothing_that_keeps_data_is_taken_for_another_without_a
     silent = [
         (entry, name)
         for entry, expected in labels().items()
-        for name, kind in expected.items()
-        if kind in {Kind.SCHEDULER, Kind.SHARED}
+        for name, role in expected.items()
+        if role in {Role.SCHEDULER, Role.SHARED}
         for each in proposals[entry].services
-        if each.name == name and each.kind not in {kind, Kind.TOOL}
+        if each.name == name and each.role not in {role, Role.TOOL}
         if not any(name in question.asks for question in proposals[entry].questions)
     ]
     assert silent == []
@@ -79,7 +79,7 @@ def test_most_that_answer_over_http_need_one_decision_or_none(
     served = [
         each
         for each in proposals.values()
-        if any(service.kind is Kind.WEB for service in each.services)
+        if any(service.role is Role.WEB for service in each.services)
         and not any("no HTTP" in refusal.why for refusal in each.refusals)
     ]
     few = [each for each in served if not each.refusals and len(each.questions) <= 1]
@@ -92,7 +92,7 @@ def test_what_is_refused_names_service_key_reason_and_what_to_do(
 ) -> None:
     for each in proposals.values():
         for refusal in each.refusals:
-            if any(service.kind is Kind.WEB for service in each.services):
+            if any(service.role is Role.WEB for service in each.services):
                 assert refusal.service
                 assert refusal.key
                 assert refusal.todo

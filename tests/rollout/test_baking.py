@@ -57,6 +57,19 @@ def test_an_answer_belongs_to_the_color_that_gave_it_and_of_none_to_when_it_was_
     assert str(comparison).startswith("50.0% of 2 answers")
 
 
+@pytest.mark.parametrize(
+    ("user_id", "color"),
+    [("green 6f1a 1.25", "green"), ("blue  -", "blue"), ("-", ""), ("ann", ""), ("", "")],
+)
+def test_the_hosts_proxy_names_the_color_where_the_application_does_not(
+    user_id: str, color: str
+) -> None:
+    told = json.loads(line(SWITCH)) | {"user_id": user_id}
+    answer = served(json.dumps(told))
+    assert answer is not None
+    assert answer.color == color
+
+
 def test_what_is_older_than_the_time_looked_at_does_not_count_nor_do_torn_lines() -> None:
     comparison = Comparison(SETTINGS, Color.BLUE, SWITCH)
     old = [line(SWITCH - 9, status=502) for _ in range(100)]

@@ -146,3 +146,10 @@ def test_one_restart_while_a_dependency_comes_up_fails_no_deploy(
     seen = (container("rag", Color.GREEN, restarts=restarts),)
     assert judge_containers(seen, ("rag",), restarts=1).state is state
     assert judge_containers(seen, ("rag",)).state is State.BROKEN  # once it is live
+
+
+def test_what_an_adopted_application_runs_once_has_ended_rightly() -> None:
+    ended = container("migrate", Color.GREEN, state="exited", health="", once=True)
+    failed = container("migrate", Color.GREEN, state="exited", health="", once=True, exit_code=1)
+    assert judge_containers((ended,), ("migrate",)).state is State.PASSING
+    assert judge_containers((failed,), ("migrate",)).state is State.BROKEN

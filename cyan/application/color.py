@@ -1,0 +1,355 @@
+"""The Compose file of one color, made from what Compose resolved of the user's own: pure.
+
+A service `web` of the color blue is called `web-blue`, so that no name of a color is one that the
+application's own stack, or the other color, could answer to. Within its color's network it has its
+own name back, and a link to it: a name means that color's, and while that is down it is an error
+and never somebody else's. The network's name, `shop-blue`, sorts before the `shop_default` of the
+application's own, which is joined too and where the shared services are: the engine asks a
+container's networks in the order of their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from cyan.application.source import OURS
+from cyan.errors import UsageError
+from cyan.names import Color, Role, in_color
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cyan.adopted import AdoptedSettings
+
+Given = Mapping[str, Any]
+
+ACTING = (
+    "caddy",
+    "com.centurylinklabs.watchtower",
+    "com.github.nginx-proxy",
+    "autoheal",
+    "diun",
+    "docker-volume-backup",
+    "ofelia",
+    "traefik",
+    "wud",
+)
+"""What labels begin with that other tools act on: they would do so to each color."""
+
+OWN = ("build", "depends_on", "image", "labels", "networks", "network_mode", "volumes")
+"""Keys of a service that a color has of its own."""
+
+LEFT_OUT = ("ports", "container_name", "hostname", "links", "external_links", "profiles")
+"""Keys that a color lacks: the proxy publishes, and a name would be one for two."""
+
+NETWORK = "cyan"
+"""The color's network, in its file."""
+
+FILES = "files"
+"""The folder within the release's that holds what is mounted from the checkout."""
+
+
+@dataclass(frozen=True)
+class Mould:
+    """What a color's file is made with.
+
+    `grace` is the seconds that a service gets to end which does not say how many it wants.
+    """
+
+    app: str
+    color: Color
+    version: str
+    release: str
+    by: str
+    adopted: AdoptedSettings
+    grace: float
+
+    @property
+    def network(self) -> str:
+        """The color's network: the proxy joins it as well."""
+        return f"{self.app}-{self.color}"
+
+    def named(self, service: str) -> str:
+        """What a service is called in the color."""
+        return in_color(service, self.color)
+
+
+def upstream(app: str, color: Color, service: str) -> str:
+    """The name by which the proxy asks a color's service: of all applications, only this one's."""
+    return f"{app}-{color}-{service}"
+
+
+def color_file(source: str, mould: Mould) -> str:
+    """The file of a color, JSON, from what Compose resolved.
+
+    Raises UsageError where that has services of which the settings do not know.
+    """
+    config: Given = json.loads(source)
+    _known(config, mould.adopted)
+    services = {
+        mould.named(name): _Service(name, config, mould).made for name in mould.adopted.rotating
+    }
+    made: dict[str, Any] = {"services": services, "networks": _networks(config, services, mould)}
+    for key in ("volumes", "configs", "secrets"):
+        if found := _top(key, config, services):
+            made[key] = found
+    return json.dumps(made, indent=1)
+
+
+def files_of(source: str, adopted: AdoptedSettings) -> tuple[str, ...]:
+    """What of the checkout goes with a release, by its path in the folder: files, or folders.
+
+    Files that are mounted, folders that are mounted to be read, configs and secrets.
+    """
+    config: Given = json.loads(source)
+    folder = _folder(config)
+    found = [
+        each["source"]
+        for name in adopted.rotating
+        for each in _mounts(name, config, adopted)
+        if each["type"] == "bind" and _goes_along(each)
+    ]
+    bound = [
+        str(config[key][each["source"]].get("file") or "")
+        for key in ("configs", "secrets")
+        for name in adopted.rotating
+        for each in config["services"][name].get(key) or ()
+    ]
+    inside = (PurePosixPath(path) for path in (*found, *bound) if path)
+    return tuple(
+        sorted({str(path.relative_to(folder)) for path in inside if path.is_relative_to(folder)})
+    )
+
+
+def external_names(source: str, adopted: AdoptedSettings) -> tuple[tuple[str, str], ...]:
+    """What of the application's own stack a color joins: ("network" or "volume", its name)."""
+    config: Given = json.loads(source)
+    services = [config["services"][name] for name in adopted.rotating]
+    networks = [key for each in services for key in each.get("networks") or ()]
+    volumes = sorted(_sources("volumes", services))
+    found = (
+        *(("network", _real(config, "networks", key)) for key in networks),
+        *(("volume", _real(config, "volumes", key)) for key in volumes),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+class _Service:
+    """One service of a color."""
+
+    def __init__(self, name: str, config: Given, mould: Mould) -> None:
+        self.name = name
+        self.config = config
+        self.mould = mould
+        self.given: Given = config["services"][name]
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """The service as its color has it."""
+        kept = {key: value for key, value in self.given.items() if key not in (*OWN, *LEFT_OUT)}
+        kept.setdefault("stop_grace_period", f"{self.mould.grace:g}s")
+        kept |= {"image": self._image, "labels": self._labels}
+        if build := self._build():
+            kept["build"] = build
+        if needs := self._needs():
+            kept["depends_on"] = needs
+        if volumes := self._volumes():
+            kept["volumes"] = volumes
+        mode = str(self.given.get("network_mode") or "")
+        if mode.startswith("service:"):
+            kept["network_mode"] = f"service:{self.mould.named(mode.removeprefix('service:'))}"
+        elif mode:
+            kept["network_mode"] = mode
+        else:
+            kept |= {"networks": self._networks(), "external_links": self._links()}
+        return kept
+
+    @property
+    def _image(self) -> str:
+        usual = f"{self.mould.adopted.project}-{self.name}:{self.mould.version}"
+        return str(self.given.get("image") or usual)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        given: Given = self.given.get("labels") or {}
+        mould = self.mould
+        return {
+            **{key: value for key, value in given.items() if not str(key).startswith(ACTING)},
+            "cyan.app": mould.app,
+            "cyan.color": str(mould.color),
+            "cyan.service": self.name,
+            "cyan.role": str(mould.adopted.services[self.name]),
+            "cyan.version": mould.version,
+            "cyan.release": mould.release,
+            "cyan.by": mould.by.replace("$", "$$"),
+        }
+
+    def _build(self) -> Given:
+        """How it is built, from a folder beside the others that are sent."""
+        build: Given = self.given.get("build") or {}
+        if not build or "://" in str(build.get("context", "")):
+            return build
+        context = PurePosixPath(str(build.get("context") or "."))
+        folder = _folder(self.config)
+        if not context.is_relative_to(folder):
+            raise UsageError(
+                f"{self.name} is built from {context}, which is outside of {folder}",
+                todo="only the folder of the Compose file is sent to the host: build the image "
+                "here and send it (cyan.images.from: send), or pull it",
+            )
+        return {**build, "context": f"./{context.relative_to(folder)}"}
+
+    def _needs(self) -> dict[str, Any]:
+        """What of its own color it waits for; the shared services run."""
+        needs: Given = self.given.get("depends_on") or {}
+        rotating = self.mould.adopted.rotating
+        return {self.mould.named(name): how for name, how in needs.items() if name in rotating}
+
+    def _volumes(self) -> list[Given]:
+        folder, there = _folder(self.config), self.mould.adopted.there
+        made: list[Given] = []
+        for each in _mounts(self.name, self.config, self.mould.adopted):
+            source = PurePosixPath(str(each.get("source") or ""))
+            if each["type"] != "bind" or not source.is_relative_to(folder):
+                made.append(each)
+                continue
+            inside = source.relative_to(folder)
+            stays = str(PurePosixPath(there or folder, inside))
+            sent = f"./{FILES}/{inside}"
+            made.append({**each, "source": sent if _goes_along(each) else stays})
+        return made
+
+    def _networks(self) -> dict[str, Any]:
+        """Its color's own, where it has the names that it has elsewhere; and those, as they are."""
+        joined: Given = self.given.get("networks") or {}
+        asked = {route.service for route in self.mould.adopted.routes}
+        aliases = [self.name, *_also_called(self.given)]
+        if self.name in asked:
+            aliases.append(upstream(self.mould.app, self.mould.color, self.name))
+        return {
+            NETWORK: {"aliases": list(dict.fromkeys(aliases))},
+            **dict.fromkeys(joined),
+        }
+
+    def _links(self) -> list[str]:
+        """Its siblings by their containers' names: asked for first, and found in no other place.
+
+        A link leads to one container: of those that have more, the network's own name must do.
+        """
+        made = []
+        adopted, project = self.mould.adopted, f"{self.mould.app}-{self.mould.color}"
+        for name in adopted.rotating:
+            other: Given = self.config["services"][name]
+            once = adopted.services[name] is Role.ONCE
+            if name == self.name or once or _replicas(other) != 1 or other.get("network_mode"):
+                continue
+            container = f"{project}-{self.mould.named(name)}-1"
+            made += [f"{container}:{alias}" for alias in (name, *_also_called(other))]
+        for link in (*(self.given.get("links") or ()), *(self.given.get("external_links") or ())):
+            target, _, alias = str(link).partition(":")
+            made.append(f"{self._linked(target)}:{alias or target}")
+        return list(dict.fromkeys(made))
+
+    def _linked(self, target: str) -> str:
+        """The container that a link of theirs leads to."""
+        adopted = self.mould.adopted
+        if target in adopted.rotating:
+            return f"{self.mould.app}-{self.mould.color}-{self.mould.named(target)}-1"
+        other: Given = self.config["services"].get(target)
+        if other is None:
+            return target  # an external one's
+        return str(other.get("container_name") or f"{adopted.project}-{target}-1")
+
+
+def _known(config: Given, adopted: AdoptedSettings) -> None:
+    there = set(config.get("services") or {})
+    if new := sorted(there - set(adopted.services)):
+        raise UsageError(
+            f"the Compose file has {', '.join(new)}, of which cyan.adopted.services says nothing",
+            todo="cyan init --check says what it would be taken for; then name it there",
+        )
+    if gone := sorted(set(adopted.rotating) - there):
+        raise UsageError(
+            f"the Compose file has no {', '.join(gone)}, which cyan.adopted.services names",
+            todo=f"take it out there; the file has {', '.join(sorted(there)) or 'no service'}",
+        )
+
+
+def _mounts(name: str, config: Given, adopted: AdoptedSettings) -> Iterator[Given]:
+    """What is mounted into a service, without what is left out."""
+    for each in config["services"][name].get("volumes") or ():
+        if f"{name}:{each['target']}" not in adopted.without:
+            yield each
+
+
+def _goes_along(mount: Given) -> bool:
+    """Whether what is mounted from the checkout goes with a release: a file, or what is only read.
+
+    What is written must outlive the release, and stays where it is.
+    """
+    return bool(mount.get("read_only")) or "." in PurePosixPath(str(mount["source"])).name
+
+
+def _also_called(service: Given) -> Iterator[str]:
+    """The other names that a service has: its container's, and its aliases."""
+    if name := service.get("container_name"):
+        yield str(name)
+    for joined in (service.get("networks") or {}).values():
+        yield from (joined or {}).get("aliases") or ()
+
+
+def _replicas(service: Given) -> int:
+    deploy: Given = service.get("deploy") or {}
+    return int(service.get("scale") or deploy.get("replicas") or 1)
+
+
+def _networks(config: Given, services: Given, mould: Mould) -> dict[str, Any]:
+    joined = {key for each in services.values() for key in each.get("networks") or ()}
+    return {
+        NETWORK: {"name": mould.network, "external": True},
+        **{
+            key: {"name": _real(config, "networks", key), "external": True}
+            for key in sorted(joined - {NETWORK})
+        },
+    }
+
+
+def _top(key: str, config: Given, services: Given) -> dict[str, Any]:
+    """The volumes, configs or secrets that the color's services use, by their own names."""
+    given: Given = config.get(key) or {}
+    used = _sources(key, services.values())
+    if key == "volumes":
+        return {name: {"name": _real(config, key, name), "external": True} for name in sorted(used)}
+    folder = _folder(config)
+    made = {}
+    for name in sorted(used):
+        each = dict(given[name])
+        path = PurePosixPath(str(each.get("file") or ""))
+        if each.get("file") and path.is_relative_to(folder):
+            each["file"] = f"./{FILES}/{path.relative_to(folder)}"
+        made[name] = each
+    return made
+
+
+def _sources(key: str, services: Iterable[Given]) -> set[str]:
+    kinds = ("volume",) if key == "volumes" else (None,)
+    return {
+        str(each["source"])
+        for service in services
+        for each in service.get(key) or ()
+        if each.get("type") in kinds and each.get("source")
+    }
+
+
+def _real(config: Given, key: str, name: str) -> str:
+    """The name that a network or volume has on the host."""
+    given: Given = (config.get(key) or {}).get(name) or {}
+    return str(given.get("name") or f"{config['name']}_{name}")
+
+
+def _folder(config: Given) -> PurePosixPath:
+    return PurePosixPath(str(config[OURS]["folder"]))

@@ -1,0 +1,323 @@
+"""The host's one proxy, for all of its applications: its files, from settings: pure.
+
+Each application has two files of its own: its sites, for users, and its colors' private doors. All
+doors are one port on the host's loopback; the header `X-Cyan-Door: shop-blue` says which. To move
+an application's traffic cyan renames a file in its folder of /traffic, as ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan.application.color import upstream
+from cyan.names import Color
+from cyan.settings import FRONT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cyan.adopted import HostProxySettings, RouteSettings
+    from cyan.settings import Settings
+
+DOOR = "X-Cyan-Door"
+"""The header that says whose door is asked for."""
+
+NETWORK = "0-cyan-proxy"
+"""Its own network. It sorts before all that an application could have: the engine takes the
+container's way out from the first, and moving that would cut off whoever is connected."""
+
+DYING = 3  # seconds in which a proxy that ends asks its clients to connect anew
+GRACE = 30  # seconds that their requests may take then
+
+MAIN = f"""\
+# The host's one proxy. Each application adds its sites and its doors; see apps/ and doors/.
+{{
+	# Within the proxy's container only: whoever reaches the admin API can rewrite the proxy.
+	admin localhost:2019
+	skip_install_trust
+	# A proxy that ends asks its clients to connect anew, then finishes what it has begun.
+	shutdown_delay {DYING}s
+	grace_period {GRACE}s
+	log {{
+		level WARN
+	}}
+}}
+import apps/*.caddy
+:8001 {{
+	import doors/*.caddy
+	respond "404: no such door" 404
+}}
+"""
+
+Published = Mapping[str, tuple[str, ...]]
+"""What each application wants to have published, by its name: PORT, or ADDRESS:PORT."""
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What users ask for by one address, in Caddy's words."""
+
+    address: str
+    routes: tuple[RouteSettings, ...]
+
+
+def files(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """The files of an application, and the one that includes them: (path below config/, text)."""
+    return (
+        ("Caddyfile", MAIN),
+        (f"apps/{settings.app}.caddy", sites_of(settings)),
+        (f"doors/{settings.app}.caddy", doors_of(settings)),
+    )
+
+
+def published(settings: Settings) -> tuple[str, ...]:
+    """What the proxy is to publish for an application: PORT, or ADDRESS:PORT."""
+    assert settings.adopted is not None  # noqa: S101 - for the type checker: see files
+    if settings.site.domain:
+        bind = "127.0.0.1:" if settings.site.is_here else ""
+        return tuple(f"{bind}{port}" for port in settings.site.ports)
+    bound = {each.published or settings.site.port: each.bind for each in settings.adopted.routes}
+    return tuple(f"{bind}:{port}" if bind else str(port) for port, bind in bound.items())
+
+
+def sites_of(settings: Settings) -> str:
+    """An application's sites, as Caddyfile."""
+    return "".join(_site(settings, site) for site in _sites(settings))
+
+
+def doors_of(settings: Settings) -> str:
+    """The private doors of an application's colors, as the part of a Caddyfile's site."""
+    return "".join(
+        f"@{settings.app}-{color} header {DOOR} {settings.app}-{color}\n"
+        f"handle @{settings.app}-{color} {{\n"
+        f"\trequest_header -{DOOR}\n"
+        f"{_indented(_by_host(settings, color), 1)}"
+        "}\n"
+        for color in Color
+    )
+
+
+def compose_file(
+    settings: HostProxySettings, ports: Published, *, passing: tuple[str, ...] = ()
+) -> str:
+    """The proxy's Compose file, JSON.
+
+    Or that of the second one of a handover: without doors, and with the `passing` ports of its own
+    published on the host's loopback, wherever there is room.
+    """
+    folder = str(settings.directory)
+    networks = [f"{app}-{color}" for app in sorted(ports) for color in Color]
+    own = sorted({port for each in ports.values() for port in each})
+    service = {
+        "image": settings.image,
+        "restart": "unless-stopped",
+        "labels": {"cyan.front": settings.project},
+        "read_only": True,
+        "security_opt": ["no-new-privileges:true"],
+        "cap_drop": ["ALL"],
+        "cap_add": ["NET_BIND_SERVICE"],
+        "tmpfs": ["/config:mode=1777"],
+        "volumes": [
+            "certificates:/data",
+            f"{folder}/traffic:/traffic:ro",
+            f"{folder}/logs:/logs",
+            f"{folder}/config:/etc/caddy:ro",
+        ],
+        "ports": (
+            [f"127.0.0.1::{port}" for port in passing]
+            if passing
+            else [
+                *(f"{each}:{each.rpartition(':')[2]}" for each in own),
+                f"127.0.0.1:{settings.door}:8001",
+            ]
+        ),
+        "networks": {"own": None, **dict.fromkeys(networks)},
+        "stop_grace_period": f"{DYING + GRACE + 5}s",
+        "healthcheck": {
+            "test": ["CMD-SHELL", HEALTHY],
+            "interval": "5s",
+            "start_period": "30s",
+            "start_interval": "200ms",
+        },
+        "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+    }
+    made = {
+        "services": {FRONT: service},
+        "networks": {
+            "own": {"name": NETWORK, "external": True},
+            **{name: {"name": name, "external": True} for name in networks},
+        },
+        "volumes": {"certificates": {"name": f"{settings.project}-certificates", "external": True}},
+    }
+    return json.dumps(made, indent=1)
+
+
+HEALTHY = (
+    "u=http://127.0.0.1:2019/config/; "
+    "curl -fsS -o /dev/null $$u 2>/dev/null || wget -qO /dev/null $$u"
+)
+"""Which has curl or, as the official image, wget."""
+
+
+def _sites(settings: Settings) -> tuple[_Site, ...]:
+    """The sites by address: a host, or a port where there is none."""
+    assert settings.adopted is not None  # noqa: S101 - for the type checker: see files
+    found: dict[str, list[RouteSettings]] = {}
+    for route in settings.adopted.routes:
+        host = route.host or settings.site.domain
+        plain = f"http://{host}:{route.published or settings.site.port}"
+        found.setdefault(host if settings.site.domain else plain, []).append(route)
+    return tuple(_Site(address, tuple(routes)) for address, routes in found.items())
+
+
+def _site(settings: Settings, site: _Site) -> str:
+    app = settings.app
+    body = "\n".join(
+        (
+            _log(app),
+            _identity(settings, site.routes),
+            _LAMEDUCK.replace("APP", app),
+            _marker(settings, site.routes),
+        )
+    )
+    return f"{site.address} {{\n{_indented(body, 1)}}}\n"
+
+
+def _log(app: str) -> str:
+    return (
+        f"log {{\n\toutput file /logs/{app}/access.json {{\n"
+        "\t\troll_size 512MiB\n\t\troll_keep 4\n\t}\n}\n"
+    )
+
+
+def _identity(settings: Settings, routes: Iterable[RouteSettings]) -> str:
+    """A request id where the client has none; color, id and latency as the log's `user_id`.
+
+    Caddy logs {http.auth.user.id} so, also of what is upgraded or fails.
+    """
+    asked = sorted({(route.service, route.port) for route in routes})
+    lines = [
+        f'\t{upstream(settings.app, color, service)}:{port} "{color} '
+        '{http.request.header.X-Request-ID} {http.reverse_proxy.upstream.latency_ms}"'
+        for color in Color
+        for service, port in asked
+    ]
+    return "\n".join(
+        (
+            "@norid not header X-Request-ID *",
+            "request_header @norid X-Request-ID {http.request.uuid}",
+            "map {http.reverse_proxy.upstream.hostport} {http.auth.user.id} {",
+            *lines,
+            "\tdefault -",
+            "}\n",
+        )
+    )
+
+
+_LAMEDUCK = """\
+# Clients are asked to connect anew before a reload, or before this proxy ends; not those who ask
+# for a WebSocket, whose handshake would be none with that.
+@lameduck {
+	file {
+		root /traffic/APP
+		try_files lameduck
+	}
+	not header Connection *pgrade*
+}
+header @lameduck Connection close
+@dying {
+	vars {http.shutting_down} true
+	not header Connection *pgrade*
+}
+header @dying Connection close
+"""
+
+
+def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
+    """Which color is live: the first of these that exists.
+
+    The switch is a rename that may fall between the looks at green and at blue; the second look at
+    green finds where it went.
+    """
+    colors = "".join(
+        f"\t@{color} vars {{http.matchers.file.relative}} {color} /{color}\n"
+        f"\thandle @{color} {{\n{_indented(_to(settings, routes, color), 2)}\t}}\n"
+        for color in (Color.GREEN, Color.BLUE)
+    )
+    return (
+        "@marker file {\n"
+        f"\troot /traffic/{settings.app}\n"
+        "\ttry_files maintenance green blue green\n"
+        "}\n"
+        f"route @marker {{\n{colors}"
+        "\thandle {\n"
+        "\t\theader Retry-After 60\n"
+        '\t\trespond "503: the site is in maintenance" 503\n'
+        "\t}\n"
+        "}\n"
+        f'respond "503: no color of {settings.app} is live" 503\n'
+    )
+
+
+def _by_host(settings: Settings, color: Color) -> str:
+    """What a color's door leads to, by the host that is asked for where that matters."""
+    sites = _sites(settings)
+    if len(sites) == 1:
+        return _to(settings, sites[0].routes, color, door=True)
+    parts = []
+    for number, site in enumerate(sites):
+        host = site.routes[0].host
+        name = f"{settings.app}-{color}-{number}"
+        inner = _indented(_to(settings, site.routes, color, door=True), 1)
+        asked = f"@{name} host {host}\nhandle @{name}" if host else "handle"
+        parts.append((not host, f"{asked} {{\n{inner}}}\n"))
+    return "".join(text for _, text in sorted(parts, key=lambda each: each[0]))
+
+
+def _to(
+    settings: Settings, routes: Iterable[RouteSettings], color: Color, *, door: bool = False
+) -> str:
+    """The services of a color, by path: the longest first."""
+    ordered = sorted(routes, key=lambda route: len(route.path), reverse=True)
+    return "".join(
+        _handle(settings, route, color, f"{settings.app}-{color}-path{number}", door=door)
+        for number, route in enumerate(ordered)
+    )
+
+
+def _handle(
+    settings: Settings, route: RouteSettings, color: Color, matcher: str, *, door: bool
+) -> str:
+    name = f"{upstream(settings.app, color, route.service)}:{route.port}"
+    proxied = "\n".join(_proxied(settings, name, color, door=door))
+    if not route.path or route.path in {"/", "/*"}:
+        return f"handle {{\n{_indented(proxied, 1)}}}\n"
+    paths = [route.path] if "*" in route.path else [route.path, f"{route.path.rstrip('/')}/*"]
+    return f"@{matcher} path {' '.join(paths)}\nhandle @{matcher} {{\n{_indented(proxied, 1)}}}\n"
+
+
+def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> Iterator[str]:
+    told = settings.site.tell_color and not door
+    if told:
+        yield f"header X-Color {color}"
+    yield f"reverse_proxy {name} {{"
+    if told:
+        yield "\theader_down -X-Color"
+    if door:  # what a check says of how a user comes (X-Forwarded-Proto: https) is passed on
+        yield "\ttrusted_proxies private_ranges"
+    yield "\ttransport http {"
+    yield "\t\tdial_timeout 2s"  # a color that is not there is an error at once
+    yield (
+        "\t\tkeepalive off"
+        if not settings.site.keepalive
+        else (f"\t\tkeepalive {settings.site.keepalive:g}s\n\t\tkeepalive_idle_conns_per_host 256")
+    )
+    yield "\t}"
+    yield "}"
+
+
+def _indented(text: str, by: int) -> str:
+    return "".join(f"{chr(9) * by}{line}\n" if line else "\n" for line in text.splitlines())

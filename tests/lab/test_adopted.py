@@ -1,0 +1,120 @@
+"""An application that knows nothing of cyan, its own stack and both colors beside each other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cyan.adopted import AdoptedSettings
+from cyan.application.color import Mould, color_file
+from cyan.application.source import OURS, resolve
+from cyan.names import Color
+from cyan.proxies import front
+from tests.proxies.test_front import adopted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.lab
+
+APP = "cyan-foreign"
+OWN = f"""
+name: {APP}
+x-service: &service {{init: true, command: [python3, -m, http.server, "80"]}}
+services:
+  web: {{<<: *service, image: "cyan-demo/site:${{TAG}}"}}
+  api: {{<<: *service, image: "cyan-demo/site:${{TAG}}"}}
+  db: {{<<: *service, image: "cyan-demo/site:v1"}}
+"""
+ADDRESS = "import socket,sys; print(socket.gethostbyname(sys.argv[1]))"
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+
+
+def address(container: str, network: str) -> str:
+    form = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+    return docker("inspect", "-f", form, container).strip()
+
+
+def asked(container: str, name: str) -> str:
+    """The address that a container has for a name; "" for an error."""
+    done = subprocess.run(
+        ["docker", "exec", container, "python3", "-c", ADDRESS, name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[None]:
+    """The application's own stack and both of its colors."""
+    (tmp_path / "compose.yaml").write_text(OWN)
+    config = {**resolve(tmp_path, (), (("TAG", "v2"),)), OURS: {"folder": str(tmp_path)}}
+    (tmp_path / "own.json").write_text(json.dumps(config))
+    known = AdoptedSettings.model_validate(
+        {
+            "project": APP,
+            "services": {"web": "web", "api": "web", "db": "shared"},
+            "routes": [{"service": "web", "port": 80}],
+        }
+    )
+    files = {APP: tmp_path / "own.json"}
+    for color in Color:
+        mould = Mould(APP, color, "v2", "r", "ann", known, 5)
+        files[f"{APP}-{color}"] = tmp_path / f"{color}.json"
+        files[f"{APP}-{color}"].write_text(color_file(json.dumps(config), mould))
+    try:
+        for color in Color:
+            docker("network", "create", f"{APP}-{color}")
+        for project, file in files.items():
+            docker("compose", "-p", project, "-f", str(file), "up", "-d", "--wait")
+        yield
+    finally:
+        for project in reversed(files):
+            docker("compose", "-p", project, "-f", str(files[project]), "down", "-t", "1")
+        for color in Color:
+            docker("network", "rm", f"{APP}-{color}")
+
+
+@pytest.mark.usefixtures("three")
+def test_a_name_means_the_own_colors_service_and_fails_closed_and_the_database_is_shared() -> None:
+    own = f"{APP}_default"
+    database = address(f"{APP}-db-1", own)
+    assert asked(f"{APP}-web-1", "api") == address(f"{APP}-api-1", own)
+    for color in Color:
+        web, api = (f"{APP}-{color}-{name}-{color}-1" for name in ("web", "api"))
+        mine = address(api, f"{APP}-{color}")
+        assert {asked(web, "api") for _ in range(20)} == {mine}
+        assert {asked(web, "db") for _ in range(20)} == {database}
+        docker("stop", "-t", "1", api)
+        assert asked(web, "api") == ""
+        docker("start", api)
+        assert asked(web, "api") == address(api, f"{APP}-{color}")
+
+
+def test_caddy_takes_what_the_routes_of_two_applications_become(tmp_path: Path) -> None:
+    routes = (
+        {"service": "web", "port": 80},
+        {"service": "api", "port": 9000, "path": "/images"},
+        {"service": "api", "port": 9000, "host": "api.shop.example"},
+    )
+    site = {"domain": "shop.example", "tell_color": True, "keepalive": 2}
+    tmp_path.chmod(0o755)
+    for wanted in (adopted(tmp_path, *routes, site=site), adopted(tmp_path, app="blog")):
+        for name, text in front.files(wanted):
+            path = tmp_path / "config" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    docker(
+        *("run", "--rm", "--network", "none", "--user", "0", "--tmpfs", "/logs"),
+        *("-v", f"{tmp_path}/config:/etc/caddy:ro", "cyan-demo/proxy:1"),
+        *("caddy", "validate", "--adapter", "caddyfile", "--config", "/etc/caddy/Caddyfile"),
+    )

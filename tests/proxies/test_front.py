@@ -1,0 +1,135 @@
+"""The files of the host's one proxy, from the routes of an application."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cyan.application import record
+from cyan.application.record import Application
+from cyan.errors import UsageError
+from cyan.names import Color
+from cyan.proxies import front
+from cyan.proxies.caddy import InFlight, count
+from cyan.settings import Settings, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEB: dict[str, Any] = {"service": "web", "port": 8000, "published": 3000}
+
+
+def adopted(base: Path, *routes: dict[str, Any], **changes: Any) -> Settings:
+    section = {
+        "app": "shop",
+        "hosts": [{"address": "127.0.0.1"}],
+        "directory": "/srv/cyan/shop",
+        "adopted": {
+            "project": "shop",
+            "services": {"web": "web", "api": "web", "db": "shared"},
+            "routes": list(routes or (WEB,)),
+        },
+        **changes,
+    }
+    return load(section, {}, base)
+
+
+def test_the_settings_of_an_adopted_application_follow_from_its_services(tmp_path: Path) -> None:
+    wanted = adopted(tmp_path)
+    assert wanted.stateless == ("api", "web")
+    assert wanted.stateful == ("db", "cyan-proxy")
+    assert (wanted.proxy, wanted.proxy_project) == ("cyan-proxy", "cyan-proxy")
+    assert (wanted.public.service, wanted.public.port, wanted.public.below) == ("web", 8000, 500)
+    assert wanted.ports == (3000,)
+    assert wanted.in_compose("web", Color.BLUE) == "web-blue"
+    assert wanted.adopted is not None
+    assert wanted.adopted.folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"stateless": ["web"]}, "cyan.stateless is cyan's own to say"),
+        ({"adopted": {"project": "shop", "services": {"db": "shared"}, "routes": [WEB]}},
+         "a route leads to 'web', which is no web service"),
+        ({"adopted": {"project": "shop", "services": {"web": "web"}, "routes": []}}, "at least 1"),
+        ({"adopted": {"project": "shop", "services": {"web": "robot"}, "routes": [WEB]}}, "robot"),
+    ],
+)  # fmt: skip
+def test_what_contradicts_is_told(tmp_path: Path, changes: Any, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        adopted(tmp_path, **changes)
+    assert says in str(caught.value)
+
+
+def test_each_color_is_asked_by_a_name_of_this_application_only(tmp_path: Path) -> None:
+    text = front.sites_of(adopted(tmp_path))
+    assert text.startswith("http://:3000 {\n")
+    assert text.count("reverse_proxy shop-blue-web:8000 {") == 1
+    assert text.count("reverse_proxy shop-green-web:8000 {") == 1
+    assert "root /traffic/shop" in text
+    assert "X-Color" not in text
+
+
+def test_the_color_is_told_where_the_site_says_so(tmp_path: Path) -> None:
+    text = front.sites_of(adopted(tmp_path, site={"tell_color": True}))
+    assert text.count("header X-Color green") == 1
+    assert text.count("header_down -X-Color") == 2
+    assert "X-Color" not in front.doors_of(adopted(tmp_path, site={"tell_color": True}))
+
+
+def test_routes_lead_by_host_and_the_longest_path_first(tmp_path: Path) -> None:
+    routes = (
+        {"service": "web", "port": 80},
+        {"service": "api", "port": 9000, "path": "/images"},
+        {"service": "api", "port": 9000, "host": "api.shop.example"},
+    )
+    wanted = adopted(tmp_path, *routes, site={"domain": "shop.example"})
+    text = front.sites_of(wanted)
+    assert text.startswith("shop.example {\n")
+    assert "\napi.shop.example {\n" in text
+    assert "path /images /images/*" in text
+    assert text.index("shop-green-api:9000 {") < text.index("shop-green-web:80 {")
+    assert front.published(wanted) == ("80", "443")
+    assert "host api.shop.example" in front.doors_of(wanted)
+
+
+def test_ports_are_published_where_the_application_published_them(tmp_path: Path) -> None:
+    other = {"service": "api", "port": 9000, "published": 9090, "bind": "127.0.0.1"}
+    wanted = adopted(tmp_path, WEB, other)
+    ports = {"shop": front.published(wanted), "blog": ("80",)}
+    made = json.loads(front.compose_file(wanted.host_proxy, ports))
+    assert made["services"]["cyan-proxy"]["ports"] == [
+        "127.0.0.1:9090:9090", "3000:3000", "80:80", "127.0.0.1:8001:8001"
+    ]  # fmt: skip
+    assert set(made["networks"]) == {"own", "shop-blue", "shop-green", "blog-blue", "blog-green"}
+    assert made["networks"]["own"]["name"] < "0a"
+
+
+def test_the_second_proxy_of_a_handover_has_no_door_and_takes_whatever_port_is_free(
+    tmp_path: Path,
+) -> None:
+    wanted = adopted(tmp_path).host_proxy
+    made = json.loads(front.compose_file(wanted, {"shop": ("3000",)}, passing=("3000",)))
+    assert made["services"]["cyan-proxy"]["ports"] == ["127.0.0.1::3000"]
+
+
+def test_what_is_in_flight_is_counted_for_one_application_only() -> None:
+    upstreams: list[dict[str, object]] = [
+        {"address": "shop-blue-web:8000", "num_requests": 2},
+        {"address": "shop-blue-api:9000", "num_requests": 1},
+        {"address": "shop-green-web:8000", "num_requests": 0},
+        {"address": "blog-blue-web:8000", "num_requests": 7},
+    ]
+    assert count(upstreams, "shop") == InFlight(blue=3, green=0)
+    with pytest.raises(KeyError):
+        count(upstreams, "blog")
+
+
+def test_a_release_records_what_the_adopted_application_was(tmp_path: Path) -> None:
+    application = Application.of(adopted(tmp_path))
+    assert application.adopted is not None
+    assert application.services == application.adopted.rotating
+    assert record.parse(record.dump(application)) == application
