@@ -92,6 +92,10 @@ class SiteSettings(Model):
 
     With a `domain` it is served over HTTPS, and plain HTTP redirects there; without one over plain
     HTTP, to whoever sends `host`. The ports are those that are usual for either.
+
+    Of an adopted application: whether answers say their color, as X-Color, and for how many seconds
+    the proxy keeps an idle connection to it (0: not at all): shorter than the application does, or
+    a request meets it closing.
     """
 
     domain: DomainIfAny = ""
@@ -421,6 +425,18 @@ class Settings(Model):
             "public": {**public, **(given.get("public") or {})},
             "site": site,
         }
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        given = {
+            "site.tell_color": self.site.tell_color,
+            "site.keepalive": self.site.keepalive,
+            "public.below": self.public.below,
+        }
+        for key, value in given.items():
+            if value and not self.adopted:
+                raise ValueError(f"cyan.{key} is for an application that is adopted")
+        return self
 
     @model_validator(mode="after")
     def _named_services_are_there(self) -> Self:

@@ -46,8 +46,11 @@ OWN = ("build", "depends_on", "image", "labels", "networks", "network_mode", "vo
 LEFT_OUT = ("ports", "container_name", "hostname", "links", "external_links", "profiles")
 """Keys that a color lacks: the proxy publishes, and a name would be one for two."""
 
-NETWORK = "cyan"
-"""The color's network, in its file."""
+NETWORK = "cyan.color"
+"""The color's network, in its file: what nobody else calls one of theirs."""
+
+WRITTEN = (".db", ".log", ".sqlite", ".sqlite3")
+"""How the names of files end that an application writes: of those a release has no copy."""
 
 FILES = "files"
 """The folder within the release's that holds what is mounted from the checkout."""
@@ -291,7 +294,8 @@ def _goes_along(mount: Given) -> bool:
 
     What is written must outlive the release, and stays where it is.
     """
-    return bool(mount.get("read_only")) or "." in PurePosixPath(str(mount["source"])).name
+    name = PurePosixPath(str(mount["source"])).name
+    return bool(mount.get("read_only")) or ("." in name and not name.endswith(WRITTEN))
 
 
 def _also_called(service: Given) -> Iterator[str]:

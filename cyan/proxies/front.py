@@ -52,6 +52,12 @@ import apps/*.caddy
 }}
 """
 
+HEALTHY = (
+    "u=http://127.0.0.1:2019/config/; "
+    "curl -fsS -o /dev/null $$u 2>/dev/null || wget -qO /dev/null $$u"
+)
+"""Which has curl or, as the official image, wget."""
+
 Published = Mapping[str, tuple[str, ...]]
 """What each application wants to have published, by its name: PORT, or ADDRESS:PORT."""
 
@@ -153,13 +159,6 @@ def compose_file(
         "volumes": {"certificates": {"name": f"{settings.project}-certificates", "external": True}},
     }
     return json.dumps(made, indent=1)
-
-
-HEALTHY = (
-    "u=http://127.0.0.1:2019/config/; "
-    "curl -fsS -o /dev/null $$u 2>/dev/null || wget -qO /dev/null $$u"
-)
-"""Which has curl or, as the official image, wget."""
 
 
 def _sites(settings: Settings) -> tuple[_Site, ...]:

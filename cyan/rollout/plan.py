@@ -334,8 +334,9 @@ def retain(settings: Settings, color: Color, application: Application, grace: in
     stopped = tuple(name for name in application.services if name not in warm)
     if not stopped:
         return Step(Kind.RETAIN, color, f"{color} stays warm for a rollback")
+    names = tuple(settings.in_compose(name, color) for name in stopped)
     says = f"{color} keeps {', '.join(warm)} warm; {', '.join(stopped)} stop"
-    return Step(Kind.RETAIN, color, says, (compose.stop(project, grace, stopped),))
+    return Step(Kind.RETAIN, color, says, (compose.stop(project, grace, names),))
 
 
 def _expand(
@@ -345,14 +346,15 @@ def _expand(
     wanted = settings.migrate
     if request.what != "deploy" or not (wanted.directory or wanted.expand):
         return ()
-    once = (expanding(project, settings).command,) if wanted.expand else ()
+    once = (expanding(project, settings, target.color).command,) if wanted.expand else ()
     says = f"the database has what {target.version} needs"
     return (Step(Kind.EXPAND, target.color, says, once),)
 
 
-def expanding(project: compose.Project, settings: Settings) -> compose.Once:
-    """How `migrate.expand` is run for the release of a project."""
-    return project.once("expand", settings.migrate.service, settings.migrate.expand)
+def expanding(project: compose.Project, settings: Settings, color: Color) -> compose.Once:
+    """How `migrate.expand` is run for the release of a project, in its color."""
+    service = settings.in_compose(settings.migrate.service, color)
+    return project.once("expand", service, settings.migrate.expand)
 
 
 def _clear(world: Observation, color: Color) -> tuple[Step, ...]:

@@ -85,7 +85,9 @@ def expand(job: Job, step: Step) -> Done:
     migrator = apply.Migrator(job.host, job.settings, job.world, job.lock)
     applied = apply.expand(migrator, job.plan.target.id)
     if step.commands:
-        once = expanding(compose.project_of(job.settings, job.plan.target), job.settings)
+        once = expanding(
+            compose.project_of(job.settings, job.plan.target), job.settings, step.color
+        )
         apply.run_command(migrator, once, job.hide)
     done = (*applied, *((job.settings.migrate.expand,) if step.commands else ()))
     return Done(", ".join(done) or "nothing is pending", {"applied": applied})

@@ -51,6 +51,7 @@ SERVICES: dict[str, Any] = {
             {"type": "bind", "source": f"{FOLDER}/web", "target": "/app"},
             {"type": "bind", "source": f"{FOLDER}/web.toml", "target": "/etc/web.toml"},
             {"type": "bind", "source": f"{FOLDER}/media", "target": "/media"},
+            {"type": "bind", "source": f"{FOLDER}/shop.db", "target": "/shop.db"},
             {"type": "bind", "source": f"{FOLDER}/pages", "target": "/p", "read_only": True},
             {"type": "bind", "source": "/etc/ssl", "target": "/etc/ssl"},
         ],
@@ -92,12 +93,12 @@ def test_a_color_has_what_rotates_by_names_that_are_nobody_elses() -> None:
 def test_within_its_network_a_service_has_all_its_names_and_elsewhere_only_the_new_one() -> None:
     networks = made()["services"]["web-blue"]["networks"]
     assert networks == {
-        "cyan": {"aliases": ["web", "the-web", "inner", "shop-blue-web"]},
+        "cyan.color": {"aliases": ["web", "the-web", "inner", "shop-blue-web"]},
         "default": None,
         "back": None,
     }
     assert made()["networks"] == {
-        "cyan": {"name": "shop-blue", "external": True},
+        "cyan.color": {"name": "shop-blue", "external": True},
         "default": {"name": "shop_default", "external": True},
         "back": {"name": "shop_back", "external": True},
     }
@@ -139,6 +140,7 @@ def test_what_is_read_goes_along_what_is_written_stays_and_code_is_left_out() ->
         ("uploads", "/uploads"),
         ("./files/web.toml", "/etc/web.toml"),
         ("/opt/shop/media", "/media"),
+        ("/opt/shop/shop.db", "/shop.db"),
         ("./files/pages", "/p"),
         ("/etc/ssl", "/etc/ssl"),
     ]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cyan.application import record
 from cyan.application.record import Application
+from cyan.engines.compose import Project
 from cyan.errors import UsageError
 from cyan.names import Color
 from cyan.proxies import front
 from cyan.proxies.caddy import InFlight, count
-from cyan.settings import Settings, load
+from cyan.rollout.plan import expanding, retain
+from cyan.settings import Settings, WarmSettings, load
+from tests.rollout import worlds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,3 +137,29 @@ def test_a_release_records_what_the_adopted_application_was(tmp_path: Path) -> N
     assert application.adopted is not None
     assert application.services == application.adopted.rotating
     assert record.parse(record.dump(application)) == application
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("site.tell_color", {"site": {"tell_color": True}}),
+        ("site.keepalive", {"site": {"keepalive": 2}}),
+        ("public.below", {"public": {"service": "platform", "below": 500}}),
+    ],
+)
+def test_what_only_an_adopted_application_has_is_not_ignored_elsewhere(
+    key: str, changes: Any
+) -> None:
+    with pytest.raises(ValueError, match=f"cyan.{key} is for an application that is adopted"):
+        worlds.settings(**changes)
+
+
+def test_an_adopted_applications_services_are_called_in_compose_as_its_color_has_them(
+    tmp_path: Path,
+) -> None:
+    wanted = adopted(tmp_path, migrate={"service": "api", "expand": "make it"})
+    once = expanding(Project("shop-blue", PurePosixPath("/srv")), wanted, Color.BLUE)
+    assert "--name shop-blue-expand api-blue make it" in once.command
+    warm = wanted.model_copy(update={"warm": WarmSettings.model_validate({"services": ["web"]})})
+    (command,) = retain(warm, Color.GREEN, Application.of(wanted), 10).commands
+    assert command.endswith(" 10 api-green")
