@@ -180,6 +180,7 @@ def test_what_is_built_outside_of_the_folder_cannot_be_sent() -> None:
         ("${REGISTRY:-here:5000}/b:$VERSION-${FLAVOR}", ("VERSION", "FLAVOR")),
         ("${REGISTRY}/b", ()),
         ("here:5000/b", ()),
+        ("here:${PORT}/b", ()),
         ("b:1", ()),
         ("", ()),
     ],

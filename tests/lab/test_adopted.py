@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.adopted import AdoptedSettings
-from cyan.application.color import Mould, color_file
+from cyan.application.color import Mould, color_file, upstream
 from cyan.application.source import OURS, resolve
 from cyan.names import Color
 from cyan.proxies import front
@@ -93,6 +93,7 @@ def test_a_name_means_the_own_colors_service_and_fails_closed_and_the_database_i
         web, api = (f"{APP}-{color}-{name}-{color}-1" for name in ("web", "api"))
         mine = address(api, f"{APP}-{color}")
         assert {asked(web, "api") for _ in range(20)} == {mine}
+        assert asked(api, upstream(APP, color, "web")) == address(web, f"{APP}-{color}")
         assert {asked(web, "db") for _ in range(20)} == {database}
         docker("stop", "-t", "1", api)
         assert asked(web, "api") == ""
