@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -177,7 +178,9 @@ def test_acts_that_the_load_did_not_live_to_see_make_the_verdict_unknown(world: 
     judgement = run(replace(short, load=replace(short.load, limit=0.4)), world, Silent())
     (finding,) = [f for f in judgement.findings if f.check == "every act performed"]
     assert finding.verdict is Verdict.UNKNOWN
-    assert finding.text.endswith("rollback after cleanup, never healthy")  # at least these two
+    # on a busy machine the load may have ended before the first one, too
+    left = r"; not (deploy v2, )?rollback after cleanup, never healthy(;|$)"
+    assert re.search(left, finding.text)
 
 
 def test_the_load_outlives_acts_that_take_all_the_time_they_may(world: World) -> None:
