@@ -87,14 +87,7 @@ def settings(context: Context) -> Settings:
     section = context.config.get("cyan")
     if not section:
         raise _no_configuration()
-    found = load(section, os.environ, project_folder())
-    if found.adopted:  # half of what it needs is there: nothing must begin what it cannot end
-        raise UsageError(
-            "an adopted application cannot be deployed by this version of cyan yet",
-            where="cyan.adopted",
-            todo="two Compose files of your own can: docs/adopt.md",
-        )
-    return found
+    return load(section, os.environ, project_folder())
 
 
 def project_folder() -> Path:

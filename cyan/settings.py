@@ -417,6 +417,8 @@ class Settings(Model):
         public = {"service": first.service, "port": first.port, "ready": "/", "below": 500}
         if first.published and not site.get("domain"):
             site.setdefault("port", first.published)
+        if first.host and not site.get("domain"):
+            site.setdefault("host", first.host)
         return {
             **given,
             "stateless": adopted.rotating,
@@ -502,6 +504,15 @@ class Settings(Model):
         """The ports of the host that users reach."""
         others = self.adopted.published if self.adopted and not self.site.domain else ()
         return tuple(dict.fromkeys((*self.site.ports, *others)))
+
+    @property
+    def door_ports(self) -> tuple[int, ...]:
+        """The ports of the colors' private doors, on the host's loopback."""
+        return tuple(dict.fromkeys(map(self.door_of, Color)))
+
+    def door_of(self, color: Color) -> int:
+        """The port of a color's private door: of an adopted application a header says whose."""
+        return self.host_proxy.door if self.adopted else self.doors.of(color)
 
     def in_compose(self, service: str, color: Color) -> str:
         """What Compose calls a service in a color's project."""

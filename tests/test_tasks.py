@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from invoke import Config, Context
 
 from cyan import cli
 from cyan.errors import UsageError
@@ -23,21 +22,6 @@ def test_a_missing_extra_is_named_with_the_way_to_have_it(monkeypatch: pytest.Mo
         cli.require("proof")
     assert "cyan[proof]" in (caught.value.todo or "")
     cli.require("")
-
-
-def test_no_command_begins_what_it_cannot_end_with_an_adopted_application() -> None:
-    section = {
-        "app": "shop",
-        "hosts": [{"address": "127.0.0.1"}],
-        "directory": "/srv/shop",
-        "adopted": {
-            "project": "shop",
-            "services": {"web": "web"},
-            "routes": [{"service": "web", "port": 80, "published": 80}],
-        },
-    }
-    with pytest.raises(UsageError, match="cannot be deployed by this version"):
-        cli.settings(Context(Config(overrides={"cyan": section})))
 
 
 @pytest.mark.parametrize("left_on", [0, 1, 2])

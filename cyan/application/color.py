@@ -81,6 +81,32 @@ class Mould:
         return in_color(service, self.color)
 
 
+@dataclass(frozen=True)
+class External:
+    """A network or a volume of the application's own stack: its key there, and its name."""
+
+    kind: str
+    key: str
+    name: str
+
+
+def own_file(source: str, adopted: AdoptedSettings) -> str:
+    """The application's own stack, but for what rotates, as a Compose file: JSON.
+
+    With it shared services are started where they have never been.
+    """
+    config: dict[str, Any] = json.loads(source)
+    services = {}
+    for name, given in config["services"].items():
+        if name in adopted.rotating:
+            continue
+        needs: Given = given.get("depends_on") or {}
+        kept = {key: how for key, how in needs.items() if key not in adopted.rotating}
+        services[name] = {**given, "depends_on": kept}
+    made = {key: value for key, value in config.items() if key != OURS}
+    return json.dumps({**made, "services": services}, indent=1)
+
+
 def upstream(app: str, color: Color, service: str) -> str:
     """The name by which the proxy asks a color's service: of all applications, only this one's."""
     return f"{app}-{color}-{service}"
@@ -128,15 +154,15 @@ def files_of(source: str, adopted: AdoptedSettings) -> tuple[str, ...]:
     )
 
 
-def external_names(source: str, adopted: AdoptedSettings) -> tuple[tuple[str, str], ...]:
-    """What of the application's own stack a color joins: ("network" or "volume", its name)."""
+def external_names(source: str, adopted: AdoptedSettings) -> tuple[External, ...]:
+    """What of the application's own stack a color joins."""
     config: Given = json.loads(source)
     services = [config["services"][name] for name in adopted.rotating]
     networks = [key for each in services for key in each.get("networks") or ()]
     volumes = sorted(_sources("volumes", services))
     found = (
-        *(("network", _real(config, "networks", key)) for key in networks),
-        *(("volume", _real(config, "volumes", key)) for key in volumes),
+        *(External("network", key, _real(config, "networks", key)) for key in networks),
+        *(External("volume", key, _real(config, "volumes", key)) for key in volumes),
     )
     return tuple(dict.fromkeys(found))
 
@@ -168,7 +194,9 @@ class _Service:
         elif mode:
             kept["network_mode"] = mode
         else:
-            kept |= {"networks": self._networks(), "external_links": self._links()}
+            kept["networks"] = self._networks()
+            if links := self._links():  # an empty list is none where Compose merges two files
+                kept["external_links"] = links
         return kept
 
     @property

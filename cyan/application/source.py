@@ -58,13 +58,15 @@ def resolve(
 def source_of(settings: Settings, version: str, environment: Iterable[tuple[str, str]] = ()) -> str:
     """What a color's Compose file is made from, for a version: cyan's template, or their own files.
 
-    The variables of `environment` win over those of `.env`. Raises UsageError.
+    The variables of `environment` win over those of `.env`. Without a version what tags are made of
+    is as it would be without cyan. Raises UsageError.
     """
     if settings.adopted is None:
         return settings.stateless_text
     folder, files = settings.adopted.folder, settings.adopted.files
     raw = resolve(folder, files, (), "--no-interpolate")
-    named = [(name, version) for name in version_variables(raw, settings.adopted.rotating)]
+    tags = version_variables(raw, settings.adopted.rotating) if version else ()
+    named = [(name, version) for name in tags]
     config = dict(resolve(folder, files, (*named, *environment)))
     return json.dumps({**config, OURS: {"folder": str(folder)}})
 

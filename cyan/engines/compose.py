@@ -14,6 +14,7 @@ from cyan.world.shell import quoted_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from cyan.application.color import External
     from cyan.application.release import Release
     from cyan.engines.docker import Container
     from cyan.settings import Settings
@@ -47,6 +48,11 @@ class Project:
     def env(self) -> PurePosixPath:
         """The env file that its variables come from, on the host."""
         return self.folder / ".env"
+
+    @property
+    def source(self) -> PurePosixPath:
+        """What the file of an adopted application's color was made from, on the host."""
+        return self.folder / "resolved.json"
 
     @property
     def images(self) -> PurePosixPath:
@@ -125,6 +131,18 @@ def project_of(settings: Settings, release: Release) -> Project:
 def grace(containers: Iterable[Container], least: float = 0) -> int:
     """How many seconds containers may take to end: the longest that one asks for, or `least`."""
     return math.ceil(max([least, *(item.grace for item in containers)]))
+
+
+def made(external: External, project: str) -> str:
+    """The shell command that makes a network or volume of a project's, where it is not there.
+
+    As Compose itself would, so that the project takes it for its own later.
+    """
+    label, name = f"com.docker.compose.{external.kind}", shlex.quote(external.name)
+    labels = (f"com.docker.compose.project={project}", f"{label}={external.key}")
+    words = [word for each in labels for word in ("--label", each)]
+    make = shlex.join(("docker", external.kind, "create", *words, external.name))
+    return f"{{ docker {external.kind} inspect {name} >/dev/null 2>&1 || {make} >/dev/null; }}"
 
 
 def down(name: str, grace: int, *, volumes: bool = False) -> str:

@@ -71,6 +71,20 @@ def session(
         yield mine
 
 
+@contextmanager
+def proxy_lock(mine: Session, doing: str, tell: Tell, wait: float) -> Iterator[Lock]:
+    """Take the lock of the host's one proxy as well; the application's own where that has its own.
+
+    What changes the proxy is run by it.
+    """
+    if mine.settings.adopted is None:
+        yield mine.lock
+        return
+    doing, folder = f"{doing} of {mine.settings.app}", str(mine.settings.host_proxy.directory)
+    with Lock(mine.host, folder, owner(doing), wait=wait, tell=tell) as lock:
+        yield lock
+
+
 def _taken_over(mine: Session, doing: str, whose: Owner, tell: Tell) -> None:
     text = f"took over the lock of {whose.described}, which ended in the middle"
     tell(text)

@@ -7,7 +7,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.proxies import caddy
+from cyan.proxies import caddy, front
 from cyan.world import tunnel
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def door(
     host: Host, settings: Settings, color: Color, *, timeout: float = 10, within: float = math.inf
 ) -> httpx.Client:
     """A client of a color's private door, on the host's loopback."""
-    return tunnel.client(host, settings.doors.of(color), timeout=timeout, within=within)
+    made = tunnel.client(host, settings.door_of(color), timeout=timeout, within=within)
+    if settings.adopted:
+        made.headers[front.DOOR] = settings.project(color)
+    return made
 
 
 def trusted(host: Host, settings: Settings, world: Observation) -> tunnel.Tls | None:

@@ -9,6 +9,10 @@ from cyan.application.secrets import collect
 from cyan.engines import compose
 from cyan.engines.docker import Engine
 from cyan.errors import HostError, UsageError
+from cyan.hosts import joining
+from cyan.hosts.look import beside
+from cyan.hosts.session import owner
+from cyan.journal.lock import Lock
 from cyan.lab import ports, sshd
 from cyan.names import Color
 from cyan.rollout.provision import provision
@@ -92,7 +96,7 @@ def is_up(settings: Settings) -> bool:
         return False
     try:
         with Host(settings.hosts[0]) as host:
-            containers = Engine(host).containers(settings.app)
+            containers = Engine(host).containers(settings.app, beside=beside(settings))
             if _foreign(host, settings):
                 return False
     except HostError:
@@ -151,7 +155,12 @@ def _mark(host: Host, settings: Settings) -> None:
 
 
 def _foreign(host: Host, settings: Settings) -> str:
-    """The directory that a proxy of the same name works with, if it is not ours."""
+    """The directory that a proxy of the same name works with, if it is not ours.
+
+    Of an adopted application the project of that name is the user's own stack.
+    """
+    if settings.adopted:
+        return ""
     with_mounts = (
         f"docker ps -aq --filter label=com.docker.compose.project={settings.app} "
         f"--filter label=com.docker.compose.service={settings.proxy} | xargs -r docker inspect "
@@ -163,6 +172,13 @@ def _foreign(host: Host, settings: Settings) -> str:
 
 
 def _remove(host: Host, settings: Settings, *, volumes: bool = False) -> None:
+    if settings.adopted:
+        with Lock(host, str(settings.host_proxy.directory), owner("lab.down")) as by:
+            joining.give_back(by, settings, joining.look(host, settings))
+            for color in Color:
+                host.run(compose.down(settings.project(color), GRACE))
+            joining.leave(host, by, settings)
+        return
     for color in Color:
         host.run(compose.down(settings.project(color), GRACE))
     host.run(compose.down(settings.app, GRACE, volumes=volumes))
@@ -170,7 +186,12 @@ def _remove(host: Host, settings: Settings, *, volumes: bool = False) -> None:
 
 
 def _free_ports(host: Host, settings: Settings) -> None:
-    """Raise UsageError for a port that somebody but our own proxy holds."""
+    """Raise UsageError for a port that somebody but our own proxy holds.
+
+    An adopted application's stack may have its ports: whoever joins the host's proxy looks.
+    """
+    if settings.adopted:
+        return
     containers = Engine(host).containers(settings.app)
     proxy = next((item for item in containers if item.service == settings.proxy), None)
     if proxy and proxy.state == "running":

@@ -18,33 +18,10 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
     from cyan.world.host import Host
 
-CADDYFILE = "/etc/caddy/Caddyfile"
-"""Where the proxy's container finds its configuration."""
-
 LOG = "/logs/access.json"
 """Where it writes its access log, inside its container."""
 
 UNREADABLE = "cyan-unreadable"
-
-OURS = (2019, 8001, 8002)
-"""Where it listens, inside its container, for others than users: the admin API and the doors."""
-
-CLIENTS = f"""
-function port(address) {{ sub(/.*:/, "", address); return address }}
-function inside(address) {{ return address ~ /^......7F:|^0*1000000:|FFFF0000......7F:/ }}
-$4 == "0A" && !inside($2) {{ listens[port($2)] = 1 }}
-$4 == "01" && !inside($3) {{ open[port($2)]++ }}
-END {{
-  for (each in open)
-    if (each in listens && each !~ /^({"|".join(f"{port:04X}" for port in OURS)})$/) n += open[each]
-  print n + 0
-}}
-"""
-"""For awk: how many connections from outside the container lead to a port that is for users.
-
-Of /proc/net/tcp and tcp6: local and remote address, in hexadecimal, the state 0A for a socket that
-listens and 01 for an established connection: https://docs.kernel.org/networking/proc_net_tcp.html.
-"""
 
 ADMIN = "http://127.0.0.1:2019"
 """Caddy's admin API listens inside the proxy's container only."""
@@ -78,6 +55,11 @@ class InFlight:
 def log_of(settings: Settings) -> str:
     """Where the proxy's container has the application's access log."""
     return f"/logs/{settings.app}/access.json" if settings.adopted else LOG
+
+
+def markers_of(settings: Settings) -> str:
+    """Where the proxy's container has the application's markers."""
+    return f"/traffic/{settings.app}" if settings.adopted else "/traffic"
 
 
 def switch_command(directory: str, source: Color | None, target: Color) -> str:
@@ -171,62 +153,6 @@ def markers_command(directory: str) -> str:
 def marker_command(directory: str, name: str, *, up: bool) -> str:
     """The shell command that raises or lowers a marker; safe to repeat."""
     return f"{'touch' if up else 'rm -f'} -- {shlex.quote(f'{directory}/traffic/{name}')}"
-
-
-@dataclass(frozen=True)
-class Caddyfile:
-    """The shell commands around the Caddyfile that a proxy's container reads from its host."""
-
-    directory: str
-    container: str
-
-    def same(self, text: str) -> str:
-        """Succeeds where the proxy's file is `text`."""
-        return f"printf %s {shlex.quote(text)} | cmp -s - {self._path()}"
-
-    def put(self, text: str) -> str:
-        """Write `text` beside the file that runs, and validate it there."""
-        inside = ("caddy", "validate", "--adapter", "caddyfile", "--config", f"{CADDYFILE}.new")
-        write = f"printf %s {shlex.quote(text)} > {self._path('.new')}"
-        return f"{write} && {self._exec(*inside)}"
-
-    def drop(self) -> str:
-        """Remove what was put."""
-        return f"rm -f -- {self._path('.new')}"
-
-    def load(self, *, force: bool, lameduck: float) -> str:
-        """Ask the clients to reconnect, wait until none is connected or `lameduck` seconds, load.
-
-        Prints how many were connected then, and when: wall seconds. Where the proxy does not take
-        what was put, its file is as it was. One command, so that the host ends what it began
-        although the deployer or its connection is gone: the marker never stays up.
-        """
-        inside = ["caddy", "reload", "--adapter", "caddyfile", "--config", f"{CADDYFILE}.new"]
-        loaded = self._exec(*inside, *(["--force"] if force else []))
-        return "\n".join(
-            (
-                f"duck={shlex.quote(f'{self.directory}/traffic/{LAMEDUCK}')}",
-                """trap 'rm -f -- "$duck"' EXIT; trap '' PIPE; touch -- "$duck" """,
-                f"end=$(($(date +%s%N) + {int(lameduck * 1e9)}))",
-                f"while left=$({self._connected()}); [ $left -gt 0 ] && [ $(date +%s%N) -lt $end ]",
-                "do sleep 0.2; done",
-                "at=$(date +%s.%N)",
-                f"if {loaded}; then mv -T {self._path('.new')} {self._path()}",
-                f"else {self.drop()}; exit 1; fi",
-                'rm -f -- "$duck"; echo "$left $at"',
-            )
-        )
-
-    def _connected(self) -> str:
-        """Prints how many connections users have, whatever the port: plain HTTP or HTTPS."""
-        sockets = self._exec("cat", "/proc/net/tcp", "/proc/net/tcp6")
-        return f"{sockets} 2>/dev/null | awk {shlex.quote(CLIENTS)}"
-
-    def _exec(self, *words: str) -> str:
-        return shlex.join(("docker", "exec", self.container, *words))
-
-    def _path(self, suffix: str = "") -> str:
-        return shlex.quote(f"{self.directory}/shared/proxy/Caddyfile{suffix}")
 
 
 def live_color(markers: frozenset[str]) -> Color | None:

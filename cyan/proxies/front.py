@@ -32,7 +32,7 @@ container's way out from the first, and moving that would cut off whoever is con
 DYING = 3  # seconds in which a proxy that ends asks its clients to connect anew
 GRACE = 30  # seconds that their requests may take then
 
-MAIN = f"""\
+_MAIN = f"""\
 # The host's one proxy. Each application adds its sites and its doors; see apps/ and doors/.
 {{
 	# Within the proxy's container only: whoever reaches the admin API can rewrite the proxy.
@@ -46,7 +46,7 @@ MAIN = f"""\
 	}}
 }}
 import apps/*.caddy
-:8001 {{
+http://:DOOR {{
 	import doors/*.caddy
 	respond "404: no such door" 404
 }}
@@ -73,7 +73,7 @@ class _Site:
 def files(settings: Settings) -> tuple[tuple[str, str], ...]:
     """The files of an application, and the one that includes them: (path below config/, text)."""
     return (
-        ("Caddyfile", MAIN),
+        ("Caddyfile", _MAIN.replace("DOOR", str(settings.host_proxy.door))),
         (f"apps/{settings.app}.caddy", sites_of(settings)),
         (f"doors/{settings.app}.caddy", doors_of(settings)),
     )
@@ -87,6 +87,11 @@ def published(settings: Settings) -> tuple[str, ...]:
         return tuple(f"{bind}{port}" for port in settings.site.ports)
     bound = {each.published or settings.site.port: each.bind for each in settings.adopted.routes}
     return tuple(f"{bind}:{port}" if bind else str(port) for port, bind in bound.items())
+
+
+def addresses(settings: Settings) -> tuple[str, ...]:
+    """The addresses of an application's sites, in Caddy's words."""
+    return tuple(site.address for site in _sites(settings))
 
 
 def sites_of(settings: Settings) -> str:
@@ -107,7 +112,7 @@ def doors_of(settings: Settings) -> str:
 
 
 def compose_file(
-    settings: HostProxySettings, ports: Published, *, passing: tuple[str, ...] = ()
+    settings: HostProxySettings, ports: Published, passing: tuple[str, ...] = ()
 ) -> str:
     """The proxy's Compose file, JSON.
 
@@ -137,7 +142,7 @@ def compose_file(
             if passing
             else [
                 *(f"{each}:{each.rpartition(':')[2]}" for each in own),
-                f"127.0.0.1:{settings.door}:8001",
+                f"127.0.0.1:{settings.door}:{settings.door}",
             ]
         ),
         "networks": {"own": None, **dict.fromkeys(networks)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.application.color import FILES
 from cyan.application.secrets import NO_SECRETS, Redaction, Secrets
 from cyan.errors import HostError
 from cyan.releases import images as release_images
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 class Contents:
     """The secrets of a release; or, where an earlier release runs `again`, that one's.
 
-    `images` are the images that the earlier release ran.
+    `images` are the images that the earlier release ran. `mounted` are files and folders of the
+    checkout that go with it.
     """
 
     secrets: Secrets = NO_SECRETS
     again: str = ""
     images: tuple[ServiceImage, ...] = ()
+    mounted: tuple[str, ...] = ()
 
 
 EMPTY = Contents()
@@ -56,19 +59,26 @@ def parse_records(text: str) -> dict[str, tuple[ServiceImage, ...]]:
 def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: Contents) -> str:
     """The script that writes a release's files, (path, text), and the secrets that it gets or had.
 
-    Its variables and its secrets are unreadable to others.
+    Its variables and its secrets are unreadable to others; so is all that Compose resolved, which
+    has merged what env files hold.
     """
-    given = tuple(files)
-    plain = [each for each in given if each[0] != str(project.env)]
-    private = [each for each in given if each not in plain]
+    given = dict(files)
+    resolved = {str(project.source), str(project.file)} if str(project.source) in given else set()
+    hidden = {str(project.env), *resolved}
+    plain = [each for each in given.items() if each[0] not in hidden]
+    private = [each for each in given.items() if each[0] in hidden]
     if contents.again:
-        source = quoted_path(project.folder.parent / contents.again / project.secrets.name)
-        target = quoted_path(project.secrets)
+        before = project.folder.parent / contents.again
+        source, target = quoted_path(before / project.secrets.name), quoted_path(project.secrets)
         copied = f"cat {source} > {target}.new && mv -T {target}.new {target}"
+        files_, here = quoted_path(before / FILES), quoted_path(project.folder / FILES)
+        copied += f" && {{ [ ! -e {files_} ] || cp -aT {files_} {here}; }}"
     else:
         copied = write_files([(str(project.secrets), contents.secrets.text)])
     inside = " && ".join(each for each in (write_files(private), copied) if each)
-    return f"{write_files(plain)} && ({private_mask(project.folder)}; {inside})"
+    folder = f"mkdir -p {quoted_path(project.folder)}"
+    open_ = " && ".join(each for each in (folder, write_files(plain)) if each)
+    return f"{open_} && ({private_mask(project.folder)}; {inside})"
 
 
 def record(project: compose.Project, images: Iterable[ServiceImage]) -> str:

@@ -7,12 +7,13 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyan.application.color import FILES
 from cyan.application.compose_file import ComposeFile
 from cyan.engines import compose, images
 from cyan.errors import DeployError, HostError
 from cyan.hosts.session import Session, no_bar
 from cyan.journal.while_held import WhileHeld
-from cyan.releases import contents
+from cyan.releases import contents, mounted
 from cyan.releases import images as release_images
 from cyan.releases.images import Service, ServiceImage
 from cyan.world.shell import quoted_path, run_script
@@ -39,14 +40,20 @@ class Fetch(Session):
     bar: Bar = no_bar  # shows how far a long transfer is
 
 
-def fetch(at: Fetch, files: Iterable[tuple[str, str]]) -> tuple[str, tuple[ServiceImage, ...]]:
+def fetch(
+    at: Fetch, files: Iterable[tuple[str, str]], first: Sequence[str] = ()
+) -> tuple[str, tuple[ServiceImage, ...]]:
     """Write the release's files and secrets, fetch its images, record their ids.
 
-    `files` are (path on the host, text). Returns what was done, in words, and the images. Raises
-    DeployError, HostError.
+    `files` are (path on the host, text), `first` commands for what it needs beside them. Returns
+    what was done, in words, and the images. Raises DeployError, HostError.
     """
     project = compose.project_of(at.settings, at.release)
-    prepare = contents.write(project, files, at.contents)
+    prepare = " && ".join((contents.write(project, files, at.contents), *first))
+    if at.contents.mounted and at.settings.adopted:
+        folder, target = at.settings.adopted.folder, project.folder / FILES
+        with at.bar("sending what is mounted", None) as sent:
+            mounted.send(at.lock, folder, at.contents.mounted, target, sent)
     if at.contents.again:
         run_script(at.lock, prepare)
         says, ran = _again(at)

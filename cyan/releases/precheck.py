@@ -72,7 +72,7 @@ def gather(
     if read.code != 0:
         return Precheck((Fault((read.stderr or read.stdout).strip()[-SHOWN:], COMPOSE_FILE),))
     file = ComposeFile(json.loads(read.stdout), project.name, project.folder)
-    wrong = faults(file, application)
+    wrong = () if application.adopted else faults(file, application)
     if given.again:
         found = tuple(dict.fromkeys(map(search.again, given.images)))
         return Precheck(wrong, found, quick_starters(file))

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from cyan import interrupt
 from cyan.errors import DeployError
-from cyan.names import Color
 from cyan.proxies import caddy
 from cyan.rollout.health import State
 from cyan.rollout.job import Done
+from cyan.rollout.logged import Log, identified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from cyan.names import Color
     from cyan.rollout.health import Look
     from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
@@ -27,7 +28,6 @@ BAD = 3  # bad looks in a row that end a bake; one may be a hiccup of a busy hos
 FEW = 20  # requests: of fewer nothing is concluded
 ERRORS = 3  # answers of 5xx: fewer may be chance
 SECOND = 1.0  # between two looks at the proxy's log
-TAIL = 16 * 2**20  # bytes of the proxy's log that the first look goes back
 SERVER_ERROR = 500
 UNAVAILABLE = 503
 UPGRADED = 101  # a WebSocket's: its duration is the user's
@@ -91,14 +91,8 @@ def served(line: str) -> Served | None:
         return None
     if status == UPGRADED or _of_maintenance(told):
         return None
-    color = (told.get("resp_headers") or {}).get("X-Color", [""])[0] or _identified(told)
+    color = (told.get("resp_headers") or {}).get("X-Color", [""])[0] or identified(told)[0]
     return Served(ended - duration, duration, status, color)
-
-
-def _identified(told: dict[str, Any]) -> str:
-    """The color that the host's proxy knows to have answered: the first word of its `user_id`."""
-    word = str(told.get("user_id") or "").partition(" ")[0]
-    return word if word in tuple(Color) else ""
 
 
 def sample(answers: Sequence[Served]) -> Sample:
@@ -160,26 +154,6 @@ class Comparison:
         return str(after) if after.n else "the proxy logged no request to judge"
 
 
-class Log:
-    """The proxy's log for as long as it can be read; `doubt` says why it could not be."""
-
-    def __init__(self, job: Job) -> None:
-        proxy = job.world.service(job.settings.proxy)
-        directory, container = str(job.settings.directory), proxy.id if proxy else ""
-        self._log = caddy.AccessLog(
-            job.host, directory, TAIL, container, caddy.log_of(job.settings)
-        )
-        self.doubt = ""
-
-    def more(self) -> list[str]:
-        """As `caddy.AccessLog.more`; nothing once it could not be read."""
-        try:
-            return [] if self.doubt else self._log.more()
-        except caddy.UnreadableError as error:
-            self.doubt = f"whether users get errors or wait was not judged: {error.what}"
-            return []
-
-
 def watch(job: Job, step: Step, look: Callable[[], Look]) -> Done:
     """Watch for the configured time, and a little longer where it ends on bad looks; the figures.
 
@@ -204,7 +178,8 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> Done:
         undecided = compared.bad and spent < settings.seconds + BAD * SECOND
         if over and not failed and not undecided:
             if log.doubt:
-                return Done(f"it stayed healthy for {spent:.1f} s", warnings=(log.doubt,))
+                doubt = f"whether users get errors or wait was not judged: {log.doubt}"
+                return Done(f"it stayed healthy for {spent:.1f} s", warnings=(doubt,))
             doubt = ", the newest of them bad, too few looks to judge" if compared.bad else ""
             return Done(f"nothing went bad in {spent:.1f} s; {compared}{doubt}")
         time.sleep(min(job.settings.health.interval, settings.seconds / 4))

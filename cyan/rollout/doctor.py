@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cyan.application.secrets import collect
+from cyan.application.source import source_of
 from cyan.engines.docker import Engine
 from cyan.errors import CyanError
 from cyan.hosts.look import look
@@ -55,7 +56,7 @@ def _comes(host: Host, engine: Engine, settings: Settings, world: Observation) -
     if not version:
         return None
     request = planning.Request("deploy", version, "doctor")
-    text = settings.stateless_text
+    text = source_of(settings, version)
     return comes(host, engine, settings, planning.deploy(request, world, settings, text))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from cyan.hosts import site
 from cyan.names import Kind
+from cyan.proxies import caddy
+from cyan.proxies.configuration import configuration
 from cyan.releases import precheck
 from cyan.releases.precheck import Search
 from cyan.world.sessions import AT_ONCE
@@ -92,7 +93,7 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         published=frozenset(port for wiring in wirings for port in wiring.published),
         traffic_host=said.get("traffic_host", ""),
         traffic_proxy=said.get("traffic_proxy", ""),
-        caddyfile_loaded=said.get("caddyfile", "") == _digest(settings),
+        caddyfile_loaded=said.get("caddyfile", "") == configuration(settings).digest,
         clock_offset=clock.result().offset,
         clock_uncertainty=clock.result().uncertainty,
         certificate=certificate.result(),
@@ -111,7 +112,7 @@ def comes(host: Host, engine: Engine, settings: Settings, plan: Plan) -> Prechec
 
 
 def _forbidden(host: Host, settings: Settings) -> tuple[int, ...]:
-    ports = (*settings.site.ports, settings.doors.blue, settings.doors.green)
+    ports = (*settings.ports, *settings.door_ports)
     return tuple(port for port in ports if host.forbids(port))
 
 
@@ -122,10 +123,6 @@ def _certificate(host: Host, settings: Settings, world: Observation) -> Certific
 
 def _memory(engine: Engine, containers: Iterable[Container]) -> int:
     return sum(engine.memory(item.id) for item in containers if item.state == "running")
-
-
-def _digest(settings: Settings) -> str:
-    return hashlib.sha256(settings.caddyfile_text.encode()).hexdigest()
 
 
 def _read(
@@ -140,8 +137,9 @@ def _read(
 def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) -> str:
     directory = shlex.quote(str(settings.directory))
     inside = (
-        "echo traffic_proxy=$(stat -c %d:%i /traffic); echo caddy=$(caddy version | cut -d' ' -f1);"
-        "echo caddyfile=$(sha256sum /etc/caddy/Caddyfile | cut -d' ' -f1)"
+        f"echo traffic_proxy=$(stat -c %d:%i {caddy.markers_of(settings)}); "
+        "echo caddy=$(caddy version | cut -d' ' -f1);"
+        f"echo caddyfile=$({configuration(settings).digest_command})"
     )
     proxy = world.service(settings.proxy)
     asked = f"docker exec {proxy.id} sh -c {shlex.quote(inside)}" if proxy else "true"
@@ -154,7 +152,7 @@ def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) 
             f"echo directory=$(df -Pk {directory} | awk 'NR==2 {{print $4}}')",
             "echo engine=$(docker version -f '{{.Server.Version}}')",
             "echo compose=$(docker compose version --short)",
-            f"echo traffic_host=$(stat -c %d:%i {directory}/traffic)",
+            f"echo traffic_host=$(stat -Lc %d:%i {directory}/traffic)",
             asked,
             *(_reach(wiring) for wiring in wirings if wiring.service != settings.proxy),
             "true",

@@ -47,7 +47,7 @@ def environment(job: Job, step: Step) -> dict[str, str]:
         "CYAN_VERSION": target.version,
         "CYAN_RELEASE": target.id,
         "CYAN_OLD_VERSION": old.version if old else "",
-        "CYAN_DOOR": str(job.settings.doors.of(target.color)),
+        "CYAN_DOOR": str(job.settings.door_of(target.color)),
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cyan.application import record
+from cyan.application.color import Mould, color_file, external_names
 from cyan.application.record import Application
 from cyan.application.release import Release, release_id
 from cyan.engines import compose
@@ -19,6 +20,7 @@ from cyan.world.envfile import env_file, parse_env_file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cyan.adopted import AdoptedSettings
     from cyan.application.secrets import Secrets
     from cyan.hosts.look import Observation
     from cyan.names import Color
@@ -225,13 +227,28 @@ def _fetch(
     if compose_text is None:
         return ()
     application = request.application or Application.of(settings)
-    files = (
-        (str(project.file), compose_text),
+    files: tuple[tuple[str, str], ...] = (
         (str(project.env), _environment(request, target, settings)),
         (str(project.folder / record.FILE), record.dump(application)),
     )
     says = _fetch_says(request, settings)
-    return (Step(Kind.FETCH, target.color, says, (project.config(),), files),)
+    adopted = application.adopted
+    if adopted is None:
+        files = ((str(project.file), compose_text), *files)
+        return (Step(Kind.FETCH, target.color, says, (project.config(),), files),)
+    text = color_file(compose_text, _mould(request, target, settings, adopted))
+    files = ((str(project.file), text), (str(project.source), compose_text), *files)
+    externals = external_names(compose_text, adopted)
+    made = tuple(compose.made(each, adopted.project) for each in externals)
+    return (Step(Kind.FETCH, target.color, says, (*made, project.config()), files),)
+
+
+def _mould(
+    request: Request, target: Release, settings: Settings, adopted: AdoptedSettings
+) -> Mould:
+    grace = settings.drain.timeout
+    color, version, release = target.color, target.version, target.id
+    return Mould(settings.app, color, version, release, request.by, adopted, grace)
 
 
 def _run(

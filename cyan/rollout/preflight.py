@@ -230,9 +230,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _ports(facts: Facts, settings: Settings) -> Check:
-    doors = (settings.doors.blue, settings.doors.green)
+    doors = settings.door_ports
     published = {port for _, port in facts.published}
-    missing = [str(port) for port in (*settings.site.ports, *doors) if port not in published]
+    missing = [str(port) for port in (*settings.ports, *doors) if port not in published]
     if missing:
         says = f"the proxy does not publish {', '.join(missing)}"
         return Check("ports", Level.REFUSE, says, "see site.port and doors, then inv lab.up")

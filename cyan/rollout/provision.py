@@ -9,12 +9,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import NO_SECRETS
+from cyan.application.source import source_of
 from cyan.bundled import bundled
 from cyan.engines import compose
+from cyan.hosts import joining
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
 from cyan.journal.while_held import WhileHeld
-from cyan.proxies import caddy
+from cyan.proxies.configuration import configuration
 from cyan.releases import contents
 from cyan.releases.contents import Contents
 from cyan.world.envfile import env_file
@@ -48,6 +50,8 @@ def provision(
     of a proxy that runs is left as it is: the file would say one thing and the proxy do another.
     Takes the lock. Returns what was done, in words. Raises LockedError, HostError.
     """
+    if settings.adopted:
+        return _adopted(host, settings, secrets)
     began = time.monotonic()
     root = PurePosixPath(settings.directory)
     make = f"mkdir -p {quoted_path(root, 'traffic')} {quoted_path(root, 'releases')}"
@@ -66,6 +70,22 @@ def provision(
     return says
 
 
+def _adopted(host: Host, settings: Settings, secrets: Secrets) -> str:
+    """The same for an application whose own stack stays: it joins the host's one proxy."""
+    began, front = time.monotonic(), PurePosixPath(settings.host_proxy.directory)
+    root = PurePosixPath(settings.directory)
+    host.run(f"{{ {_share(front)}; }} && {{ {_share(root)}; }} && {joining.directories(settings)}")
+    source = source_of(settings, "", secrets.values)
+    doing = owner(f"provision of {settings.app}")
+    with Lock(host, str(root), owner("provision")) as lock, Lock(host, str(front), doing) as by:
+        done, theirs = joining.join(host, lock, by, settings, source)
+    says = f"{done or 'nothing was to be done'} ({time.monotonic() - began:.1f} s)"
+    if theirs:
+        ports = ", ".join(f"{each.port} ({each.says})" for each in theirs)
+        says += f"; the first deploy takes over port {ports}"
+    return says
+
+
 def _provisioned(
     lock: Lock, settings: Settings, secrets: Secrets, agrees: Callable[[str], bool]
 ) -> tuple[tuple[str, ...], bool]:
@@ -76,23 +96,22 @@ def _provisioned(
         (str(project.file), settings.stateful_text),
         (str(project.env), env_file(_variables(settings))),
     )
-    text = settings.caddyfile_text
-    caddyfile = str(project.folder / "proxy" / "Caddyfile")
+    wanted = configuration(settings)
+    read = [(f"{wanted.folder}/{path}", text) for path, text in wanted.files]
     runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
-    same = caddy.Caddyfile(str(root), "").same(text)
     broken = project.command("ps", "-aq", "--status", "restarting", "--status", "exited")
     prepare = " && ".join(
         (
             f"{{ {shared_mask(root)}; }}",
             contents.write(project, files, Contents(secrets)),
-            f"{{ {runs} || {{ {write_files([(caddyfile, text)])}; }}; }}",
+            f"{{ {runs} || {{ {write_files(read)}; }}; }}",
             # one that crashes again and again would wait minutes before its next start
             f"{broken} | xargs -r docker rm -f >&2",
             f"{project.command(*TRIED)} 2>&1",
             f"echo {SEPARATOR}",
             _made(settings.app),
             f"echo {SEPARATOR}",
-            f"{{ {same} || echo {OTHER}; }}",
+            f"{{ {wanted.same()} || echo {OTHER}; }}",
         )
     )
     tried, made, other = run_script(lock, prepare).stdout.split(f"{SEPARATOR}\n")

@@ -1,9 +1,4 @@
-"""`inv proxy.reload`: a changed Caddyfile, validated first, loaded by lame duck.
-
-A reload closes every idle connection of every client, and a request that crosses that close on the
-wire is lost. So clients are asked to reconnect first (`Connection: close`), and few idle
-connections are left when it comes: DESIGN.md has the measurement.
-"""
+"""`inv proxy.reload`: a changed configuration of the proxy, validated, loaded by lame duck."""
 
 from __future__ import annotations
 
@@ -11,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
-from cyan.hosts.session import session
+from cyan.hosts.loading import load
+from cyan.hosts.session import proxy_lock, session
 from cyan.journal.entries import Event
-from cyan.proxies import caddy
+from cyan.proxies.configuration import configuration
 
 if TYPE_CHECKING:
-    from cyan.hosts.session import Session, Tell
+    from cyan.hosts.session import Tell
     from cyan.settings import HostSettings, Settings
 
 
@@ -43,47 +39,18 @@ def reload(
                 where=mine.host.name,
                 todo="start it: inv lab.up for the lab, else fab -H USER@HOST provision",
             )
-        caddyfile = caddy.Caddyfile(str(settings.directory), container.id)
-        text = settings.caddyfile_text
-        if not again and mine.host.run(caddyfile.same(text), check=False).code == 0:
+        wanted = configuration(settings)
+        if not again and mine.host.run(wanted.same(), check=False).code == 0:
             return Reloaded("the proxy runs this Caddyfile already")
-        _validated(mine, caddyfile, text)
-        left, at = _loaded(mine, caddyfile, again=again)
+        with proxy_lock(mine, "proxy.reload", tell, lock_wait) as by:
+            try:
+                left, at = load(by, settings, wanted, container.id, force=again)
+            except DeployError as error:
+                error.where = error.where or mine.host.name
+                error.serving = f"{mine.world.serving}; {error.serving}"
+                raise
         said = f"the Caddyfile was loaded; {left} connections were open"
         note = mine.world.entry("proxy.reload", Event.NOTE, mine.world.live, text=said)
         more = {"left": left, "cut_at": at}
         mine.lock.record(replace(note, step="reload", detail=note.detail | more))
         return Reloaded(f"the Caddyfile is loaded; {left} clients had not reconnected", left)
-
-
-def _validated(mine: Session, caddyfile: caddy.Caddyfile, text: str) -> None:
-    checked = mine.run(caddyfile.put(text), check=False)
-    if checked.code != 0:
-        mine.run(caddyfile.drop())
-        raise DeployError(
-            f"the Caddyfile is not valid: {_error(checked.stderr or checked.stdout)}",
-            where=str(mine.settings.caddyfile),
-            serving=f"{mine.world.serving}; the proxy goes on with the Caddyfile that it has",
-            todo="mend it and load it again",
-        )
-
-
-def _loaded(mine: Session, caddyfile: caddy.Caddyfile, *, again: bool) -> tuple[int, float]:
-    """Load by lame duck; how many clients were connected then, and when by the host's clock."""
-    wait = mine.settings.reload.lameduck
-    done = mine.run(caddyfile.load(force=again, lameduck=wait), check=False)
-    if done.code != 0:
-        raise DeployError(
-            f"the proxy did not take the Caddyfile: {_error(done.stderr or done.stdout)}",
-            where=mine.host.name,
-            serving=f"{mine.world.serving}; the proxy goes on with the Caddyfile that it had",
-            todo="mend it and load it again",
-        )
-    left, at = done.stdout.split()[-2:]
-    return int(left), float(at)
-
-
-def _error(text: str) -> str:
-    """Caddy's own words, without its log lines."""
-    lines = [line for line in text.strip().splitlines() if not line.startswith("{")]
-    return "\n".join(lines)[-2000:]

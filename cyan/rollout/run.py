@@ -8,13 +8,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
+from cyan.application.color import files_of
 from cyan.application.secrets import collect
+from cyan.application.source import source_of
 from cyan.errors import CyanError, DeployError, HostError, UsageError
 from cyan.hosts.session import Session, session
 from cyan.interrupt import ignored
 from cyan.journal.entries import Event
 from cyan.journal.writer import Writer
 from cyan.names import Kind
+from cyan.releases import mounted
 from cyan.releases.contents import Contents
 from cyan.releases.images import parse
 from cyan.rollout import failure, hooks, unfinished
@@ -86,7 +89,8 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     and images. Raises DeployError where the host keeps them no more.
     """
     if request.what == "deploy":
-        return planning.deploy(request, world, settings, settings.stateless_text)
+        request, source = _sourced(settings, request)
+        return planning.deploy(request, world, settings, source)
     if request.what == "resume":
         return _resumed(host, settings, world, request)
     back = planning.rollback_target(world)
@@ -95,6 +99,17 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
         return plan
     request, text = _again(host, settings, world, back, request)
     return planning.rollback(request, world, settings, text)
+
+
+def _sourced(settings: Settings, request: Request) -> tuple[Request, str]:
+    """What the color's file is made from, and the request with what goes with it. UsageError."""
+    given = (*request.environment, *request.contents.secrets.values)
+    source = source_of(settings, request.version, given)
+    if settings.adopted is None:
+        return request, source
+    names = files_of(source, settings.adopted)
+    mounted.check(settings.adopted.folder, names)
+    return replace(request, contents=replace(request.contents, mounted=names)), source
 
 
 def _again(
@@ -140,11 +155,16 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
             where=host.name,
             todo=f"deploy it again, with its --env {' '.join(left.environment)}",
         )
-    kept = kept or Kept(settings.stateless_text, (), None)
     application = world.applications.get(left.target.id)
-    request = replace(request, environment=kept.environment, application=application)
-    request = request.carrying(collect(settings))
-    return planning.resume(left, request, world, settings, kept.text)
+    environment = kept.environment if kept else ()
+    request = replace(
+        request,
+        version=left.target.version,
+        environment=environment,
+        application=application,
+    )
+    request, source = _sourced(settings, request.carrying(collect(settings)))
+    return planning.resume(left, request, world, settings, kept.text if kept else source)
 
 
 def _writer(mine: Session, plan: Plan) -> Writer:
@@ -249,7 +269,9 @@ def _tidied(job: Job, journal: Writer, step: Step) -> Undone:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the host keeps of a release: its Compose file, its environment, the images it ran.
+    """What the host keeps of a release: what its Compose file is, or was made from, and more.
+
+    Its environment, and the images that it ran.
 
     `images` is None where its images or its secrets were not all there when its deployer ended.
     """
@@ -262,12 +284,11 @@ class Kept:
 def _kept(host: Host, settings: Settings, release: str) -> Kept | None:
     """What is kept of a release; None where not even its files are."""
     folder = PurePosixPath(settings.directory) / "releases" / release
-    names = ("compose.yml", ".env", "images.json", "secrets.env")
-    compose_file, env_file, images, secrets = (quoted_path(folder, name) for name in names)
+    names = ("compose.yml", "resolved.json", ".env", "images.json", "secrets.env")
+    made, source, env_file, images, secrets = (quoted_path(folder, name) for name in names)
     separator = "--cyan--"
-    files = " && ".join(
-        f"cat {path} && echo && echo {separator}" for path in (compose_file, env_file)
-    )
+    text = f"if [ -e {source} ]; then cat {source}; else cat {made}; fi"
+    files = " && ".join(f"{read} && echo && echo {separator}" for read in (text, f"cat {env_file}"))
     output = host.run(f"{files} && [ -e {secrets} ] && cat {images}; true", check=False)
     parts = output.stdout.split(f"\n{separator}\n")
     if len(parts) < 3:  # noqa: PLR2004 - two files, and what follows

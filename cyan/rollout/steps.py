@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
@@ -18,15 +18,15 @@ from cyan.releases.fetch import Fetch
 from cyan.releases.fetch import fetch as fetch_release
 from cyan.releases.images import told
 from cyan.releases.prune import prune as prune_releases
-from cyan.rollout import baking, draining, health, smoking
+from cyan.rollout import baking, draining, health, smoking, verifying
 from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.job import Done, Job
 from cyan.rollout.plan import expanding, patience
-from cyan.rollout.preflight import CERTIFICATE, Level, checks, refusals, unneeded
+from cyan.rollout.preflight import Level, checks, refusals, unneeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import httpx
 
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
 ONCE = 1  # restart of a service that a standby may need until what it depends on is up
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
-ANSWERS = 3  # answers of the right color that verify a switch
 SHOWN = 300  # characters of what Compose said
-SITE_PATIENCE = 5.0  # seconds that the site may take to answer as the new color
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def preflight(job: Job, _step: Step) -> Done:
@@ -69,7 +68,7 @@ def clear(job: Job, step: Step) -> Done:
 def fetch(job: Job, step: Step) -> Done:
     """Bring the release's files, images and secrets to the host."""
     at = Fetch(**job.session, release=job.plan.target, contents=job.plan.contents, bar=job.bar)
-    says, found = fetch_release(at, step.files)
+    says, found = fetch_release(at, step.files, step.commands[:-1])
     return Done(says, {"images": told(found)})
 
 
@@ -144,23 +143,7 @@ def switch(job: Job, step: Step) -> Done:
 
 def verify(job: Job, _step: Step) -> Done:
     """Ask the site itself who answers, on new connections, until the right release does."""
-    if "maintenance" in job.world.markers:
-        return Done("skipped: the site is in maintenance")
-    good, last, deadline = 0, Look(State.WAITING), time.monotonic() + SITE_PATIENCE
-    tls = site.trusted(job.host, job.settings, job.world)
-    if tls and CERTIFICATE in (*job.plan.run.forced, *unneeded(job.plan)):
-        tls = replace(tls, checked=False)  # preflight has told what is wrong with it
-    while good < ANSWERS:
-        with site.site(job.host, job.settings, tls) as asked:
-            last = health.judge_answer(_ready(job, asked), job.plan.target)
-        good = good + 1 if last.state is State.PASSING else 0
-        if good == 0 and time.monotonic() > deadline:
-            raise DeployError(
-                f"the traffic was switched, but the site does not answer as {job.plan.target}: "
-                f"{last.reason}",
-                where=f"{job.settings.site.url} on {job.host.name}",
-            )
-    return Done(f"{good} of {good} answers are {job.plan.target}")
+    return verifying.verify(job, lambda client, more: _judged_answer(job, client, more))
 
 
 def drain(job: Job, step: Step) -> Done:
@@ -223,9 +206,14 @@ def _look(
     look = _judged(job, before, restarts=restarts)
     if look.state is not State.PASSING:
         return look
-    return health.judge_answer(
-        _ready(job, door), job.plan.target, job.plan.run.application.public.service
-    )
+    return _judged_answer(job, door)
+
+
+def _judged_answer(job: Job, client: httpx.Client, more: Mapping[str, str] = NOTHING) -> Look:
+    """What the public service answers to the ready path, judged; `more` are headers beside."""
+    public, told = job.plan.run.application.public, job.settings.adopted is None
+    answer, below = _ready(job, client, more), public.below or 0
+    return health.judge_answer(answer, job.plan.target, public.service, below=below, told=told)
 
 
 def _judged(job: Job, before: tuple[Container, ...], *, restarts: int = 0) -> Look:
@@ -234,12 +222,14 @@ def _judged(job: Job, before: tuple[Container, ...], *, restarts: int = 0) -> Lo
     return health.judge_containers(found, services, before, restarts=restarts)
 
 
-def _ready(job: Job, client: httpx.Client) -> Answer:
+def _ready(job: Job, client: httpx.Client, more: Mapping[str, str]) -> Answer:
     import httpx  # noqa: PLC0415 - slow to import
 
     public = job.plan.run.application.public
     try:
-        answer = client.get(public.ready, headers=site.headers(job.settings, public.send))
+        answer = client.get(
+            public.ready, headers=site.headers(job.settings, {**public.send, **more})
+        )
     except httpx.HTTPError as error:
         return Answer(0, error=str(error) or type(error).__name__)
     headers = answer.headers

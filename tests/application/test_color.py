@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cyan.adopted import AdoptedSettings
-from cyan.application.color import Mould, color_file, external_names, files_of
+from cyan.application.color import External, Mould, color_file, external_names, files_of
 from cyan.application.source import OURS, resolve, version_variables
 from cyan.errors import UsageError
 from cyan.names import Color
@@ -149,9 +149,9 @@ def test_what_is_read_goes_along_what_is_written_stays_and_code_is_left_out() ->
     source = json.dumps(CONFIG)
     assert files_of(source, adopted()) == ("key.pem", "pages", "web.toml")
     assert external_names(source, adopted()) == (
-        ("network", "shop_default"),
-        ("network", "shop_back"),
-        ("volume", "shop_uploads"),
+        External("network", "default", "shop_default"),
+        External("network", "back", "shop_back"),
+        External("volume", "uploads", "shop_uploads"),
     )
 
 

@@ -17,6 +17,7 @@ from cyan.errors import HostError, UsageError
 from cyan.names import Color, valid_version
 from cyan.proxies import caddy
 from cyan.proxies.caddy import InFlight
+from cyan.proxies.configuration import users_connected
 from cyan.world.envfile import env_file, parse_env_file
 from cyan.world.shell import write_files
 
@@ -102,7 +103,11 @@ SOCKETS = """\
 
 def test_a_users_connection_is_counted_whatever_port_it_came_to() -> None:
     done = subprocess.run(
-        ["awk", caddy.CLIENTS], input=SOCKETS, capture_output=True, text=True, check=True
+        ["awk", users_connected((2019, 8001, 8002))],
+        input=SOCKETS,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "3\n"
 

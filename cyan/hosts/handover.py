@@ -1,0 +1,198 @@
+"""Moving ports of a host to its proxy, or away from it, while users keep coming: shell scripts.
+
+A second proxy with the same configuration starts beside all that runs, and new connections to the
+ports are redirected to it. Then whoever had the ports is stopped, the proxy itself starts with
+them, the redirection ends, and the second one asks its clients to connect anew and ends. Nothing is
+refused meanwhile. Each script is one command: the host ends what it began although its deployer
+is gone. The redirection wants root, or sudo without a password; where that is missing there is the
+slow way, in which for about a second connections are refused.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyan.proxies import front
+from cyan.settings import FRONT
+from cyan.world.shell import quoted_path, write_files
+
+if TYPE_CHECKING:
+    from cyan.adopted import HostProxySettings
+
+COMPOSE = "compose.json"
+SECOND = "second.json"
+RULES = "cyan-handover"
+"""The comment of each rule: what a script that was killed has left is found by it."""
+
+UNTOUCHED = 11
+AS_BEFORE = 12
+
+RIGHT = """\
+if [ "$(id -u)" = 0 ]; then as=; else as="sudo -n"; fi
+$as iptables -w 5 -t nat -S >/dev/null 2>&1"""
+"""Succeeds where new connections can be redirected; sets `as`."""
+
+_NAT = f"""\
+nat() {{ $as iptables -w 5 -t nat "$@"; }}
+unredirect() {{
+  nat -S | sed -n '/--comment {RULES}/s/^-A/-D/p' | while read -r rule; do
+    echo "$rule" | xargs -r $as iptables -w 5 -t nat
+  done
+}}
+redirect() {{
+  nat -I PREROUTING -p tcp --dport "$1" -m addrtype --dst-type LOCAL -m comment --comment {RULES} \\
+    -j DNAT --to-destination "$2:$1" &&
+  nat -I OUTPUT -o lo -p tcp --dport "$1" -m comment --comment {RULES} \\
+    -j REDIRECT --to-ports "$3"
+}}
+"""
+"""Connections from outside are redirected to the second proxy itself, which keeps their addresses;
+those of the host itself to the port that it publishes on loopback."""
+
+_KEPT = """\
+kept() {
+  for each in "$@"; do
+    pid=$(docker inspect -f '{{.State.Pid}}' "$each")
+    format='{{range $p, $_ := .HostConfig.PortBindings}}{{$p}} {{end}}'
+    listens=$(docker inspect -f "$format" "$each")
+    for port in $listens; do
+      cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null |
+        awk -v p="$(printf ':%04X' "${port%/*}")" \\
+          '$4 == "01" && substr($2, length($2) - 4) == p { print }'
+    done
+  done | wc -l
+}
+"""
+"""How many connections users have to containers, by the ports that these publish."""
+
+_READY = """\
+ready() { # until each is healthy or, where it has no check, takes connections
+  for each in "$@"; do
+    format='{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}'
+    address=$(docker inspect -f "$format" "$each" | cut -d' ' -f1)
+    format='{{range $p, $_ := .HostConfig.PortBindings}}{{$p}} {{end}}'
+    listens=$(docker inspect -f "$format" "$each" | cut -d/ -f1)
+    format='{{if .State.Health}}{{.State.Health.Status}}{{end}}'
+    for _ in $(seq 300); do
+      health=$(docker inspect -f "$format" "$each")
+      [ "$health" != healthy ] || break
+      if [ -z "$health" ] && [ "$listens" ]; then
+        timeout 1 bash -c "exec 3<>/dev/tcp/$address/$listens" 2>/dev/null && break
+      fi
+      sleep 0.2
+    done
+  done
+}
+"""
+"""Waits at most a minute for each container that begins."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What the proxy shall publish from now on for each application, and what makes way for it.
+
+    `ports` of the host are redirected meanwhile: those that change hands and those that the proxy
+    has already. `stopped` are the containers that end for it, `started` those that begin after it:
+    ids; each has `grace` seconds to end.
+    """
+
+    settings: HostProxySettings
+    published: front.Published
+    ports: tuple[int, ...]
+    stopped: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    grace: int = 10
+
+    @property
+    def script(self) -> str:
+        """Hand over. Prints how many connections were cut, and when, wall seconds of the host.
+
+        Exits with UNTOUCHED where nothing was, with AS_BEFORE where all is again as it was.
+        """
+        redirected = "\n".join(
+            f'redirect {port} "$ip" "$(published {port})" || exit {UNTOUCHED}'
+            for port in self.ports
+        )
+        address = f'{{{{(index .NetworkSettings.Networks "{front.NETWORK}").IPAddress}}}}'
+        return f"""\
+trap '' PIPE HUP
+{RIGHT} || exit {UNTOUCHED}
+{self._written}
+{_NAT}{_KEPT}{_READY}
+second="{self._compose(f"{self.settings.project}-second", SECOND)}"
+published() {{ $second port {FRONT} "$1" | sed 's/.*://'; }}
+ended() {{ unredirect; $second down -t 40 >/dev/null 2>&1; rm -f -- {self._old} {self._second}; }}
+trap ended EXIT
+unredirect
+$second up -d --wait --no-build --pull missing >&2 || {{ {self._unwritten}; exit {UNTOUCHED}; }}
+ip=$(docker inspect -f {shlex.quote(address)} "$($second ps -q {FRONT})")
+{redirected}
+{self._moved}"""
+
+    @property
+    def slow(self) -> str:
+        """The same for who may redirect nothing: for about a second connections are refused."""
+        return f"trap '' PIPE HUP\n{self._written}\n{_KEPT}{_READY}\n{self._moved}"
+
+    @property
+    def _moved(self) -> str:
+        """The ports change hands; where the proxy does not come up, they are given back."""
+        stop = _docker(("stop", "-t", str(self.grace)), self.stopped)
+        start, back = _docker(("start",), self.started), _docker(("start",), self.stopped)
+        front_ = self._compose(self.settings.project, COMPOSE)
+        return f"""\
+left=$(kept {shlex.join(self.stopped)})
+at=$(date +%s.%N)
+{stop} >&2
+if ! {front_} up -d --wait --no-build --pull missing >&2; then
+  {front_} rm -sf >&2
+  {back} >&2
+  if [ -e {self._old} ]; then {self._unwritten}; {front_} up -d --wait >&2; fi
+  exit {AS_BEFORE}
+fi
+{start} >&2
+ready {shlex.join(self.started)}
+rm -f -- {self._old}
+echo "$left $at"
+"""
+
+    @property
+    def _old(self) -> str:
+        return quoted_path(self.settings.directory, f"{COMPOSE}.old")
+
+    @property
+    def _second(self) -> str:
+        return quoted_path(self.settings.directory, SECOND)
+
+    @property
+    def _unwritten(self) -> str:
+        current = quoted_path(self.settings.directory, COMPOSE)
+        return f"if [ -e {self._old} ]; then mv -T {self._old} {current}; fi"
+
+    @property
+    def _written(self) -> str:
+        """Writes both Compose files, and keeps the one that ran."""
+        folder = self.settings.directory
+        current = quoted_path(folder, COMPOSE)
+        passing = tuple(map(str, self.ports))
+        files = [
+            (f"{folder}/{SECOND}", front.compose_file(self.settings, self.published, passing)),
+            (f"{folder}/{COMPOSE}", front.compose_file(self.settings, self.published)),
+        ]
+        return f"if [ -e {current} ]; then cp {current} {self._old}; fi\n{write_files(files)}"
+
+    def _compose(self, project: str, file: str) -> str:
+        return compose(self.settings, project, file)
+
+
+def compose(settings: HostProxySettings, project: str, file: str = COMPOSE) -> str:
+    """The shell words that begin a Compose command of the proxy's."""
+    path = str(settings.directory / file)
+    return shlex.join(("docker", "compose", "--progress", "quiet", "-p", project, "-f", path))
+
+
+def _docker(words: tuple[str, ...], containers: tuple[str, ...]) -> str:
+    """A command on containers; nothing to do where there are none."""
+    return shlex.join(("docker", *words, *containers)) if containers else ":"

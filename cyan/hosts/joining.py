@@ -1,0 +1,403 @@
+"""An adopted application joins its host, or leaves: folders, networks, a place at the one proxy.
+
+Nothing of the application's own stack is touched: only shared services that are not there yet are
+started, and a port that the stack has is left to it until the first deploy takes it over.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cyan.application.color import own_file
+from cyan.errors import HostError, UsageError
+from cyan.hosts import handover
+from cyan.hosts.handover import Handover
+from cyan.hosts.loading import load
+from cyan.names import Color
+from cyan.proxies import front
+from cyan.proxies.configuration import INSIDE, NEW, configuration, others_only
+from cyan.settings import FRONT
+from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cyan.journal.lock import Lock
+    from cyan.settings import Settings
+    from cyan.world.host import Host, Output, Runner
+
+SEPARATOR = "--cyan--"
+PATIENCE = 10  # seconds that whoever is interrupted may take
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An application of the host's proxy: its directory, and what the proxy publishes for it.
+
+    Each port as PORT, or ADDRESS:PORT. `addresses` are its sites', in Caddy's words. `stopped` are
+    the containers of its own stack that made way for it, by name.
+    """
+
+    directory: str
+    published: tuple[str, ...]
+    addresses: tuple[str, ...]
+    stopped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has a port of the host: a container of a Compose project, or a process."""
+
+    port: int
+    container: str = ""
+    project: str = ""
+    name: str = ""
+
+    @property
+    def says(self) -> str:
+        """The holder as messages name it."""
+        return f"the container {self.name}" if self.container else f"a process, {self.name}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is before an application joins: `proxy` is the running one's id, or "".
+
+    `shared` are the application's own services that have a container.
+    """
+
+    joined: Mapping[str, Joined]
+    proxy: str
+    holders: tuple[Holder, ...]
+    shared: frozenset[str]
+
+
+def directories(settings: Settings) -> str:
+    """The shell command that makes the folders which an application and the proxy share."""
+    front_, app = settings.host_proxy.directory, settings.app
+    root = settings.directory
+    traffic, logs = (quoted_path(front_, name, app) for name in ("traffic", "logs"))
+    plain = " ".join(quoted_path(front_, each) for each in ("config/apps", "config/doors", "apps"))
+    links = " && ".join(
+        f"{{ [ -L {quoted_path(root, name)} ] || ln -s {target} {quoted_path(root, name)}; }}"
+        for name, target in (("traffic", traffic), ("logs", logs))
+    )
+    return (
+        f"{{ {shared_mask(front_)}; }} && mkdir -p {plain} {traffic} && mkdir -p -m 1777 {logs} && "
+        f"mkdir -p {quoted_path(root, 'releases')} && {links}"
+    )
+
+
+def look(host: Host, settings: Settings) -> Seen:
+    """What there is on the host. Raises HostError."""
+    adopted, wanted = settings.adopted, settings.host_proxy
+    assert adopted is not None  # noqa: S101 - for the type checker: only such applications join
+    apps = quoted_path(wanted.directory, "apps")
+    proxy = _filtered(wanted.project, FRONT, "--filter", "status=running")
+    held = " ".join(str(port) for port in settings.ports)
+    label = "com.docker.compose"
+    form = f'{{{{.ID}}}} {{{{.Label "{label}.project"}}}} {{{{.Names}}}}'
+    own = f'{{{{.Label "{label}.service"}}}}'
+    command = f"""
+        for each in {apps}/*.json; do [ ! -e "$each" ] || cat "$each"; done; echo {SEPARATOR}
+        {proxy}; echo {SEPARATOR}
+        for port in {held}; do
+          found=$(docker ps --no-trunc --filter publish=$port --format {shlex.quote(form)})
+          if [ "$found" ]; then echo "$port $found"
+          else ss -Hltnp "sport = :$port" | awk -v p=$port '{{ print p " - - " $NF; exit }}'; fi
+        done; echo {SEPARATOR}
+        docker ps -a --filter label={label}.project={shlex.quote(adopted.project)} \
+          --format {shlex.quote(own)}
+    """
+    apps, proxy, held, shared = host.run(command).stdout.split(f"{SEPARATOR}\n")
+    return Seen(
+        joined={name: found for line in apps.splitlines() for name, found in [_parsed(line)]},
+        proxy=proxy.strip(),
+        holders=tuple(_holder(line) for line in held.splitlines()),
+        shared=frozenset(shared.split()),
+    )
+
+
+def to_publish(settings: Settings, seen: Seen) -> tuple[tuple[str, ...], tuple[Holder, ...]]:
+    """What the proxy can publish for the application now, and whose ports it has to take over.
+
+    Raises UsageError where the application's name, sites or ports are somebody else's: pure.
+    """
+    assert settings.adopted is not None  # noqa: S101 - for the type checker: see look
+    _alone(settings, seen.joined)
+    ours = (settings.adopted.project, settings.host_proxy.project)
+    for holder in seen.holders:
+        if holder.project not in ours:
+            raise UsageError(
+                f"port {holder.port} is held by {holder.says}",
+                todo="end it, or choose another port: adopted.routes, or cyan.site",
+            )
+    theirs = tuple(each for each in seen.holders if each.project == settings.adopted.project)
+    held = {each.port for each in theirs}
+    free = (each for each in front.published(settings) if _number(each) not in held)
+    return tuple(free), theirs
+
+
+def join(
+    host: Host, lock: Lock, by: Lock, settings: Settings, source: str
+) -> tuple[str, tuple[Holder, ...]]:
+    """Give the application its networks and its place at the proxy; what was done, in words.
+
+    And whose ports are to be taken over. `lock` is the application's, `by` the proxy's. `source` is
+    what Compose resolved. Safe to repeat. Raises UsageError, HostError, DeployError.
+    """
+    seen = look(host, settings)
+    publishes, theirs = to_publish(settings, seen)
+    lock.run(_networks(settings))
+    says = [*_shared(lock, settings, seen, source)]
+    before = seen.joined.get(settings.app)
+    mine = Joined(
+        str(settings.directory),
+        publishes,
+        front.addresses(settings),
+        before.stopped if before else (),
+    )
+    joined = {**seen.joined, settings.app: mine}
+    if not seen.proxy:
+        _start(by, settings, joined)
+        says.append("the host's proxy runs")
+    else:
+        says += _changed(by, settings, seen, joined)
+    by.run(write_files([_record(settings, mine)]))
+    return "; ".join(says), theirs
+
+
+def take_over(by: Runner, settings: Settings, seen: Seen, grace: int) -> str:
+    """Move the ports that the application's own stack has to the proxy; how it went, in words.
+
+    Safe to repeat. Raises HostError where they could not be moved: all is as it was before.
+    """
+    _, theirs = to_publish(settings, seen)
+    before = seen.joined[settings.app]
+    stopped = tuple(dict.fromkeys(each.name for each in theirs))
+    mine = replace(
+        before,
+        published=front.published(settings),
+        stopped=tuple(dict.fromkeys((*before.stopped, *stopped))),
+    )
+    joined = {**seen.joined, settings.app: mine}
+    # first of all who gives way, so that whoever comes after a crash knows what to start again
+    by.run(write_files([_record(settings, replace(mine, published=before.published))]))
+    ports = tuple(sorted({*_numbers(seen.joined), *(each.port for each in theirs)}))
+    move = Handover(settings.host_proxy, _published(joined), ports, stopped, (), grace)
+    says = moved(by, move)
+    by.run(write_files([_record(settings, mine)]))
+    return says
+
+
+def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
+    """Take the application's ports from the proxy and start what had made way for it.
+
+    Returns how it went, in words; "" where there was nothing to give. Safe to repeat.
+    """
+    before = seen.joined.get(settings.app)
+    if before is None or not (before.stopped or before.published):
+        return ""
+    mine = replace(before, published=(), stopped=())
+    joined = {**seen.joined, settings.app: mine}
+    ports = _numbers(seen.joined)
+    move = Handover(settings.host_proxy, _published(joined), ports, (), before.stopped)
+    says = moved(by, move)
+    by.run(write_files([_record(settings, mine)]))
+    return says
+
+
+def leave(host: Host, by: Lock, settings: Settings) -> str:
+    """Remove the application from the host's proxy; the proxy, too, where it was the last one.
+
+    Its colors must be gone, and its ports given back. Raises HostError.
+    """
+    seen, wanted = look(host, settings), settings.host_proxy
+    others = [name for name in seen.joined if name != settings.app]
+    if not others:
+        by.run(f"{handover.compose(wanted, wanted.project)} down 2>&1 || true")
+    files = [path for path, _ in configuration(settings).files if path != "Caddyfile"]
+    gone = " ".join(quoted_path(wanted.directory, "config", path) for path in files)
+    by.run(f"rm -f -- {gone}")
+    says = "the host's proxy is removed: this was its last application"
+    if others and seen.proxy:
+        left, _ = load(by, settings, others_only(settings), seen.proxy)
+        says = f"the proxy goes on for {', '.join(others)}; {left} clients had not reconnected"
+    for color in Color:
+        name = settings.project(color)
+        by.run(
+            f"docker network disconnect -f {name} {seen.proxy or 'none'} >/dev/null 2>&1; "
+            f"docker network rm {name} >/dev/null 2>&1; true"
+        )
+    root, app = wanted.directory, settings.app
+    folders = " ".join(quoted_path(root, each, app) for each in ("traffic", "logs"))
+    by.run(f"rm -rf -- {folders} {quoted_path(root, 'apps', f'{app}.json')}")
+    return says
+
+
+def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
+    """Refuse what would be mistaken for another application's."""
+    app, sites = settings.app, set(front.addresses(settings))
+    mine = joined.get(app)
+    if mine and mine.directory != str(settings.directory):
+        raise UsageError(
+            f"another application is called {app} here, in {mine.directory}",
+            todo="give this one another name: cyan.app",
+        )
+    for other, found in joined.items():
+        if other == app:
+            continue
+        for longer, shorter in ((app, other), (other, app)):
+            if any(longer.startswith(f"{shorter}-{color}") for color in Color):
+                raise UsageError(
+                    f"{app} could be mistaken for {other}: {longer} begins as a color of "
+                    f"{shorter} is called",
+                    todo="give this one another name: cyan.app",
+                )
+        if same := sites & set(found.addresses):
+            raise UsageError(
+                f"{', '.join(sorted(same))} is the site of {other} already",
+                todo="another port, or a domain: adopted.routes, cyan.site",
+            )
+
+
+def _networks(settings: Settings) -> str:
+    """The shell command that makes what is not there yet: networks, the certificates' volume."""
+    names = [(front.NETWORK, "cyan.front=1")]
+    names += [(settings.project(color), f"cyan.app={settings.app}") for color in Color]
+    made = [
+        f"{{ docker network inspect {name} >/dev/null 2>&1 || "
+        f"docker network create --label {label} {name} >/dev/null; }}"
+        for name, label in names
+    ]
+    volume = shlex.quote(f"{settings.host_proxy.project}-certificates")
+    return " && ".join((*made, f"docker volume create {volume} >/dev/null"))
+
+
+def _shared(lock: Lock, settings: Settings, seen: Seen, source: str) -> Iterable[str]:
+    """Start the application's own shared services where they have no container at all."""
+    assert settings.adopted is not None  # noqa: S101 - for the type checker: see look
+    missing = tuple(name for name in settings.adopted.shared if name not in seen.shared)
+    if not missing:
+        return
+    file = f"{settings.directory}/shared/compose.json"
+    private = f"(umask 077; {write_files([(file, own_file(source, settings.adopted))])})"
+    words = ("docker", "compose", "--progress", "quiet", "-p", settings.adopted.project, "-f", file)
+    up = shlex.join((*words, "up", "-d", "--wait", "--no-deps", "--no-recreate", *missing))
+    run_script(lock, f"{private} && {up}")
+    yield f"{', '.join(missing)} started, as in the Compose file"
+
+
+def _start(by: Lock, settings: Settings, joined: Mapping[str, Joined]) -> None:
+    """Start the proxy, after its own image has said that it takes the configuration."""
+    wanted, files = settings.host_proxy, configuration(settings)
+    trial = ("docker", "run", "--rm", "--network", "none", "--tmpfs", "/logs:mode=1777")
+    new = f"{quoted_path(files.folder)}:{INSIDE}:ro"
+    check = ("caddy", "validate", "--adapter", "caddyfile", "--config", f"{INSIDE}/{NEW}/Caddyfile")
+    logs = "mkdir -p /logs/APP && ".replace("APP", settings.app)
+    inside = shlex.quote(f"{logs}{shlex.join(check)}")
+    done = by.run(
+        f"{files.put()} && {shlex.join(trial)} -v {new} --user 0 --entrypoint sh "
+        f"{shlex.quote(wanted.image)} -c {inside}",
+        check=False,
+    )
+    if done.code != 0:
+        raise HostError(
+            f"the proxy would not take its configuration: {_last(done)}",
+            todo=f"is {wanted.image} an image of Caddy 2 that this host has or can pull? "
+            "cyan.host_proxy.image",
+        )
+    compose = handover.compose(wanted, wanted.project)
+    file = (f"{wanted.directory}/{handover.COMPOSE}", _compose_file(settings, joined))
+    up = f"{compose} up -d --wait --no-build --pull missing"
+    by.run(f"{files.keep()} && {write_files([file])} && {up}")
+
+
+def _changed(
+    by: Lock, settings: Settings, seen: Seen, joined: Mapping[str, Joined]
+) -> Iterable[str]:
+    """Have the proxy that runs join the networks and load what is new."""
+    connected = " && ".join(
+        f"{{ docker network connect {settings.project(color)} {seen.proxy} 2>&1 "
+        f"| grep -v 'already exists' >&2; true; }}"
+        for color in Color
+    )
+    by.run(connected)
+    before = seen.joined.get(settings.app)
+    had = set(before.published) if before else set()
+    others = {each for name, found in seen.joined.items() for each in found.published}
+    new = set(joined[settings.app].published) - had - others
+    wanted = configuration(settings)
+    if by.run(wanted.same(), check=False).code != 0:
+        left, _ = load(by, settings, wanted, seen.proxy)
+        yield f"the proxy has the sites of {settings.app}; {left} clients had not reconnected"
+    if new:
+        move = Handover(settings.host_proxy, _published(joined), _numbers(joined))
+        yield moved(by, move)
+
+
+def moved(by: Runner, move: Handover) -> str:
+    """Hand ports over; how it went, in words. Raises HostError where all is as it was before."""
+    done = by.run(move.script, check=False)
+    way = "the ports are the proxy's, and nobody was refused meanwhile"
+    if done.code == handover.UNTOUCHED:
+        done = by.run(move.slow, check=False)
+        way = "the ports are the proxy's; for about a second connections were refused"
+    if done.code != 0:
+        raise HostError(
+            f"the proxy did not come up with the ports: {_last(done)}",
+            serving="what served before: the ports were given back",
+            todo="docker ps -a, then docker logs of it, say why; then try again",
+        )
+    cut = int(done.stdout.split()[-2])
+    return way + (f"; {cut} kept connections ended with what had them before" if cut else "")
+
+
+def _compose_file(settings: Settings, joined: Mapping[str, Joined]) -> str:
+    return front.compose_file(settings.host_proxy, _published(joined))
+
+
+def _published(joined: Mapping[str, Joined]) -> front.Published:
+    return {name: found.published for name, found in joined.items()}
+
+
+def _numbers(joined: Mapping[str, Joined]) -> tuple[int, ...]:
+    every = {_number(each) for found in joined.values() for each in found.published}
+    return tuple(sorted(every))
+
+
+def _number(published: str) -> int:
+    return int(published.rpartition(":")[2])
+
+
+def _record(settings: Settings, joined: Joined) -> tuple[str, str]:
+    told = json.dumps({"app": settings.app, **asdict(joined)})
+    return f"{settings.host_proxy.directory}/apps/{settings.app}.json", f"{told}\n"
+
+
+def _parsed(line: str) -> tuple[str, Joined]:
+    told: dict[str, Any] = json.loads(line)
+    name = str(told.pop("app"))
+    directory = str(told.pop("directory"))
+    return name, Joined(directory, **{key: tuple(value) for key, value in told.items()})
+
+
+def _holder(line: str) -> Holder:
+    port, container, project, name = line.split(" ", 3)
+    if container == "-":
+        return Holder(int(port), name=name)
+    return Holder(int(port), container, project, name)
+
+
+def _filtered(project: str, service: str, *more: str) -> str:
+    labels = (f"com.docker.compose.project={project}", f"com.docker.compose.service={service}")
+    words = [word for label in labels for word in ("--filter", f"label={label}")]
+    return shlex.join(("docker", "ps", "-q", "--no-trunc", *words, *more))
+
+
+def _last(done: Output) -> str:
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return " ".join(line for line in lines if not line.startswith("{"))[-600:]

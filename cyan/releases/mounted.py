@@ -1,0 +1,66 @@
+"""What an adopted application mounts from its checkout, and goes with each release."""
+
+from __future__ import annotations
+
+import tarfile
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from cyan.errors import UsageError
+from cyan.world.shell import quoted_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path, PurePosixPath
+
+    from cyan.world.host import Runner
+
+MOST = 64 * 2**20  # bytes: more is no configuration, but data or code
+CHUNK = 1 << 20
+
+
+def check(folder: Path, names: Sequence[str]) -> None:
+    """Raises UsageError where something is not there, or all of it is too much to send."""
+    for name in names:
+        if not (folder / name).exists():
+            raise UsageError(
+                f"{name} is mounted, and is not in {folder}",
+                todo="put it there, or leave the mount out: cyan.adopted.without, SERVICE:PATH",
+            )
+    sizes = {name: sum(map(_size, _all(folder / name))) for name in names}
+    if sum(sizes.values()) > MOST:
+        worst = max(sizes, key=lambda name: sizes[name])
+        raise UsageError(
+            f"{worst} is mounted and holds {sizes[worst] / 2**20:.0f} MiB: too much to go with "
+            f"each release (at most {MOST // 2**20} MiB in all)",
+            todo="put it into the image, or where it stays on the host: an absolute path; or leave "
+            "the mount out: cyan.adopted.without, SERVICE:PATH",
+        )
+
+
+def send(
+    by: Runner,
+    folder: Path,
+    names: Sequence[str],
+    target: PurePosixPath,
+    sent: Callable[[int], None],
+) -> None:
+    """Send files and folders of `folder` to the host's `target`, with their modes. HostError."""
+    there = quoted_path(target)
+    command = f"rm -rf -- {there} && mkdir -p {there} && tar -xz -C {there}"
+    with TemporaryFile() as packed:
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name in names:
+                archive.add(folder / name, arcname=name)
+        sent(packed.tell())
+        packed.seek(0)
+        by.feed(command, lambda sink: copyfileobj(packed, sink, CHUNK))
+
+
+def _all(path: Path) -> Sequence[Path]:
+    return [each for each in path.rglob("*") if each.is_file()] if path.is_dir() else [path]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
