@@ -59,23 +59,25 @@ class Kind(StrEnum):
     HEALTHY = "healthy"
     SMOKE = "smoke"
     SWITCH = "switch"
+    TAKE_OVER = "take-over"
     VERIFY = "verify"
     DRAIN = "drain"
     BAKE = "bake"
+    RETIRE = "retire"
     RETAIN = "retain"
     PRUNE = "prune"
 
     @property
     def phase(self) -> Phase:
         """The phase that the step belongs to: undo and hooks ask for it."""
-        if self is Kind.SWITCH:
+        if self in (Kind.SWITCH, Kind.TAKE_OVER):
             return Phase.SWITCH
         return Phase.SETTLE if self in SETTLING else Phase.PREPARE
 
     @property
     def reversible(self) -> bool:
         """Whether the old color is whole until the step has ended well."""
-        return self not in (Kind.RETAIN, Kind.PRUNE)
+        return self not in (Kind.RETIRE, Kind.RETAIN, Kind.PRUNE)
 
 
 class Role(StrEnum):
@@ -95,7 +97,7 @@ class Role(StrEnum):
         return self in (Role.WEB, Role.WORKER, Role.SCHEDULER, Role.ONCE)
 
 
-SETTLING = frozenset({Kind.VERIFY, Kind.DRAIN, Kind.BAKE, Kind.RETAIN, Kind.PRUNE})
+SETTLING = frozenset({Kind.VERIFY, Kind.DRAIN, Kind.BAKE, Kind.RETIRE, Kind.RETAIN, Kind.PRUNE})
 
 
 def valid_version(text: str) -> str:

@@ -70,6 +70,7 @@ kept() {
 _READY = """\
 ready() { # until each is healthy or, where it has no check, takes connections
   for each in "$@"; do
+    docker inspect "$each" >/dev/null 2>&1 || continue
     format='{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}'
     address=$(docker inspect -f "$format" "$each" | cut -d' ' -f1)
     format='{{range $p, $_ := .HostConfig.PortBindings}}{{$p}} {{end}}'
@@ -95,7 +96,7 @@ class Handover:
 
     `ports` of the host are redirected meanwhile: those that change hands and those that the proxy
     has already. `stopped` are the containers that end for it, `started` those that begin after it:
-    ids; each has `grace` seconds to end.
+    names; each has `grace` seconds to end. Where those are not there any more, `again` makes them.
     """
 
     settings: HostProxySettings
@@ -104,6 +105,7 @@ class Handover:
     stopped: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
     grace: int = 10
+    again: str = ":"
 
     @property
     def script(self) -> str:
@@ -152,7 +154,7 @@ if ! {front_} up -d --wait --no-build --pull missing >&2; then
   if [ -e {self._old} ]; then {self._unwritten}; {front_} up -d --wait >&2; fi
   exit {AS_BEFORE}
 fi
-{start} >&2
+{start} >&2 || {self.again} >&2
 ready {shlex.join(self.started)}
 rm -f -- {self._old}
 echo "$left $at"

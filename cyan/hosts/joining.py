@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cyan.application.color import own_file
+from cyan.application.source import USUAL
+from cyan.engines import compose
 from cyan.errors import HostError, UsageError
 from cyan.hosts import handover
 from cyan.hosts.handover import Handover
@@ -23,13 +26,15 @@ from cyan.settings import FRONT
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from cyan.engines.docker import Container
     from cyan.journal.lock import Lock
     from cyan.settings import Settings
     from cyan.world.host import Host, Output, Runner
 
 SEPARATOR = "--cyan--"
+BY_CYAN = "written by cyan"
 PATIENCE = 10  # seconds that whoever is interrupted may take
 
 
@@ -54,6 +59,7 @@ class Holder:
     port: int
     container: str = ""
     project: str = ""
+    service: str = ""
     name: str = ""
 
     @property
@@ -99,15 +105,15 @@ def look(host: Host, settings: Settings) -> Seen:
     proxy = _filtered(wanted.project, FRONT, "--filter", "status=running")
     held = " ".join(str(port) for port in settings.ports)
     label = "com.docker.compose"
-    form = f'{{{{.ID}}}} {{{{.Label "{label}.project"}}}} {{{{.Names}}}}'
     own = f'{{{{.Label "{label}.service"}}}}'
+    form = f'{{{{.ID}}}} {{{{.Label "{label}.project"}}}} {own} {{{{.Names}}}}'
     command = f"""
         for each in {apps}/*.json; do [ ! -e "$each" ] || cat "$each"; done; echo {SEPARATOR}
         {proxy}; echo {SEPARATOR}
         for port in {held}; do
           found=$(docker ps --no-trunc --filter publish=$port --format {shlex.quote(form)})
           if [ "$found" ]; then echo "$port $found"
-          else ss -Hltnp "sport = :$port" | awk -v p=$port '{{ print p " - - " $NF; exit }}'; fi
+          else ss -Hltnp "sport = :$port" | awk -v p=$port '{{ print p " - - - " $NF; exit }}'; fi
         done; echo {SEPARATOR}
         docker ps -a --filter label={label}.project={shlex.quote(adopted.project)} \
           --format {shlex.quote(own)}
@@ -136,6 +142,14 @@ def to_publish(settings: Settings, seen: Seen) -> tuple[tuple[str, ...], tuple[H
                 todo="end it, or choose another port: adopted.routes, or cyan.site",
             )
     theirs = tuple(each for each in seen.holders if each.project == settings.adopted.project)
+    for each in theirs:
+        if each.service not in settings.adopted.rotating:
+            raise UsageError(
+                f"port {each.port} is held by {each.says}, which stays as it is: its users would "
+                "not be led to the new color",
+                todo=f"have it rotate as well: adopted.services {{{each.service}: web}}, and a "
+                "route to it",
+            )
     held = {each.port for each in theirs}
     free = (each for each in front.published(settings) if _number(each) not in held)
     return tuple(free), theirs
@@ -204,10 +218,74 @@ def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
     mine = replace(before, published=(), stopped=())
     joined = {**seen.joined, settings.app: mine}
     ports = _numbers(seen.joined)
-    move = Handover(settings.host_proxy, _published(joined), ports, (), before.stopped)
-    says = moved(by, move)
+    again = _started_again(settings)
+    move = Handover(settings.host_proxy, _published(joined), ports, (), before.stopped, 10, again)
+    says = moved(by, move, "the ports are given back")
     by.run(write_files([_record(settings, mine)]))
     return says
+
+
+def _started_again(settings: Settings) -> str:
+    """The shell command that starts what rotates as the user would: its containers may be gone."""
+    adopted = settings.adopted
+    assert adopted is not None  # noqa: S101 - for the type checker: see look
+    folder = str(adopted.there or adopted.folder)
+    files = [word for each in adopted.files for word in ("-f", f"{folder}/{each}")]
+    words = ("docker", "compose", "--progress", "quiet", "--project-directory", folder, *files)
+    up = ("-p", adopted.project, "up", "-d", "--no-recreate")
+    return shlex.join((*words, *up, *adopted.rotating))
+
+
+def retire(by: Runner, host: Host, settings: Settings, own: Sequence[Container]) -> None:
+    """Stop containers of the application's own stack, so that a restart of the engine does too.
+
+    They are kept, and known as what is started again where the ports are given back.
+    """
+    joined = look(host, settings).joined[settings.app]
+    names = tuple(item.name for item in own)
+    mine = replace(joined, stopped=tuple(dict.fromkeys((*joined.stopped, *names))))
+    by.run(write_files([_record(settings, mine)]))
+    grace = max(item.grace for item in own)
+    # one that restarts always would come back with the engine, and want its port
+    by.run(
+        f"{shlex.join(('docker', 'update', '--restart', 'unless-stopped', *names))} >/dev/null && "
+        f"{shlex.join(('docker', 'stop', '-t', str(grace), *names))} >/dev/null"
+    )
+
+
+def harmless(by: Runner, settings: Settings) -> str:
+    """Have the user's own `docker compose up -d` leave what rotates alone; in words where it can't.
+
+    By a file that Compose reads beside theirs, unless they have one of that name.
+    """
+    path, text = _override(settings)
+    assert settings.adopted is not None  # noqa: S101 - for the type checker: see look
+    files = settings.adopted.files
+    usual = len(files) == 1 and str(files[0]) in USUAL
+    quoted, folder = quoted_path(path), quoted_path(PurePosixPath(path).parent)
+    mine = f"[ ! -e {quoted} ] || head -n 1 {quoted} | grep -q '{BY_CYAN}'"
+    written = f"[ -d {folder} ] && {{ {mine}; }} && {write_files([(path, text)])}"
+    if usual and by.run(written, check=False).code == 0:
+        return ""
+    ours = f"{settings.directory}/retired.yaml"
+    by.run(write_files([(ours, text)]))
+    return (
+        "docker compose up -d of your own would start what rotates again, without its ports: "
+        f"add {ours} to its files (COMPOSE_FILE, or -f)"
+    )
+
+
+def withdraw(host: Host, by: Lock, settings: Settings) -> str:
+    """Give everything back: ports, the own stack's containers; and remove what cyan brought."""
+    path, _ = _override(settings)
+    quoted = quoted_path(path)
+    by.run(f"if head -n 1 {quoted} 2>/dev/null | grep -q '{BY_CYAN}'; then rm -f -- {quoted}; fi")
+    says = give_back(by, settings, look(host, settings))
+    traffic = quoted_path(settings.host_proxy.directory, "traffic", settings.app)
+    by.run(f"cd {traffic} 2>/dev/null && rm -f -- blue green lameduck || true")
+    for color in Color:
+        by.run(compose.down(settings.project(color), PATIENCE))
+    return "; ".join(each for each in (says, leave(host, by, settings)) if each)
 
 
 def leave(host: Host, by: Lock, settings: Settings) -> str:
@@ -236,6 +314,16 @@ def leave(host: Host, by: Lock, settings: Settings) -> str:
     folders = " ".join(quoted_path(root, each, app) for each in ("traffic", "logs"))
     by.run(f"rm -rf -- {folders} {quoted_path(root, 'apps', f'{app}.json')}")
     return says
+
+
+def _override(settings: Settings) -> tuple[str, str]:
+    """The file by which Compose starts nothing of what rotates: its path on the host, its text."""
+    adopted = settings.adopted
+    assert adopted is not None  # noqa: S101 - for the type checker: see look
+    folder = adopted.there or adopted.folder
+    services = "".join(f"  {name}: {{scale: 0}}\n" for name in adopted.rotating)
+    said = f"{BY_CYAN}, which runs these; inv init --undo removes this file"
+    return f"{folder}/compose.override.yaml", f"# {said}\nservices:\n{services}"
 
 
 def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
@@ -310,9 +398,9 @@ def _start(by: Lock, settings: Settings, joined: Mapping[str, Joined]) -> None:
             todo=f"is {wanted.image} an image of Caddy 2 that this host has or can pull? "
             "cyan.host_proxy.image",
         )
-    compose = handover.compose(wanted, wanted.project)
+    front_ = handover.compose(wanted, wanted.project)
     file = (f"{wanted.directory}/{handover.COMPOSE}", _compose_file(settings, joined))
-    up = f"{compose} up -d --wait --no-build --pull missing"
+    up = f"{front_} up -d --wait --no-build --pull missing"
     by.run(f"{files.keep()} && {write_files([file])} && {up}")
 
 
@@ -339,13 +427,13 @@ def _changed(
         yield moved(by, move)
 
 
-def moved(by: Runner, move: Handover) -> str:
+def moved(by: Runner, move: Handover, what: str = "the ports are the proxy's") -> str:
     """Hand ports over; how it went, in words. Raises HostError where all is as it was before."""
     done = by.run(move.script, check=False)
-    way = "the ports are the proxy's, and nobody was refused meanwhile"
+    way = f"{what}, and nobody was refused meanwhile"
     if done.code == handover.UNTOUCHED:
         done = by.run(move.slow, check=False)
-        way = "the ports are the proxy's; for about a second connections were refused"
+        way = f"{what}; for about a second connections were refused"
     if done.code != 0:
         raise HostError(
             f"the proxy did not come up with the ports: {_last(done)}",
@@ -386,10 +474,10 @@ def _parsed(line: str) -> tuple[str, Joined]:
 
 
 def _holder(line: str) -> Holder:
-    port, container, project, name = line.split(" ", 3)
+    port, container, project, service, name = line.split(" ", 4)
     if container == "-":
         return Holder(int(port), name=name)
-    return Holder(int(port), container, project, name)
+    return Holder(int(port), container, project, service, name)
 
 
 def _filtered(project: str, service: str, *more: str) -> str:

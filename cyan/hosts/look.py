@@ -50,6 +50,7 @@ class Observation:
     applications: Mapping[str, Application]  # what each release was deployed with, by its name
     now: float  # wall seconds on the host
     seen: float  # seconds of our monotonic clock at that moment
+    own: tuple[Container, ...] = ()  # what runs of an adopted application's own stack and rotates
 
     def clock(self) -> float:
         """The host's wall clock now, in seconds, to within the time that one look takes."""
@@ -138,6 +139,8 @@ class Observation:
     @property
     def serving(self) -> str:
         """What answers the users, in words."""
+        if not self.live and self.own:
+            return f"its own stack ({', '.join(item.name for item in self.own)})"
         if not self.live:
             return "nothing is live yet: the proxy answers 503"
         version = self.version(self.live)
@@ -161,6 +164,18 @@ def beside(settings: Settings) -> tuple[str, ...]:
     return (settings.adopted.project, settings.proxy_project) if settings.adopted else ()
 
 
+def _own(containers: Sequence[Container], settings: Settings) -> tuple[Container, ...]:
+    adopted = settings.adopted
+    return tuple(
+        item
+        for item in containers
+        if adopted
+        and item.project == adopted.project
+        and item.service in adopted.rotating
+        and item.state == "running"
+    )
+
+
 def look(host: Host, engine: Engine, settings: Settings) -> Observation:
     """Look at the host once; its parts are read at the same time. Raises HostError."""
     with ThreadPoolExecutor(2) as pool:
@@ -177,6 +192,7 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         applications=record.parse_all(records),
         now=float(now),
         seen=seen,
+        own=_own(containers, settings),
     )
 
 

@@ -174,10 +174,7 @@ def _foreign(host: Host, settings: Settings) -> str:
 def _remove(host: Host, settings: Settings, *, volumes: bool = False) -> None:
     if settings.adopted:
         with Lock(host, str(settings.host_proxy.directory), owner("lab.down")) as by:
-            joining.give_back(by, settings, joining.look(host, settings))
-            for color in Color:
-                host.run(compose.down(settings.project(color), GRACE))
-            joining.leave(host, by, settings)
+            joining.withdraw(host, by, settings)
         return
     for color in Color:
         host.run(compose.down(settings.project(color), GRACE))

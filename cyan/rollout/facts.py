@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.hosts import site
+from cyan.hosts import joining, site
 from cyan.names import Kind
 from cyan.proxies import caddy
 from cyan.proxies.configuration import configuration
@@ -60,6 +60,7 @@ class Facts:
     certificate: Certificate | None = None  # of a site with a domain
     sessions: int = AT_ONCE
     forbidden: tuple[int, ...] = ()
+    theirs: tuple[int, ...] = ()  # ports of the application's own stack, to be taken over
 
 
 def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -> Facts:
@@ -72,6 +73,7 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         clock = pool.submit(host.clock, readings=READINGS)
         certificate = pool.submit(_certificate, host, settings, world)
         forbidden = pool.submit(_forbidden, host, settings)
+        theirs = pool.submit(_theirs, host, settings, world)
         live = pool.submit(_memory, engine, world.of(world.live) if world.live else ())
         standby = pool.submit(_memory, engine, world.of(world.standby))
         images = {item.image for item in world.of(world.live)} if world.live else set()
@@ -99,6 +101,7 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         certificate=certificate.result(),
         sessions=sessions,
         forbidden=forbidden.result(),
+        theirs=theirs.result(),
     )
 
 
@@ -116,7 +119,16 @@ def _forbidden(host: Host, settings: Settings) -> tuple[int, ...]:
     return tuple(port for port in ports if host.forbids(port))
 
 
+def _theirs(host: Host, settings: Settings, world: Observation) -> tuple[int, ...]:
+    if not world.own:
+        return ()
+    _, theirs = joining.to_publish(settings, joining.look(host, settings))
+    return tuple(each.port for each in theirs)
+
+
 def _certificate(host: Host, settings: Settings, world: Observation) -> Certificate | None:
+    if world.own:  # it is another's until the ports are the proxy's
+        return None
     tls = site.trusted(host, settings, world)
     return site.certificate(host, settings, tls) if tls else None
 

@@ -114,6 +114,7 @@ class Request:
     lock_wait: float = 0
     contents: Contents = EMPTY
     application: Application | None = None  # that of the settings, unless given
+    take_over: bool = False  # whether the ports of the application's own stack may be moved
 
     @property
     def title(self) -> str:
@@ -161,7 +162,7 @@ def resume(
         contents=request.contents,
     )
     if left.reached(world):
-        return Plan(run, (preflight(target), *_after_switch(run, settings)))
+        return Plan(run, (preflight(target), *_after_switch(run, settings, world)))
     if left.fresh:
         request = replace(request, what=left.what, version=target.version)
         start = _start(request, world, settings, target, compose_text)
@@ -322,18 +323,22 @@ def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Ste
         steps.append(Step(Kind.SMOKE, color, says))
     switch = caddy.switch_command(str(settings.directory), world.live, color)
     steps.append(Step(Kind.SWITCH, color, f"new requests go to {run.target}", (switch,)))
-    return Plan(run, (*steps, *_after_switch(run, settings)))
+    return Plan(run, (*steps, *_after_switch(run, settings, world)))
 
 
-def _after_switch(run: Run, settings: Settings) -> tuple[Step, ...]:
-    color, old = run.target.color, run.old
-    steps = [Step(Kind.VERIFY, color, f"the site answers as {run.target}")]
+def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Step, ...]:
+    color, old, own = run.target.color, run.old, ", ".join(item.name for item in world.own)
+    steps = [Step(Kind.TAKE_OVER, color, f"the ports of {own} become the proxy's")] if own else []
+    steps.append(Step(Kind.VERIFY, color, f"the site answers as {run.target}"))
     if old:
         says = f"no request in flight to {old.color}, for at most {settings.drain.timeout:g} s"
         steps.append(Step(Kind.DRAIN, old.color, says))
-    if run.fresh and settings.bake.seconds and old:
+    if run.fresh and settings.bake.seconds and (old or own):
         says = f"{run.target} is watched for {settings.bake.seconds:g} s"
         steps.append(Step(Kind.BAKE, color, says))
+    if own:
+        says = f"{own} stop, and are kept until inv cleanup"
+        steps.append(Step(Kind.RETIRE, color, says))
     if old:
         steps.append(retain(settings, old.color, run.replaced, run.grace))
     says = f"the newest {settings.keep_releases} releases are kept"

@@ -231,7 +231,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _ports(facts: Facts, settings: Settings) -> Check:
     doors = settings.door_ports
-    published = {port for _, port in facts.published}
+    published = {port for _, port in facts.published} | {*facts.theirs}
     missing = [str(port) for port in (*settings.ports, *doors) if port not in published]
     if missing:
         says = f"the proxy does not publish {', '.join(missing)}"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from cyan.engines import compose
 from cyan.errors import DeployError
-from cyan.hosts.session import session
+from cyan.hosts import joining
+from cyan.hosts.session import proxy_lock, session
 from cyan.journal.entries import Event
 from cyan.journal.lock import take_away
 from cyan.names import Color
@@ -85,6 +86,11 @@ def reset(
     with session(settings, machine, "reset", report.note, lock_wait) as mine:
         lock, world = mine.lock, mine.world
         _begin(lock, world, "reset", world.live)
+        if settings.adopted:
+            with proxy_lock(mine, "reset", report.note, lock_wait) as by:
+                says = joining.withdraw(mine.host, by, settings)
+            _end(lock, world, "reset", world.live)
+            return Removed(f"what cyan brought of {settings.app}; {says}", "its own stack")
         traffic = quoted_path(settings.directory, "traffic")
         lock.run(f"cd {traffic} && rm -f -- blue green lameduck")
         for color in Color:

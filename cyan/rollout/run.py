@@ -40,6 +40,20 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 
+class TakeOverError(UsageError):
+    """The application's own stack serves, and nobody said that its ports may be moved."""
+
+    def __init__(self, host: str, world: Observation) -> None:
+        names = ", ".join(item.name for item in world.own)
+        super().__init__(
+            f"the first deploy takes the ports of {names} over: they move to the host's proxy once "
+            "the new color is healthy, and the containers stop after the bake",
+            where=host,
+            serving=world.serving,
+            todo="--take-over says that it may; inv init --undo gives everything back",
+        )
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a finished run did, and how long it took in seconds."""
@@ -88,6 +102,8 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     A rollback that deploys runs what its release ran: the same Compose file, environment, secrets
     and images. Raises DeployError where the host keeps them no more.
     """
+    if world.own and not request.take_over:
+        raise TakeOverError(host.name, world)
     if request.what == "deploy":
         request, source = _sourced(settings, request)
         return planning.deploy(request, world, settings, source)

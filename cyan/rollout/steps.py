@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from cyan import interrupt
 from cyan.engines import compose
 from cyan.errors import DeployError
-from cyan.hosts import site
+from cyan.hosts import joining, site
+from cyan.hosts.session import proxy_lock
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
 from cyan.names import Kind
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 ONCE = 1  # restart of a service that a standby may need until what it depends on is up
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
+PROXY_LOCK = 60.0  # seconds that another application may be at the host's proxy
 SHOWN = 300  # characters of what Compose said
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -141,6 +143,24 @@ def switch(job: Job, step: Step) -> Done:
     return Done(detail={"from": source, "to": step.color, "renamed_at": renamed_at})
 
 
+def take_over(job: Job, _step: Step) -> Done:
+    """Move the ports of the application's own stack to the proxy, which is up already."""
+    grace = compose.grace(job.world.own)
+    with proxy_lock(job, "take-over", lambda _: None, PROXY_LOCK) as by:
+        says = joining.take_over(by, job.settings, joining.look(job.host, job.settings), grace)
+    return Done(says)
+
+
+def retire(job: Job, _step: Step) -> Done:
+    """Stop what of the application's own stack rotates; kept, so that it can be given back."""
+    own = job.world.own
+    with proxy_lock(job, "retire", lambda _: None, PROXY_LOCK) as by:
+        joining.retire(by, job.host, job.settings, own)
+    note = joining.harmless(job.lock, job.settings)
+    says = f"{', '.join(item.name for item in own)} stopped"
+    return Done(says, warnings=(note,) if note else ())
+
+
 def verify(job: Job, _step: Step) -> Done:
     """Ask the site itself who answers, on new connections, until the right release does."""
     return verifying.verify(job, lambda client, more: _judged_answer(job, client, more))
@@ -184,9 +204,11 @@ ACTIONS: dict[Kind, Callable[[Job, Step], Done]] = {
     Kind.HEALTHY: healthy,
     Kind.SMOKE: smoke,
     Kind.SWITCH: switch,
+    Kind.TAKE_OVER: take_over,
     Kind.VERIFY: verify,
     Kind.DRAIN: drain,
     Kind.BAKE: bake,
+    Kind.RETIRE: retire,
     Kind.RETAIN: commands,
     Kind.PRUNE: prune,
 }

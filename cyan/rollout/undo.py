@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from cyan.engines import compose
 from cyan.errors import DeployError
+from cyan.hosts import joining
+from cyan.hosts.session import proxy_lock
 from cyan.journal.lock import JournalError
 from cyan.names import Phase
 from cyan.proxies import caddy
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
     from cyan.rollout.unfinished import Unfinished
+
+
+PROXY_LOCK = 60.0  # seconds that another application may be at the host's proxy
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ def undo(job: Job, failed: Step, journal: Writer) -> Undone:
             todo=f"find out why {job.plan.target.version} went bad before it is deployed again",
             evidence=evidence,
         )
+    if goes_back and job.world.own:
+        return _given_back(job)
     return Undone(
         serving=f"{job.plan.target}: the switch had been done and holds",
         todo="see what is left to tidy: inv status",
@@ -62,6 +69,8 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
     Its containers may have been live for a moment: they are drained before they are removed.
     """
     if left.reached(job.world):
+        if not _old_is_up(job) and job.settings.adopted and job.plan.old is None:
+            return _given_back(job)
         if not _old_is_up(job):
             raise DeployError(
                 f"{job.plan.target} is live and {job.plan.old or 'nothing before it'} is gone: "
@@ -115,6 +124,22 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
     evidence = failure.gather(job)
     _leave(job, job.settings.drain.timeout)
     return left, evidence
+
+
+def _given_back(job: Job) -> Undone:
+    """Give the ports back to the application's own stack, which had them, and remove the target."""
+    with proxy_lock(job, "give back", lambda _: None, PROXY_LOCK) as by:
+        joining.give_back(by, job.settings, joining.look(job.host, job.settings))
+    marker = job.plan.target.color
+    job.run(caddy.marker_command(str(job.settings.directory), marker, up=False))
+    _drain(job)
+    evidence = failure.gather(job)
+    _leave(job, job.settings.drain.timeout)
+    return Undone(
+        serving="its own stack again: the ports were given back",
+        todo=f"find out why {job.plan.target.version} went bad before it is deployed again",
+        evidence=evidence,
+    )
 
 
 def _old_is_up(job: Job) -> bool:

@@ -92,7 +92,7 @@ def described(left: Unfinished, world: Observation) -> str:
     if not left.holds(world):
         return f"{killed}; the next deploy or rollback starts from what is there"
     if left.reached(world):
-        back = f"goes back to {left.old}" if left.old else "cannot go back"
+        back = f"goes back to {left.old}" if left.old else "gives back what it took, or cannot"
         return (
             f"{killed}; inv deploy --resume finishes it, --abort {back}; "
             "any deploy or rollback starts from what is there"

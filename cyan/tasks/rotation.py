@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
 from cyan.errors import CyanError, UsageError
 from cyan.names import seconds, valid_version
-from cyan.tasks.common import HOST, LOCK_WAIT, given, hosts, keeping, visits
+from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, given, hosts, keeping, visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
         "resume": "go on with the deploy or rollback that was left unfinished",
         "abort": "undo the deploy or rollback that was left unfinished",
         "force": FORCE,
+        "take_over": "the first deploy may take the ports of the application's own stack",
         "lock_wait": LOCK_WAIT,
         "host": HOST,
     },
@@ -43,6 +45,7 @@ def deploy(
     resume: bool = False,
     abort: bool = False,
     force: list[str] | None = None,
+    take_over: bool = False,
     lock_wait: str = "0",
     host: str = "",
 ) -> None:
@@ -61,6 +64,7 @@ def deploy(
     what = "resume" if resume else "deploy"
     version = "" if resume else valid_version(given(version, "--version", "v1"))
     request = _request(what, version, forced, wait, env or ())
+    request = replace(request, take_over=take_over or plan)
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted))
     if resume and not plan:
@@ -116,11 +120,17 @@ def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> Non
 
 def _rotate_one(wanted: Settings, machine: HostSettings, request: Request) -> None:
     from cyan.cli import project_folder
-    from cyan.rollout.run import rotate
+    from cyan.rollout.run import TakeOverError, rotate
     from cyan.terminal import Progress, console
 
     console.print(f"[bold]{request.title}[/bold] on {machine.name}")
-    outcome = rotate(wanted, machine, request, Progress(), project_folder() / "reports")
+    reports = project_folder() / "reports"
+    try:
+        outcome = rotate(wanted, machine, request, Progress(), reports)
+    except TakeOverError as error:
+        if not confirmed(f"On {machine.name} {error.what}."):
+            raise
+        outcome = rotate(wanted, machine, replace(request, take_over=True), Progress(), reports)
     console.print(f"live: [bold]{outcome.plan.target}[/bold], {outcome.seconds:.1f} s")
 
 
