@@ -66,6 +66,11 @@ class AdoptedSettings(Model):
         return self.named(Role.SHARED)
 
     @property
+    def replaced(self) -> tuple[str, ...]:
+        """The services of the own stack that make way for the colors, and the host's proxy."""
+        return (*self.rotating, *self.named(Role.PROXY))
+
+    @property
     def published(self) -> tuple[int, ...]:
         """The host's ports that lead to routes without a host."""
         return tuple(dict.fromkeys(each.published for each in self.routes if each.published))

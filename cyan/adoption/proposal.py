@@ -4,28 +4,51 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption import known
-from cyan.adoption.services import Judged, Mount, Port, judge, services_of, words_of
+from cyan.adoption.services import SOCKET, Judged, Mount, Port, judge, services_of, words_of
 from cyan.names import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+TLS_PORTS = frozenset({443, 8443})
 _HOST_RULE = re.compile(r"Host\(([^)]*)\)")
 _PATH_RULE = re.compile(r"PathPrefix\(([^)]*)\)")
 _QUOTED = re.compile(r"[`'\"]([^`'\"]+)[`'\"]")
 
 
+class Topic(StrEnum):
+    """What a question is about."""
+
+    PROXY = "proxy"
+    TLS = "tls"
+    CODE = "code"
+    VOLUMES = "volumes"
+    PUBLIC = "public"
+    FASTCGI = "fastcgi"
+    GUESS = "guess"
+
+
 @dataclass(frozen=True)
 class Question:
-    """Something that a wrong guess could lose data or users by; `safe` is what --yes answers."""
+    """Something that a wrong guess could lose data or users by; `safe` is what --yes answers.
 
+    That begins with yes or no. `about` are the services or volumes, by name.
+    """
+
+    topic: Topic
     about: str
     asks: str
     safe: str
+
+    @property
+    def safe_is_yes(self) -> bool:
+        """Whether the safe answer agrees."""
+        return self.safe.startswith("yes")
 
 
 @dataclass(frozen=True)
@@ -44,12 +67,17 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Route:
-    """What users ask for, and the service and port that answer. "" is any host, or any path."""
+    """What users ask for, and the service and port that answer. "" is any host, or any path.
+
+    `published` is the port of the host that leads there, 0 where none does, `bind` its address.
+    """
 
     service: str
     port: int
     host: str = ""
     path: str = ""
+    published: int = 0
+    bind: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +89,7 @@ class Proposal:
     questions: tuple[Question, ...]
     refusals: tuple[Refusal, ...]
     notes: tuple[str, ...]
+    code: tuple[str, ...] = ()  # mounts of the checkout's code, as SERVICE:PATH
 
     @property
     def adoptable(self) -> bool:
@@ -79,15 +108,18 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
     refusals = tuple(_refusals(judged, web))
     routes = _routes(web)
     questions = (
-        *_of_the_proxy(judged),
+        *_of_the_proxy(tuple(each for each in judged if each.name not in told)),
         *_of_tls(web),
         *_of_code(rotating, folder),
         *_of_volumes(rotating, folder),
         *_of_the_public_service(judged, web, routes),
         *_of_fastcgi(judged),
-        *_of_guesses(judged),
+        *_of_guesses(tuple(each for each in judged if each.name not in told)),
     )
-    return Proposal(judged, routes, questions, refusals, tuple(_notes(judged, rotating)))
+    code = tuple(
+        f"{each.name}:{mount.target}" for each in rotating for mount in _code_of(each, folder)
+    )
+    return Proposal(judged, routes, questions, refusals, tuple(_notes(judged, rotating)), code)
 
 
 def _refusals(judged: tuple[Judged, ...], web: tuple[Judged, ...]) -> Iterator[Refusal]:
@@ -152,24 +184,33 @@ def _of_one(each: Judged, staying: set[str]) -> Iterator[Refusal]:
 
 
 def _of_the_proxy(judged: tuple[Judged, ...]) -> Iterator[Question]:
-    proxies = [each.name for each in judged if each.role is Role.PROXY]
+    proxies = [each for each in judged if each.role is Role.PROXY]
     if proxies:
-        names = ", ".join(proxies)
+        names = ", ".join(each.name for each in proxies)
         yield Question(
+            Topic.PROXY,
             names,
-            f"{names} leads users to the others: keep it, cyan's proxy behind it, or replace it?",
-            "keep",
+            f"{names} leads users to the others: shall it rotate together with them (else it makes "
+            "way for the host's proxy)?",
+            "no: it makes way" if any(map(_cannot_rotate, proxies)) else "yes: it rotates",
         )
+
+
+def _cannot_rotate(each: Judged) -> bool:
+    """Whether a proxy is one for the whole host, or ends TLS."""
+    engine = any(mount.source == SOCKET for mount in each.service.mounts)
+    return engine or any(port.target in TLS_PORTS for port in each.service.ports)
 
 
 def _of_tls(web: tuple[Judged, ...]) -> Iterator[Question]:
     ends = [
         each.name
         for each in web
-        if any(port.target in {443, 8443} and port.protocol == "tcp" for port in each.service.ports)
+        if any(port.target in TLS_PORTS and port.protocol == "tcp" for port in each.service.ports)
     ]
     if ends:
         yield Question(
+            Topic.TLS,
             ", ".join(ends),
             f"{', '.join(ends)} ends TLS itself: shall cyan's proxy do so in its place?",
             "yes",
@@ -181,6 +222,7 @@ def _of_code(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Qu
     if mounted:
         said = "; ".join(f"{name}: {', '.join(paths)}" for name, paths in mounted.items())
         yield Question(
+            Topic.CODE,
             ", ".join(mounted),
             f"code of the checkout is mounted over the image ({said}): leave these mounts out?",
             "yes",
@@ -198,6 +240,7 @@ def _of_volumes(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator
     if shared:
         said = "; ".join(f"{source} ({', '.join(names)})" for source, names in shared.items())
         yield Question(
+            Topic.VOLUMES,
             ", ".join(shared),
             f"both colors would write to {said} for a while: may they?",
             "no: one color at a time (hold)",
@@ -211,9 +254,10 @@ def _of_the_public_service(
     if routes or led or not web or _public(web):
         return
     yield Question(
+        Topic.PUBLIC,
         ", ".join(each.name for each in web),
         "which of these do users reach, and on which port? nothing is published",
-        "none",
+        "no: nobody reaches it",
     )
 
 
@@ -227,6 +271,7 @@ def _of_fastcgi(judged: tuple[Judged, ...]) -> Iterator[Question]:
     if spoken:
         names = ", ".join(spoken)
         yield Question(
+            Topic.FASTCGI,
             names,
             f"{names} speaks FastCGI and no HTTP: shall it rotate together with its web server?",
             "yes",
@@ -237,6 +282,7 @@ def _of_guesses(judged: tuple[Judged, ...]) -> Iterator[Question]:
     for each in judged:
         if not each.sure and each.role in {Role.SHARED, Role.SCHEDULER}:
             yield Question(
+                Topic.GUESS,
                 each.name,
                 f"is {each.name} one that must never run twice ({each.why})?",
                 f"yes: --service {each.name}={each.role}",
@@ -249,7 +295,7 @@ def _routes(web: tuple[Judged, ...]) -> tuple[Route, ...]:
     if found:
         return tuple(found)
     return tuple(
-        Route(each.name, port.target)
+        Route(each.name, port.target, published=port.published, bind=port.bind)
         for each in web
         for port in each.service.ports
         if port.protocol == "tcp" and port.target not in known.DEBUG_PORTS
@@ -323,7 +369,10 @@ def _notes(judged: tuple[Judged, ...], rotating: tuple[Judged, ...]) -> Iterator
 
 def _code_mounts(each: Judged, folder: PurePosixPath) -> tuple[str, ...]:
     """The folders of the checkout that lie over what the image has."""
-    found = []
+    return tuple(_short(mount.source, folder) for mount in _code_of(each, folder))
+
+
+def _code_of(each: Judged, folder: PurePosixPath) -> Iterator[Mount]:
     for mount in each.service.mounts:
         if mount.kind != "bind" or not _inside(mount.source, folder):
             continue
@@ -334,8 +383,7 @@ def _code_mounts(each: Judged, folder: PurePosixPath) -> tuple[str, ...]:
             and (source.name.lower() in known.CODE_FOLDERS or "." not in source.name)
         )
         if code and not harmless and "data" not in words_of(source.name):
-            found.append(_short(mount.source, folder))
-    return tuple(found)
+            yield mount
 
 
 def _is_code(target: str) -> bool:

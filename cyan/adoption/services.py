@@ -27,6 +27,7 @@ class Port:
     target: int
     published: int
     protocol: str
+    bind: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,12 @@ class Service:
     def ports(self) -> tuple[Port, ...]:
         """What it publishes."""
         return tuple(
-            Port(int(port["target"]), _number(port.get("published")), port.get("protocol", "tcp"))
+            Port(
+                int(port["target"]),
+                _number(port.get("published")),
+                port.get("protocol", "tcp"),
+                str(port.get("host_ip") or ""),
+            )
             for port in self.raw.get("ports") or ()
         )
 

@@ -46,6 +46,8 @@ OWN = ("build", "depends_on", "image", "labels", "networks", "network_mode", "vo
 LEFT_OUT = ("ports", "container_name", "hostname", "links", "external_links", "profiles")
 """Keys that a color lacks: the proxy publishes, and a name would be one for two."""
 
+STARTED: Given = {"condition": "service_started", "required": True}
+
 NETWORK = "cyan.color"
 """The color's network, in its file: what nobody else calls one of theirs."""
 
@@ -236,9 +238,14 @@ class _Service:
 
     def _needs(self) -> dict[str, Any]:
         """What of its own color it waits for; the shared services run."""
-        needs: Given = self.given.get("depends_on") or {}
-        rotating = self.mould.adopted.rotating
-        return {self.mould.named(name): how for name, how in needs.items() if name in rotating}
+        adopted, needs = self.mould.adopted, dict(self.given.get("depends_on") or {})
+        routed = {route.service for route in adopted.routes}
+        if self.name in routed:  # as their own nginx, which ends where it finds no name
+            for name in set(adopted.named(Role.WEB)) - routed:
+                if self.name not in _needed(name, self.config):
+                    needs.setdefault(name, STARTED)
+        rotating = adopted.rotating
+        return {self.mould.named(name): needs[name] for name in sorted(needs) if name in rotating}
 
     def _volumes(self) -> list[Given]:
         folder, there = _folder(self.config), self.mould.adopted.there
@@ -294,6 +301,17 @@ class _Service:
         if other is None:
             return target  # an external one's
         return str(other.get("container_name") or f"{adopted.project}-{target}-1")
+
+
+def _needed(name: str, config: Given) -> set[str]:
+    """All services that one waits for, and those that these wait for."""
+    found: set[str] = set()
+    new = {name}
+    while new:
+        found |= new
+        each = (config["services"].get(one, {}).get("depends_on") or {} for one in new)
+        new = {other for needs in each for other in needs} - found
+    return found
 
 
 def _known(config: Given, adopted: AdoptedSettings) -> None:

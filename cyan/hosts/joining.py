@@ -88,7 +88,7 @@ def directories(settings: Settings) -> str:
     traffic, logs = (quoted_path(front_, name, app) for name in ("traffic", "logs"))
     plain = " ".join(quoted_path(front_, each) for each in ("config/apps", "config/doors", "apps"))
     links = " && ".join(
-        f"{{ [ -L {quoted_path(root, name)} ] || ln -s {target} {quoted_path(root, name)}; }}"
+        f"ln -sfnT {target} {quoted_path(root, name)}"
         for name, target in (("traffic", traffic), ("logs", logs))
     )
     return (
@@ -143,7 +143,7 @@ def to_publish(settings: Settings, seen: Seen) -> tuple[tuple[str, ...], tuple[H
             )
     theirs = tuple(each for each in seen.holders if each.project == settings.adopted.project)
     for each in theirs:
-        if each.service not in settings.adopted.rotating:
+        if each.service not in settings.adopted.replaced:
             raise UsageError(
                 f"port {each.port} is held by {each.says}, which stays as it is: its users would "
                 "not be led to the new color",
@@ -233,7 +233,7 @@ def _started_again(settings: Settings) -> str:
     files = [word for each in adopted.files for word in ("-f", f"{folder}/{each}")]
     words = ("docker", "compose", "--progress", "quiet", "--project-directory", folder, *files)
     up = ("-p", adopted.project, "up", "-d", "--no-recreate")
-    return shlex.join((*words, *up, *adopted.rotating))
+    return shlex.join((*words, *up, *adopted.replaced))
 
 
 def retire(by: Runner, host: Host, settings: Settings, own: Sequence[Container]) -> None:
@@ -321,7 +321,7 @@ def _override(settings: Settings) -> tuple[str, str]:
     adopted = settings.adopted
     assert adopted is not None  # noqa: S101 - for the type checker: see look
     folder = adopted.there or adopted.folder
-    services = "".join(f"  {name}: {{scale: 0}}\n" for name in adopted.rotating)
+    services = "".join(f"  {name}: {{scale: 0}}\n" for name in adopted.replaced)
     said = f"{BY_CYAN}, which runs these; inv init --undo removes this file"
     return f"{folder}/compose.override.yaml", f"# {said}\nservices:\n{services}"
 

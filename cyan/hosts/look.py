@@ -171,7 +171,7 @@ def _own(containers: Sequence[Container], settings: Settings) -> tuple[Container
         for item in containers
         if adopted
         and item.project == adopted.project
-        and item.service in adopted.rotating
+        and item.service in adopted.replaced
         and item.state == "running"
     )
 

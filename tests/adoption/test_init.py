@@ -1,4 +1,4 @@
-"""`cyan init --check`: what it prints, and its exit codes."""
+"""`cyan init`: what it prints and writes, and its exit codes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+
+from cyan.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +51,7 @@ def test_a_plain_application_is_shown_and_nothing_is_written(run: Run, tmp_path:
     (tmp_path / ".env").write_text("TOKEN=x\n")
     done = run("--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "route    any host/ → web:8000" in done.stdout
+    assert "route    any host:80/ → web:8000" in done.stdout
     assert "beat never runs twice" in done.stdout
     assert "It can be rotated as it is: beat, web." in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"compose.yaml", ".env"}
@@ -61,7 +64,7 @@ def test_what_is_to_be_decided_is_exit_code_1_also_for_machines(run: Run, tmp_pa
     assert done.returncode == 1
     made = json.loads(done.stdout)
     assert made["services"]["proxy"]["role"] == "proxy"
-    assert [each["safe"] for each in made["questions"]] == ["keep"]
+    assert [each["safe"] for each in made["questions"]] == ["no: it makes way"]
     said = run("--check", "--file", "one.yml", "--file", "two.yml", "--service", "proxy=tool")
     assert said.returncode == 0, said.stdout
 
@@ -74,7 +77,9 @@ def test_what_is_to_be_decided_is_exit_code_1_also_for_machines(run: Run, tmp_pa
         (PLAIN, ["--check", "--service", "wbe=tool"], "no service is called 'wbe'"),
         (PLAIN, ["--check", "--service", "web=robot"], "'robot' is no role of a service"),
         (PLAIN, ["--check", "--file", "nowhere.yml"], "nowhere.yml"),
-        (PLAIN, [], "--check is all that init does yet"),
+        (PLAIN, ["--route", "web"], "'web' is no route"),
+        ("services: {web: {image: a}}", [], "nothing says what users reach"),
+        (PLAIN, ["--undo"], "there is no cyan section"),
     ],
 )
 def test_bad_input_is_exit_code_2_with_what_to_do(
@@ -93,3 +98,64 @@ def test_a_hostile_file_name_reaches_no_shell(run: Run, tmp_path: Path) -> None:
     done = run("--check", "--file", "a$(touch canary);b.yml")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "canary").exists()
+
+
+BEHIND = """
+services:
+  nginx:
+    image: nginx:1
+    ports: ["80:80"]
+    depends_on: [web]
+    volumes: ["./n.conf:/etc/nginx/nginx.conf:ro"]
+  web: {build: ., volumes: [".:/app"]}
+  db: {image: postgres:16}
+"""
+
+
+def test_what_is_written_is_valid_and_the_compose_file_stays_as_it_is(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "compose.yaml").write_text(BEHIND)
+    asked = run()
+    assert asked.returncode == 1
+    assert "shall it rotate together with them" in asked.stdout
+    assert not (tmp_path / "invoke.yaml").exists()
+    done = run("--yes", "--host", "ann@shop.example:2200", "--there", "/opt/shop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "compose.yaml").read_text() == BEHIND
+    section = yaml.safe_load((tmp_path / "invoke.yaml").read_text())["cyan"]
+    made = load(section, {}, tmp_path)
+    assert made.hosts[0].name == "ann@shop.example:2200"
+    assert made.images.source == "build"
+    assert made.adopted is not None
+    assert made.adopted.services == {"nginx": "web", "web": "web", "db": "shared"}
+    assert made.adopted.published == (80,)
+    assert made.adopted.without == ("web:/app",)
+    assert str(made.adopted.there) == "/opt/shop"
+    assert made.adopted.files == (Path("compose.yaml"),)
+    assert "namespace" in (tmp_path / "tasks.py").read_text()
+    again = run("--yes")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_what_both_colors_would_write_is_never_agreed_to_for_the_user(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services: {web: {image: a, ports: ['8000:80'], volumes: ['data:/var/data']}}\n"
+        "volumes: {data: }\n"
+    )
+    done = run("--yes")
+    assert done.returncode == 1
+    assert "both colors would write to data" in done.stdout
+    assert "--agree" in done.stdout
+    assert run("--yes", "--agree", "data").returncode == 0
+
+
+def test_a_file_that_compose_reads_beside_theirs_belongs_to_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(PLAIN)
+    (tmp_path / "compose.override.yaml").write_text("services: {web: {environment: {A: b}}}\n")
+    assert run().returncode == 0
+    section = yaml.safe_load((tmp_path / "invoke.yaml").read_text())["cyan"]
+    assert section["adopted"]["files"] == ["compose.yaml", "compose.override.yaml"]

@@ -120,7 +120,7 @@ def test_what_cannot_rotate_is_refused_by_service_and_key(
 @pytest.mark.parametrize(
     ("services", "said"),
     [
-        ({"web": WEB, "nginx": {"image": "nginx"}}, "keep it, cyan's proxy behind it, or"),
+        ({"web": WEB, "nginx": {"image": "nginx"}}, "shall it rotate together with them"),
         ({"web": {**WEB, "ports": [{"target": 443, "published": "443"}]}}, "web ends TLS itself"),
         ({"web": {**WEB, "volumes": [{"type": "bind", "source": "/srv/shop/src",
                                       "target": "/app/src"}]}}, "(web: ./src): leave these"),
