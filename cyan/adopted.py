@@ -85,4 +85,4 @@ class HostProxySettings(Model):
     directory: Local = Path("/srv/cyan/proxy")
     project: Name = "cyan-proxy"
     image: str = Field(default="caddy:2", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$")
-    door: Port = 8001
+    door: Port = 8009

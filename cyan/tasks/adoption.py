@@ -148,8 +148,8 @@ def _place(
     app = app_name(project)
     if host == LAB:
         keys = {"identity": ".lab/client_key", "known_hosts": ".lab/known_hosts"}
-        port = next(each for each in LAB_PORTS if _is_free(each))
-        entry: dict[str, Any] = {"address": "127.0.0.1", "port": port, **keys}
+        free = next(each for each in LAB_PORTS if _is_free(each))
+        entry: dict[str, Any] = {"address": "127.0.0.1", "port": free, **keys}
         proxy = "~/.local/share/cyan/proxy"  # one for all the labs of this machine
         return Place(app, project, tuple(files), entry, ".lab/host", proxy, "", domain, routes)
     user, _, address = host.rpartition("@")

@@ -122,7 +122,10 @@ def test_what_would_be_one_for_two_is_left_out_and_what_is_theirs_stays() -> Non
     assert web["labels"]["team"] == "blue"
     assert "traefik.enable" not in web["labels"]
     assert web["labels"]["cyan.service"] == "web"
-    assert web["depends_on"] == {"migrate-blue": {"condition": "service_completed_successfully"}}
+    assert web["depends_on"] == {
+        "migrate-blue": {"condition": "service_completed_successfully"},
+        "api-blue": {"condition": "service_started", "required": True},  # it leads to the others
+    }
     assert web["stop_grace_period"] == "40s"
     assert made()["services"]["api-blue"]["stop_grace_period"] == "90s"
 
