@@ -6,6 +6,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cyan.application.secrets import collect
 from cyan.rollout.provision import provision
 from cyan.settings import load
 from cyan.world.host import Host
@@ -26,6 +27,7 @@ VOLUME ["/var/lib/docker", "/var/lib/containerd"]
 """
 SSHD = "sshd -h /keys/host_key -o AuthorizedKeysFile=/keys/authorized_keys -o StrictModes=no"
 START = f"mkdir -p /run/sshd && /usr/sbin/{SSHD} && exec dockerd >/var/log/dockerd 2>&1"
+SECRETS = {"file": "compose/lab.env"}
 IMAGES = ("cyan-demo/database:1", "cyan-demo/proxy:1", *(f"cyan-demo/site:v{n}" for n in (1, 2, 3)))
 
 
@@ -50,12 +52,18 @@ def node(lab: Lab) -> Iterator[dict[str, Any]]:
             "identity": ".lab/client_key",
             "known_hosts": ".lab/node_hosts",
         }
-        made = load(settings_section(lab.folder) | {"hosts": [entry]}, {}, lab.folder)
+        more = {"hosts": [entry], "directory": directory(lab), "secrets": SECRETS}
+        made = load(settings_section(lab.folder) | more, {}, lab.folder)
         with Host(made.hosts[0]) as host:
-            provision(host, made)
+            provision(host, made, collect(made))
         yield entry
     finally:
         _run("docker", "rm", "-f", "-v", name)
+
+
+def directory(lab: Lab) -> str:
+    """The application's, as a path that is the same on both hosts."""
+    return str(lab.folder / ".lab/host")
 
 
 def _answers(name: str) -> bool:

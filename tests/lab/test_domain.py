@@ -114,6 +114,9 @@ def test_a_certificate_that_is_not_the_sites_is_named_before_anything_is_touched
     assert over_tls(site).headers["X-Version"] == "v1"
 
 
+THIRD = {name: port + 3000 for name, port in PORTS.items()}
+"""The ports of a lab beside that of the other tests."""
+
 ENOUGH = 2000  # of some 4,000 requests
 
 
@@ -121,7 +124,7 @@ ENOUGH = 2000  # of some 4,000 requests
 @pytest.mark.alone
 def test_nothing_is_dropped_over_https_on_the_real_ports(tmp_path: Path) -> None:
     """On 80 and 443, so only one lab of a machine at a time."""
-    lab = served(tmp_path, PORTS | {"ssh": BARE["ssh"]}, port=80, tls_port=443)
+    lab = served(tmp_path, THIRD, port=80, tls_port=443)
     try:
         lab.cyan("verify-zero-downtime", "--quick")
         found = json.loads(next((tmp_path / "reports").glob("*-verify/verdict.json")).read_text())

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import PORTS
 from tests.lab.harness import settings_section, until
-from tests.lab.nodes import node
+from tests.lab.nodes import directory, node
 from tests.lab.servers import PORT, sshd
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def test_a_deploy_that_was_killed_on_the_second_host_is_gone_on_with_there_and_t
 def test_two_hosts_of_their_own_are_deployed_rolled_back_and_told_apart_where_one_fails(
     lab: Lab, first: dict[str, Any]
 ) -> None:
-    with node(lab) as other, lab.configured(hosts=[first, other]):
+    there = {"directory": directory(lab)}
+    with node(lab) as other, lab.configured(hosts=[first, other], **there):
         named = other["address"]
         for version in ("v1", "v2"):
             lab.cyan("deploy", "--version", version)
@@ -136,7 +137,7 @@ def test_two_hosts_of_their_own_are_deployed_rolled_back_and_told_apart_where_on
         assert (lab.answering()[1], live(lab, other)) == ("v1", "v1")
 
         fails = {"after": "healthy", "run": f'[ "$CYAN_HOST" != root@{named}:22 ]'}
-        with lab.configured(hosts=[first, other], hooks=[fails]):
+        with lab.configured(hosts=[first, other], hooks=[fails], **there):
             done = lab.cyan("deploy", "--version", "v3", check=False)
         assert done.returncode == 1
         assert (lab.answering()[1], live(lab, other)) == ("v3", "v1")
