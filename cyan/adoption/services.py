@@ -216,7 +216,9 @@ def _once(service: Service, _every: tuple[Service, ...]) -> Judged | None:
 
 
 def _tool(service: Service, _every: tuple[Service, ...]) -> Judged | None:
-    parts = words_of(service.image) & (known.TOOL_IMAGES | known.AROUND_DATA)
+    words = words_of(service.image)
+    data = known.AROUND_DATA if words & (known.DATA_IMAGES | known.DATA_WORDS) else frozenset()
+    parts = words & (known.TOOL_IMAGES | data)
     if not service.built and parts and not _proxies(service):
         return Judged(service, Role.TOOL, f"{service.image} looks after the others")
     if service.words & known.TOOL_WORDS:

@@ -59,6 +59,9 @@ def proposed(told: dict[str, Role] | None = None, **services: dict[str, Any]) ->
                    "volumes": [{"type": "bind", "source": "/srv/shop/html",
                                 "target": "/usr/share/nginx/html"}]}, Role.WEB),
         ("watch", {"image": "containrrr/watchtower"}, Role.TOOL),
+        ("site", {"image": "shop/express:1", "ports": [{"target": 3000}]}, Role.WEB),
+        ("look", {"image": "mongo-express:1", "ports": [{"target": 8081}]}, Role.TOOL),
+        ("panel", {"image": "shop/admin:1", "ports": [{"target": 80}]}, Role.WEB),
         ("odd", {"build": {"context": "."}, "volumes": [
             {"type": "bind", "source": "/var/run/docker.sock", "target": "/var/run/docker.sock"}]},
          Role.TOOL),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import secrets
 import threading
 import time
 from contextlib import contextmanager
@@ -70,7 +71,9 @@ def visitors(port: int, *, orders: bool, number: int = 8) -> Iterator[Visitors]:
     made, stop = Visitors(port, orders), threading.Event()
     threads = [
         threading.Thread(
-            target=made.visit, args=(f"v{each}", stop), kwargs={"keeps": each % 2 == 0}
+            target=made.visit,
+            args=(f"{secrets.token_hex(3)}-{each}", stop),
+            kwargs={"keeps": each % 2 == 0},
         )
         for each in range(number)
     ]
