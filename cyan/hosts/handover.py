@@ -67,6 +67,20 @@ kept() {
 """
 """How many connections users have to containers, by the ports that these publish."""
 
+_SETTLED = """\
+settled() { # until their number stays as it is for a second: what came before has been answered
+  was=-1 same=0
+  for _ in $(seq 40); do
+    now=$(kept "$@")
+    if [ "$now" = "$was" ]; then same=$((same + 1)); else same=0; fi
+    [ "$same" -lt 4 ] || break
+    was=$now
+    sleep 0.25
+  done
+}
+"""
+"""Waits at most ten seconds or so for requests that began before the redirection."""
+
 _READY = """\
 ready() { # until each is healthy or, where it has no check, takes connections
   for each in "$@"; do
@@ -122,7 +136,7 @@ class Handover:
 trap '' PIPE HUP
 {RIGHT} || exit {UNTOUCHED}
 {self._written}
-{_NAT}{_KEPT}{_READY}
+{_NAT}{_KEPT}{_SETTLED}{_READY}
 second="{self._compose(f"{self.settings.project}-second", SECOND)}"
 published() {{ $second port {FRONT} "$1" | sed 's/.*://'; }}
 ended() {{ unredirect; $second down -t 40 >/dev/null 2>&1; rm -f -- {self._old} {self._second}; }}
@@ -131,6 +145,7 @@ unredirect
 $second up -d --wait --no-build --pull missing >&2 || {{ {self._unwritten}; exit {UNTOUCHED}; }}
 ip=$(docker inspect -f {shlex.quote(address)} "$($second ps -q {FRONT})")
 {redirected}
+settled {shlex.join(self.stopped)}
 {self._moved}"""
 
     @property
