@@ -60,8 +60,10 @@ class Kind(StrEnum):
     SMOKE = "smoke"
     SWITCH = "switch"
     TAKE_OVER = "take-over"
+    WORKERS = "workers"
     VERIFY = "verify"
     DRAIN = "drain"
+    SCHEDULERS = "schedulers"
     BAKE = "bake"
     RETIRE = "retire"
     RETAIN = "retain"
@@ -97,7 +99,18 @@ class Role(StrEnum):
         return self in (Role.WEB, Role.WORKER, Role.SCHEDULER, Role.ONCE)
 
 
-SETTLING = frozenset({Kind.VERIFY, Kind.DRAIN, Kind.BAKE, Kind.RETIRE, Kind.RETAIN, Kind.PRUNE})
+SETTLING = frozenset(
+    {
+        Kind.WORKERS,
+        Kind.VERIFY,
+        Kind.DRAIN,
+        Kind.SCHEDULERS,
+        Kind.BAKE,
+        Kind.RETIRE,
+        Kind.RETAIN,
+        Kind.PRUNE,
+    }
+)
 
 
 def valid_version(text: str) -> str:

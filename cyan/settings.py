@@ -14,7 +14,7 @@ from pydantic import field_validator as validated
 from cyan.adopted import AdoptedSettings, HostProxySettings
 from cyan.bundled import bundled, text_of
 from cyan.errors import UsageError
-from cyan.names import APP_PATTERN, Color, Kind, in_color, seconds
+from cyan.names import APP_PATTERN, Color, Kind, Role, in_color, seconds
 from cyan.values import (
     AbsolutePath,
     DomainIfAny,
@@ -34,6 +34,18 @@ LOCAL = (".local", ".internal", ".home.arpa")
 
 FRONT = "cyan-proxy"
 """The service of the host's one proxy."""
+
+CYANS_OWN = (
+    "compose",
+    "caddyfile",
+    "stateless",
+    "stateful",
+    "workers",
+    "schedulers",
+    "proxy",
+    "doors",
+)
+"""Keys that follow from what an adopted application's own files say."""
 
 LEGACY_ENVIRONMENT = {
     "HEALTH_CHECK_TIMEOUT": ("health", "timeout"),
@@ -383,6 +395,8 @@ class Settings(Model):
     caddyfile: Local = bundled("Caddyfile")
     stateless: tuple[Name, ...] = Field(min_length=1)
     stateful: tuple[Name, ...] = Field(min_length=1)
+    workers: tuple[Name, ...] = ()
+    schedulers: tuple[Name, ...] = ()
     proxy: Name
     public: PublicSettings
     site: SiteSettings = Field(default_factory=lambda: SiteSettings.model_validate({}))
@@ -409,7 +423,7 @@ class Settings(Model):
         """What an adopted application's services and routes say is said once, there."""
         if not isinstance(given, Mapping) or not given.get("adopted"):
             return given
-        for key in ("compose", "caddyfile", "stateless", "stateful", "proxy", "doors"):
+        for key in CYANS_OWN:
             if key in given:
                 raise ValueError(f"cyan.{key} is cyan's own to say where cyan.adopted is given")
         adopted = AdoptedSettings.model_validate(given["adopted"])
@@ -423,6 +437,8 @@ class Settings(Model):
             **given,
             "stateless": adopted.rotating,
             "stateful": (*adopted.shared, FRONT),
+            "workers": adopted.named(Role.WORKER),
+            "schedulers": adopted.named(Role.SCHEDULER),
             "proxy": FRONT,
             "public": {**public, **(given.get("public") or {})},
             "site": site,
@@ -444,6 +460,8 @@ class Settings(Model):
     def _named_services_are_there(self) -> Self:
         named = (
             ("public.service", (self.public.service,), "stateless"),
+            ("workers", self.workers, "stateless"),
+            ("schedulers", self.schedulers, "stateless"),
             ("warm.services", self.warm.kept, "stateless"),
             ("health.services", tuple(self.health.services), "stateless"),
             ("smoke", tuple(each.service for each in self.smoke if each.service), "stateless"),
@@ -455,6 +473,8 @@ class Settings(Model):
             for name in names:
                 if name not in getattr(self, group):
                     raise ValueError(f"cyan.{key} names {name!r}, which cyan.{group} does not have")
+        if self.public.service in (*self.workers, *self.schedulers):
+            raise ValueError(f"cyan.public.service, {self.public.service!r}, starts with its color")
         return self
 
     @validated("app")

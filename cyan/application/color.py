@@ -244,8 +244,9 @@ class _Service:
             for name in set(adopted.named(Role.WEB)) - routed:
                 if self.name not in _needed(name, self.config):
                     needs.setdefault(name, STARTED)
-        rotating = adopted.rotating
-        return {self.mould.named(name): needs[name] for name in sorted(needs) if name in rotating}
+        late = adopted.named(Role.WORKER, Role.SCHEDULER)  # these begin when the color is live
+        there = set(adopted.rotating) - set(late if self.name not in late else ())
+        return {self.mould.named(name): needs[name] for name in sorted(needs) if name in there}
 
     def _volumes(self) -> list[Given]:
         folder, there = _folder(self.config), self.mould.adopted.there

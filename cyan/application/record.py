@@ -22,6 +22,8 @@ FILE = "application.json"
 class Application(BaseModel):
     """The services that rotate, the one that users reach, the smoke checks.
 
+    Workers take jobs, schedulers give them and must never run twice: neither runs in a standby.
+
     And what an application is that has Compose files of its own.
 
     A release is judged, started again and rolled back to by what it was deployed with, and not by
@@ -31,6 +33,8 @@ class Application(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     services: tuple[Name, ...]
+    workers: tuple[Name, ...] = ()
+    schedulers: tuple[Name, ...] = ()
     public: PublicSettings
     smoke: tuple[SmokeCheck, ...] = ()
     adopted: AdoptedSettings | None = None
@@ -40,10 +44,22 @@ class Application(BaseModel):
         """The application as the settings of now have it."""
         return cls(
             services=settings.stateless,
+            workers=settings.workers,
+            schedulers=settings.schedulers,
             public=settings.public,
             smoke=settings.smoke,
             adopted=settings.adopted,
         )
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """The services that take work by themselves: those of the live color only run."""
+        return (*self.workers, *self.schedulers)
+
+    @property
+    def early(self) -> tuple[str, ...]:
+        """The services that a standby starts."""
+        return tuple(name for name in self.services if name not in self.late)
 
 
 def dump(application: Application) -> str:

@@ -85,6 +85,16 @@ class Project:
         bound = f"timeout --foreground -k 10 {math.ceil(within)} " if within else ""
         return bound + self._compose(self._pinned, words)
 
+    def create(self, services: tuple[str, ...]) -> str:
+        """Make containers of `services` without starting them, in the place of what differs."""
+        words = ("create", "--no-build", "--pull", "never", *services)
+        return self._compose(self._pinned, words)
+
+    def start(self, services: tuple[str, ...]) -> str:
+        """Start `services` as they are defined, whatever they depend on."""
+        words = ("up", "-d", "--no-build", "--pull", "never", "--no-deps", *services)
+        return self._compose(self._pinned, words)
+
     def build(self, context: PurePosixPath, services: tuple[str, ...]) -> str:
         """Build the images of `services`; `context` is the folder their build sections start at."""
         words = ("--project-directory", str(context), "build", "--quiet", *services)
@@ -152,17 +162,8 @@ def down(name: str, grace: int, *, volumes: bool = False) -> str:
     return shlex.join([*words, *(["--volumes"] if volumes else [])])
 
 
-def stop(name: str, grace: int, services: tuple[str, ...] = ()) -> str:
-    """Stop services of a project by its name alone."""
-    words = [
-        "docker",
-        "compose",
-        "--progress",
-        "quiet",
-        "-p",
-        name,
-        "stop",
-        "--timeout",
-        str(grace),
-    ]
-    return shlex.join([*words, *services])
+def stop(name: str, grace: int | None, services: tuple[str, ...] = ()) -> str:
+    """Stop services of a project by its name alone; without a `grace` each has its own."""
+    words = ["docker", "compose", "--progress", "quiet", "-p", name, "stop"]
+    timeout = [] if grace is None else ["--timeout", str(grace)]
+    return shlex.join([*words, *timeout, *services])

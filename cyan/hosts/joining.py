@@ -19,7 +19,7 @@ from cyan.errors import HostError, UsageError
 from cyan.hosts import handover
 from cyan.hosts.handover import Handover
 from cyan.hosts.loading import load
-from cyan.names import Color
+from cyan.names import Color, Role
 from cyan.proxies import front
 from cyan.proxies.configuration import INSIDE, NEW, configuration, others_only
 from cyan.settings import FRONT
@@ -275,11 +275,21 @@ def harmless(by: Runner, settings: Settings) -> str:
     )
 
 
+def rest(settings: Settings) -> str:
+    """The shell command that ends what takes work in either color: the own stack's is to begin."""
+    roles = " ".join(str(role) for role in (Role.WORKER, Role.SCHEDULER))
+    return (
+        f"for each in {roles}; do docker ps -q --filter label=cyan.app={settings.app} "
+        "--filter label=cyan.role=$each | xargs -r docker stop >/dev/null; done"
+    )
+
+
 def withdraw(host: Host, by: Lock, settings: Settings) -> str:
     """Give everything back: ports, the own stack's containers; and remove what cyan brought."""
     path, _ = _override(settings)
     quoted = quoted_path(path)
     by.run(f"if head -n 1 {quoted} 2>/dev/null | grep -q '{BY_CYAN}'; then rm -f -- {quoted}; fi")
+    by.run(rest(settings))
     says = give_back(by, settings, look(host, settings))
     traffic = quoted_path(settings.host_proxy.directory, "traffic", settings.app)
     by.run(f"cd {traffic} 2>/dev/null && rm -f -- blue green lameduck || true")

@@ -19,7 +19,12 @@ MARKERS = {"blue", "green", "maintenance", "lameduck"}
 
 def drift(world: Observation, settings: Settings) -> tuple[str, ...]:
     """Every deviation from: one marker, live complete, standby complete or absent, nobody else."""
-    parts = (_markers(world), _live(world, settings), _standby(world), _warm(world, settings))
+    parts = (
+        _markers(world),
+        _live(world, settings),
+        _standby(world, settings),
+        _warm(world, settings),
+    )
     return (*(line for part in parts for line in part), *_runs(world))
 
 
@@ -49,17 +54,28 @@ def _live(world: Observation, settings: Settings) -> Iterator[str]:
         yield f"live {world.live} holds containers of more than one release: deploy again"
 
 
-def _standby(world: Observation) -> Iterator[str]:
+def _standby(world: Observation, settings: Settings) -> Iterator[str]:
     for color in Color:
         if color is world.live:
             continue
-        well = completed(world.of(color))
+        there = world.of(color)
+        late = world.application(world.release(color), settings).late
+        if working := [
+            each.service for each in there if each.state == "running" and each.service in late
+        ]:
+            yield (
+                f"{', '.join(working)} of standby {color} run, and should not: deploy again, "
+                "or inv cleanup"
+            )
+        well = completed(there)
         ended = [
             item.service
-            for item in world.of(color)
-            if item.state in ("exited", "dead", "created") and item.id not in well
+            for item in there
+            if item.state in ("exited", "dead", "created")
+            and item.id not in well
+            and item.service not in late
         ]
-        bad = [item.service for item in world.of(color) if item.state == "running" and not item.up]
+        bad = [item.service for item in there if item.state == "running" and not item.up]
         if ended:
             yield f"standby {color} holds stopped containers ({', '.join(ended)}): inv cleanup"
         if bad:

@@ -15,6 +15,7 @@ from cyan.hosts.look import previous
 from cyan.names import Kind
 from cyan.proxies import caddy
 from cyan.releases.contents import EMPTY, Contents
+from cyan.rollout import work
 from cyan.world.envfile import env_file, parse_env_file
 
 if TYPE_CHECKING:
@@ -190,16 +191,18 @@ def _start(
 ) -> tuple[Step, ...]:
     """The steps that start a target's containers, from its files in its folder on the host."""
     project = compose.project_of(settings, target)
+    known = world.application(target.id, settings)
+    application = request.application or (Application.of(settings) if compose_text else known)
+    live, within = _live(world), patience(settings)
+    left = work.left_behind(settings, world, live) if live else ()
+    says = f"{target} starts beside {world.serving}"
+    commands = work.started(settings, application, target, within)
     return (
+        *(Step(*each) for each in left),
         *_clear(world, target.color),
         *_fetch(request, settings, project, target, compose_text),
         *_expand(request, settings, project, target),
-        Step(
-            Kind.START,
-            target.color,
-            f"{target} starts beside {world.serving}",
-            (project.up(within=patience(settings)),),
-        ),
+        Step(Kind.START, target.color, says, commands),
     )
 
 
@@ -278,11 +281,12 @@ def _grace(world: Observation, old: Release | None, settings: Settings) -> int:
 
 def _start_again(world: Observation, settings: Settings, back: Release) -> tuple[Step, ...]:
     """What a warm release needs: nothing where it is whole, else its containers started again."""
-    if world.up(back.color, world.application(back.id, settings).services):
+    application = world.application(back.id, settings)
+    if world.up(back.color, application.early):
         return ()
-    project = compose.project_of(settings, back)
     says = f"{back} is partly stopped and starts again"
-    return (Step(Kind.START, back.color, says, (project.up(within=patience(settings)),)),)
+    commands = work.started(settings, application, back, patience(settings))
+    return (Step(Kind.START, back.color, says, commands),)
 
 
 def patience(settings: Settings) -> float:
@@ -329,10 +333,13 @@ def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Ste
 def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Step, ...]:
     color, old, own = run.target.color, run.old, ", ".join(item.name for item in world.own)
     steps = [Step(Kind.TAKE_OVER, color, f"the ports of {own} become the proxy's")] if own else []
+    steps += [Step(*each) for each in work.workers(settings, run.application, run.target)]
     steps.append(Step(Kind.VERIFY, color, f"the site answers as {run.target}"))
     if old:
         says = f"no request in flight to {old.color}, for at most {settings.drain.timeout:g} s"
         steps.append(Step(Kind.DRAIN, old.color, says))
+    late = work.schedulers(settings, run.application, run.target, old, run.replaced)
+    steps += [Step(*each) for each in late]
     if run.fresh and settings.bake.seconds and (old or own):
         says = f"{run.target} is watched for {settings.bake.seconds:g} s"
         steps.append(Step(Kind.BAKE, color, says))

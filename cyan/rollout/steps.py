@@ -99,15 +99,16 @@ def start(job: Job, step: Step) -> Done:
 
     What they depend on may keep Compose waiting: it ends with its deployer, or at its bound.
     """
-    done = WhileHeld(job.lock).run(step.commands[0], check=False)
-    if done.code == compose.TIMED_OUT:
-        raise DeployError(
-            f"{job.plan.target} did not start within {patience(job.settings):g} s: "
-            f"{_last_lines(done.stderr) or 'what a service depends on was not ready'}",
-            where=f"{job.host.name}, {step.color}",
-        )
-    if done.code != 0:
-        raise job.host.failed(step.commands[0], done)
+    for command in step.commands:
+        done = WhileHeld(job.lock).run(command, check=False)
+        if done.code == compose.TIMED_OUT:
+            raise DeployError(
+                f"{job.plan.target} did not start within {patience(job.settings):g} s: "
+                f"{_last_lines(done.stderr) or 'what a service depends on was not ready'}",
+                where=f"{job.host.name}, {step.color}",
+            )
+        if done.code != 0:
+            raise job.host.failed(command, done)
     return Done()
 
 
@@ -166,6 +167,20 @@ def verify(job: Job, _step: Step) -> Done:
     return verifying.verify(job, lambda client, more: _judged_answer(job, client, more))
 
 
+def workers(job: Job, step: Step) -> Done:
+    """The new consumers begin."""
+    return _at_work(job, step, commands(job, step))
+
+
+def schedulers(job: Job, step: Step) -> Done:
+    """The old color's workers end, and its schedulers, or the own stack's, before ours begin."""
+    late = job.plan.run.application.late
+    if own := [item for item in job.world.own if item.service in late]:
+        with proxy_lock(job, "retire", lambda _: None, PROXY_LOCK) as by:
+            joining.retire(by, job.host, job.settings, own)
+    return _at_work(job, step, commands(job, step))
+
+
 def drain(job: Job, step: Step) -> Done:
     """Wait until the proxy counts nothing in flight to the old color.
 
@@ -185,7 +200,7 @@ def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
     before = job.containers(step.color)
     with site.door(job.host, job.settings, step.color) as door:
-        return baking.watch(job, step, lambda: _look(job, door, before))
+        return baking.watch(job, step, lambda: _look(job, door, before, working=True))
 
 
 def commands(job: Job, step: Step) -> Done:
@@ -205,13 +220,34 @@ ACTIONS: dict[Kind, Callable[[Job, Step], Done]] = {
     Kind.SMOKE: smoke,
     Kind.SWITCH: switch,
     Kind.TAKE_OVER: take_over,
+    Kind.WORKERS: workers,
     Kind.VERIFY: verify,
     Kind.DRAIN: drain,
+    Kind.SCHEDULERS: schedulers,
     Kind.BAKE: bake,
     Kind.RETIRE: retire,
     Kind.RETAIN: commands,
     Kind.PRUNE: prune,
 }
+
+
+def _at_work(job: Job, step: Step, done: Done) -> Done:
+    """Wait until what takes work in a color is up. Raises DeployError where it does not come up."""
+    mine = step.color is job.plan.target.color
+    known = job.world.application(job.world.release(step.color), job.settings)
+    application = job.plan.run.application if mine else known
+    names = application.workers if step.kind is Kind.WORKERS else application.late
+    before, deadline = job.containers(step.color), time.monotonic() + patience(job.settings)
+    while True:
+        interrupt.check()
+        found = [each for each in job.containers(step.color) if each.service in names]
+        look = health.judge_containers(found, names, before, restarts=ONCE)
+        if look.state is State.PASSING:
+            return done
+        if look.state is State.BROKEN or time.monotonic() > deadline:
+            where = f"{job.host.name}, {step.color}"
+            raise DeployError(f"{job.plan.target} does not work: {look.reason}", where=where)
+        time.sleep(WARMING)
 
 
 def _last_lines(text: str) -> str:
@@ -223,9 +259,14 @@ def _drained(drained: draining.Drained) -> Done:
 
 
 def _look(
-    job: Job, door: httpx.Client, before: tuple[Container, ...], *, restarts: int = 0
+    job: Job,
+    door: httpx.Client,
+    before: tuple[Container, ...],
+    *,
+    restarts: int = 0,
+    working: bool = False,
 ) -> Look:
-    look = _judged(job, before, restarts=restarts)
+    look = _judged(job, before, restarts=restarts, working=working)
     if look.state is not State.PASSING:
         return look
     return _judged_answer(job, door)
@@ -238,9 +279,17 @@ def _judged_answer(job: Job, client: httpx.Client, more: Mapping[str, str] = NOT
     return health.judge_answer(answer, job.plan.target, public.service, below=below, told=told)
 
 
-def _judged(job: Job, before: tuple[Container, ...], *, restarts: int = 0) -> Look:
-    """What the engine says of the target, beside what its containers were before."""
-    found, services = job.containers(job.plan.target.color), job.plan.run.application.services
+def _judged(
+    job: Job, before: tuple[Container, ...], *, restarts: int = 0, working: bool = False
+) -> Look:
+    """What the engine says of the target, beside what its containers were before.
+
+    What takes work by itself is judged once it should have begun: `working`.
+    """
+    application = job.plan.run.application
+    services = application.services if working else application.early
+    late = () if working else application.late
+    found = [each for each in job.containers(job.plan.target.color) if each.service not in late]
     return health.judge_containers(found, services, before, restarts=restarts)
 
 

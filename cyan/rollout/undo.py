@@ -13,7 +13,7 @@ from cyan.hosts.session import proxy_lock
 from cyan.journal.lock import JournalError
 from cyan.names import Phase
 from cyan.proxies import caddy
-from cyan.rollout import draining, failure
+from cyan.rollout import draining, failure, work
 from cyan.rollout.failure import Evidence
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
     renamed_at = float(job.run(back).stdout)
     with suppress(JournalError):
         journal.switched_back(old, renamed_at)
+    run = job.plan.run
+    for command in work.back(job.settings, target, run.application, old, run.replaced):
+        job.run(command)
     left = _drain(job).left
     evidence = failure.gather(job)
     _leave(job, job.settings.drain.timeout)
@@ -128,6 +131,7 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
 
 def _given_back(job: Job) -> Undone:
     """Give the ports back to the application's own stack, which had them, and remove the target."""
+    job.run(joining.rest(job.settings))
     with proxy_lock(job, "give back", lambda _: None, PROXY_LOCK) as by:
         joining.give_back(by, job.settings, joining.look(job.host, job.settings))
     marker = job.plan.target.color

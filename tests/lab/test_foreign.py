@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
 import shutil
 import subprocess
 import sys
@@ -222,3 +223,55 @@ def test_ten_rotations_drop_nothing(foreign: Foreign) -> None:
     rotated(foreign, 10, orders=orders)
     assert foreign.theirs() == before
     assert foreign.database() == database
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["django"], indirect=True)
+def test_each_job_is_done_once_and_no_scheduler_runs_twice(foreign: Foreign) -> None:
+    """Celery's beat gives a job every half second, and the worker writes who gave it."""
+    before = foreign.theirs()
+    foreign.adopt()
+    with visitors(PORT, orders=True) as seen:
+        foreign.cyan("deploy", "--version", "v1", "--take-over")
+    assert seen.failures == []
+    rotated(foreign, 10, orders=True)
+    until(lambda: len(counted(foreign)) == len(foreign.text("/orders").split()), "all are counted")
+    assert max(Counter(counted(foreign)).values()) == 1
+    assert len(changes(foreign)) == 12  # the own stack's, the first one's, ten, and a rollback's
+    names = foreign.run("docker", "ps", "--format", "{{.Names}}").stdout
+    assert len(re.findall(r"cyan-foreign-django\S*beat", names)) == 1
+    assert foreign.theirs() == before
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["django"], indirect=True)
+def test_a_bake_that_goes_bad_gives_the_work_back_to_the_old_color(foreign: Foreign) -> None:
+    foreign.adopt()
+    foreign.cyan("deploy", "--version", "v1", "--take-over")
+    path = foreign.folder / "invoke.yaml"
+    made = yaml.safe_load(path.read_text())
+    made["cyan"]["hooks"] = [{"after": "bake", "run": "false"}]
+    path.write_text(yaml.safe_dump(made))
+    done = foreign.cyan("deploy", "--version", "v2", check=False)
+    assert done.returncode == 1
+    assert "v1 (blue) again" in done.stderr
+    names = foreign.run("docker", "ps", "--format", "{{.Names}}").stdout
+    assert sorted(re.findall(r"cyan-foreign-django-blue-(\w+)-blue-1", names)) == [
+        "beat",
+        "web",
+        "worker",
+    ]
+    assert "green" not in names
+    ticks = len(foreign.text("/ticks").split())
+    until(lambda: len(foreign.text("/ticks").split()) > ticks, "the old scheduler goes on")
+
+
+def counted(app: Foreign) -> list[str]:
+    """The orders that a worker has counted, each as often as it did."""
+    return [line.split()[0] for line in app.text("/counted").splitlines()]
+
+
+def changes(app: Foreign) -> list[str]:
+    """The versions of the schedulers that gave jobs, each time that another one did."""
+    ticks = app.text("/ticks").split()
+    return [one for one, before in zip(ticks, ["", *ticks], strict=False) if one != before]

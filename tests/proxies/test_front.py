@@ -106,7 +106,7 @@ def test_ports_are_published_where_the_application_published_them(tmp_path: Path
     ports = {"shop": front.published(wanted), "blog": ("80",)}
     made = json.loads(front.compose_file(wanted.host_proxy, ports))
     assert made["services"]["cyan-proxy"]["ports"] == [
-        "127.0.0.1:9090:9090", "3000:3000", "80:80", "127.0.0.1:8001:8001"
+        "127.0.0.1:9090:9090", "3000:3000", "80:80", "127.0.0.1:8009:8009"
     ]  # fmt: skip
     assert set(made["networks"]) == {"own", "shop-blue", "shop-green", "blog-blue", "blog-green"}
     assert made["networks"]["own"]["name"] < "0a"

@@ -23,6 +23,15 @@ def count(order):
     store.rpush("counted", f"{order} {os.environ['VERSION']}")
 
 
+@app.task(name="tick")
+def tick(scheduler):
+    store.rpush("ticks", scheduler)
+
+
+version = os.environ["VERSION"]
+app.conf.beat_schedule = {"tick": {"task": "tick", "schedule": 0.5, "args": (version,)}}
+
+
 def index(_request):
     return HttpResponse(f"a shop of version {os.environ['VERSION']}\n")
 
@@ -41,5 +50,14 @@ def counted(_request):
     return HttpResponse(b"".join(each + b"\n" for each in store.lrange("counted", 0, -1)))
 
 
-urlpatterns = [path("", index), path("orders", orders), path("counted", counted)]
+def ticks(_request):
+    return HttpResponse(b"".join(each + b"\n" for each in store.lrange("ticks", 0, -1)))
+
+
+urlpatterns = [
+    path("", index),
+    path("orders", orders),
+    path("counted", counted),
+    path("ticks", ticks),
+]
 application = get_wsgi_application()
