@@ -153,3 +153,23 @@ def test_what_an_adopted_application_runs_once_has_ended_rightly() -> None:
     failed = container("migrate", Color.GREEN, state="exited", health="", once=True, exit_code=1)
     assert judge_containers((ended,), ("migrate",)).state is State.PASSING
     assert judge_containers((failed,), ("migrate",)).state is State.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (Answer(200), State.PASSING),
+        (Answer(404), State.PASSING),
+        (Answer(302), State.PASSING),
+        (Answer(500), State.WAITING),
+        (Answer(502), State.WAITING),
+        (Answer(0, error="refused"), State.WAITING),
+        (Answer(200, version="v9"), State.BROKEN),
+        (Answer(200, color="green"), State.PASSING),
+    ],
+)
+def test_an_application_that_does_not_know_cyan_is_held_to_what_it_says(
+    answer: Answer, state: State
+) -> None:
+    target = Release("r1", "v1", Color.BLUE)
+    assert judge_answer(answer, target, "web", below=500, told=False).state is state

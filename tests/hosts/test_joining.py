@@ -1,0 +1,111 @@
+"""Whose port it is, which names would be mistaken for another's; and the scripts are a shell's."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cyan.adopted import HostProxySettings
+from cyan.errors import UsageError
+from cyan.hosts.handover import Handover
+from cyan.hosts.joining import Holder, Joined, Seen, to_publish
+from cyan.proxies.configuration import Configuration
+from tests.proxies.test_front import adopted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OURS = {"container": "c1", "project": "shop", "name": "shop-web-1"}
+
+
+def seen(*holders: Holder, **joined: Joined) -> Seen:
+    return Seen(
+        {name.replace("_", "-"): each for name, each in joined.items()}, "p1", holders, frozenset()
+    )
+
+
+def test_a_port_is_published_where_it_is_free_and_taken_over_where_the_own_stack_has_it(
+    tmp_path: Path,
+) -> None:
+    assert to_publish(adopted(tmp_path), seen()) == (("3000",), ())
+    own = Holder(3000, service="web", **OURS)
+    assert to_publish(adopted(tmp_path), seen(own)) == ((), (own,))
+    front = Holder(3000, "c9", "cyan-proxy", "cyan-proxy", "cyan-proxy-1")
+    assert to_publish(adopted(tmp_path), seen(front)) == (("3000",), ())
+
+
+@pytest.mark.parametrize(
+    ("holder", "says"),
+    [
+        (Holder(3000, name='users:(("sshd",pid=1,fd=3))'), "is held by a process, users"),
+        (Holder(3000, "c2", "blog", "web", "blog-web-1"), "is held by the container blog-web-1"),
+        (Holder(3000, service="db", **OURS), "shop-web-1, which stays as it is"),
+    ],
+)
+def test_a_port_of_another_is_refused(tmp_path: Path, holder: Holder, says: str) -> None:
+    with pytest.raises(UsageError, match="port 3000 ") as caught:
+        to_publish(adopted(tmp_path), seen(holder))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("app", "others", "says"),
+    [
+        ("shop-blue", {"shop": Joined("/srv/x", (), ())}, "could be mistaken for shop"),
+        ("shop", {"shop_green_x": Joined("/srv/x", (), ())}, "could be mistaken for shop-green-x"),
+        ("shop", {"shop": Joined("/srv/other", (), ())}, "another application is called shop"),
+        ("shop", {"blog": Joined("/srv/x", (), ("http://:3000",))}, "is the site of blog already"),
+    ],
+)
+def test_what_would_be_mistaken_for_another_is_refused(
+    tmp_path: Path, app: str, others: dict[str, Joined], says: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        to_publish(adopted(tmp_path, app=app), seen(**others))
+    assert says in str(caught.value)
+
+
+def test_others_and_oneself_are_no_collision(tmp_path: Path) -> None:
+    mine = Joined("/srv/cyan/shop", ("3000",), ("http://:3000",))
+    blog = Joined("/srv/cyan/blog", ("80",), ("http://:80",))
+    assert to_publish(adopted(tmp_path), seen(shop=mine, blog=blog)) == (("3000",), ())
+
+
+HOSTILE = ("$(touch canary)", "a;touch canary", "it's")
+
+
+def test_the_scripts_of_a_handover_are_a_shells_and_name_no_command_of_anothers(
+    tmp_path: Path,
+) -> None:
+    wanted = HostProxySettings(directory=tmp_path / "a b")
+    move = Handover(wanted, {"shop": ("3000",)}, (3000,), HOSTILE, HOSTILE, 10, "true")
+    for script in (move.script, move.slow):
+        done = subprocess.run(
+            ["bash", "-n"], input=script, text=True, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "'$(touch canary)'" in script
+    assert move.script.index("redirect 3000") < move.script.index("docker stop")
+    assert move.script.index("docker stop") < move.script.index("docker start")
+
+
+def test_what_is_put_is_kept_beside_what_others_have(tmp_path: Path) -> None:
+    def run(command: str) -> int:
+        return subprocess.run(["bash", "-c", command], check=False).returncode
+
+    folder = tmp_path / "config"
+    (folder / "apps").mkdir(parents=True)
+    (folder / "apps/blog.caddy").write_text("blog")
+    files: dict[str, Any] = {"Caddyfile": "import apps/*\n", "apps/shop.caddy": "it's $HOME"}
+    wanted = Configuration(str(folder), str(tmp_path), (8009,), tuple(files.items()))
+    assert run(wanted.same()) != 0
+    assert run(wanted.put()) == 0
+    assert (folder / ".new/apps/blog.caddy").read_text() == "blog"
+    assert run(wanted.same()) != 0, "it is not what the proxy reads yet"
+    assert run(wanted.keep()) == 0
+    assert run(wanted.same()) == 0
+    assert not (folder / ".new").exists()
+    for name, text in {**files, "apps/blog.caddy": "blog"}.items():
+        assert (folder / name).read_text() == text
