@@ -9,7 +9,16 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from cyan.names import Role
-from cyan.values import AbsolutePath, DomainIfAny, Local, Model, Name, Port, RequestPathIfAny
+from cyan.values import (
+    AbsolutePath,
+    DomainIfAny,
+    Local,
+    Model,
+    Name,
+    Port,
+    RequestPath,
+    RequestPathIfAny,
+)
 
 
 class RouteSettings(Model):
@@ -32,7 +41,9 @@ class AdoptedSettings(Model):
 
     `folder` is where the files lie on this machine, that of tasks.py unless given; `there` is
     where the application's own stack lies on the host, as here unless given. `without` are mounts
-    that are left out, as SERVICE:PATH, the path inside the container.
+    that are left out, as SERVICE:PATH, the path inside the container. `assets` are paths that old
+    pages ask for, such as /_next/static/*: what the live color has not, the warm one is asked for.
+    `snippet` is a file on this machine, of Caddy's words, that each site includes.
     """
 
     files: tuple[Local, ...] = ()
@@ -42,6 +53,8 @@ class AdoptedSettings(Model):
     services: Mapping[Name, Role] = Field(min_length=1)
     routes: Annotated[tuple[RouteSettings, ...], Field(min_length=1)]
     without: tuple[str, ...] = ()
+    assets: tuple[RequestPath, ...] = ()
+    snippet: Local | None = None
 
     @model_validator(mode="after")
     def _routes_lead_to_what_rotates(self) -> Self:

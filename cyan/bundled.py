@@ -21,13 +21,14 @@ def bundled(name: str) -> Path:
 def text_of(path: Path, key: str, example: str) -> str:
     """The text of a file that the setting `key` names. Raises UsageError where it cannot be read.
 
-    `example` is the bundled file that one may begin with.
+    `example` is the bundled file that one may begin with, "" for none.
     """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        own = f"; cyan's own, to begin with, is {bundled(example)}" if example else ""
         raise UsageError(
             f"the file of {key} cannot be read: {path}",
             where=str(error),
-            todo=f"name yours as {key}; cyan's own, to begin with, is {bundled(example)}",
+            todo=f"name yours as {key}{own}",
         ) from None

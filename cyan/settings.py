@@ -633,7 +633,12 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             "compose": compose,
             "caddyfile": at(settings.caddyfile),
             "adopted": settings.adopted
-            and settings.adopted.model_copy(update={"folder": at(settings.adopted.folder)}),
+            and settings.adopted.model_copy(
+                update={
+                    "folder": at(settings.adopted.folder),
+                    "snippet": at(settings.adopted.snippet) if settings.adopted.snippet else None,
+                }
+            ),
             "host_proxy": settings.host_proxy.model_copy(
                 update={"directory": _mountable(at(settings.host_proxy.directory))}
             ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyan.application.color import upstream
+from cyan.bundled import text_of
 from cyan.names import Color
 from cyan.settings import FRONT
 
@@ -184,10 +185,33 @@ def _site(settings: Settings, site: _Site) -> str:
             _log(app),
             _identity(settings, site.routes),
             _LAMEDUCK.replace("APP", app),
+            *_snippet(settings),
+            *_gone(settings),
             _marker(settings, site.routes),
         )
     )
     return f"{site.address} {{\n{_indented(body, 1)}}}\n"
+
+
+def _snippet(settings: Settings) -> Iterator[str]:
+    """What the user adds to each site. Raises UsageError where the file cannot be read."""
+    if settings.adopted and settings.adopted.snippet:
+        yield text_of(settings.adopted.snippet, "cyan.adopted.snippet", "")
+
+
+def _gone(settings: Settings) -> Iterator[str]:
+    """That an asset which no color has is no fault of the proxy's, where only one color is up."""
+    if settings.adopted and settings.adopted.assets:
+        paths = " ".join(settings.adopted.assets)
+        yield (
+            "handle_errors {\n"
+            "\t@gone {\n"
+            f"\t\tpath {paths}\n"
+            "\t\tvars {http.error.status_code} 502\n"
+            "\t}\n"
+            "\trespond @gone 404\n"
+            "}\n"
+        )
 
 
 def _log(app: str) -> str:
@@ -297,10 +321,27 @@ def _handle(
 ) -> str:
     name = f"{upstream(settings.app, color, route.service)}:{route.port}"
     proxied = "\n".join(_proxied(settings, name, color, door=door))
+    if settings.adopted and settings.adopted.assets and not door:
+        proxied = f"{_with_assets(settings, route, color)}{proxied}"
     if not route.path or route.path in {"/", "/*"}:
         return f"handle {{\n{_indented(proxied, 1)}}}\n"
     paths = [route.path] if "*" in route.path else [route.path, f"{route.path.rstrip('/')}/*"]
     return f"@{matcher} path {' '.join(paths)}\nhandle @{matcher} {{\n{_indented(proxied, 1)}}}\n"
+
+
+def _with_assets(settings: Settings, route: RouteSettings, color: Color) -> str:
+    """What the live color has not, the other one is asked for: its pages are still open."""
+    assert settings.adopted is not None  # noqa: S101 - for the type checker: see files
+    mine, theirs = (
+        f"reverse_proxy {upstream(settings.app, each, route.service)}:{route.port}"
+        for each in (color, color.other)
+    )
+    plain = "transport http {\n\tdial_timeout 2s\n\tkeepalive off\n}\n"
+    other = _indented(f"{theirs} {{\n{_indented(plain, 1)}}}\n", 1)
+    asked = f"{plain}@none status 404\nhandle_response @none {{\n{other}}}\n"
+    inner = f"{mine} {{\n{_indented(asked, 1)}}}\n"
+    paths = " ".join(settings.adopted.assets)
+    return f"@assets path {paths}\nhandle @assets {{\n{_indented(inner, 1)}}}\n"
 
 
 def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,8 @@ from cyan.application.color import Mould, color_file, upstream
 from cyan.application.source import OURS, resolve
 from cyan.names import Color
 from cyan.proxies import front
+from tests.conftest import SHIFT
+from tests.lab.harness import until
 from tests.proxies.test_front import adopted
 
 if TYPE_CHECKING:
@@ -109,7 +113,16 @@ def test_caddy_takes_what_the_routes_of_two_applications_become(tmp_path: Path) 
     )
     site = {"domain": "shop.example", "tell_color": True, "keepalive": 2}
     tmp_path.chmod(0o755)
-    for wanted in (adopted(tmp_path, *routes, site=site), adopted(tmp_path, app="blog")):
+    (tmp_path / "more").write_text("encode gzip\n")
+    more = {"assets": ["/_next/static/*", "/assets/*"], "snippet": str(tmp_path / "more")}
+    first = adopted(tmp_path, *routes, site=site)
+    assert first.adopted is not None
+    second = adopted(tmp_path, app="blog")
+    assert second.adopted is not None
+    second = second.model_copy(
+        update={"adopted": second.adopted.model_copy(update={**more, "snippet": tmp_path / "more"})}
+    )
+    for wanted in (first, second):
         for name, text in front.files(wanted):
             path = tmp_path / "config" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,3 +132,70 @@ def test_caddy_takes_what_the_routes_of_two_applications_become(tmp_path: Path) 
         *("-v", f"{tmp_path}/config:/etc/caddy:ro", "cyan-demo/proxy:1"),
         *("caddy", "validate", "--adapter", "caddyfile", "--config", "/etc/caddy/Caddyfile"),
     )
+
+
+@pytest.fixture
+def old_pages(tmp_path: Path) -> Iterator[int]:
+    """Both colors behind the proxy, green live: each has an asset of its own. The site's port."""
+    tmp_path.chmod(0o755)
+    port, name = 18700 + SHIFT, f"cyan-assets{SHIFT}"
+    route = {"service": "web", "port": 80, "published": port}
+    wanted = adopted(tmp_path, route)
+    assert wanted.adopted is not None
+    assets = wanted.adopted.model_copy(update={"assets": ("/assets/*",)})
+    for path, text in front.files(wanted.model_copy(update={"adopted": assets})):
+        (tmp_path / "config" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "config" / path).write_text(text)
+    (tmp_path / "traffic/shop").mkdir(parents=True)
+    (tmp_path / "traffic/shop/green").touch()
+    (tmp_path / "logs/shop").mkdir(parents=True)
+    (tmp_path / "logs/shop").chmod(0o777)
+    docker("network", "create", name)
+    try:
+        for color in Color:
+            folder = tmp_path / color / "assets"
+            folder.mkdir(parents=True)
+            (folder / f"{color}.js").write_text(color)
+            (folder.parent / "index.html").write_text(color)
+            docker(
+                *("run", "-d", "--init", "--name", f"{name}-{color}", "--network", name),
+                *("--network-alias", upstream("shop", color, "web"), "--user", "0"),
+                *("-v", f"{tmp_path}/{color}:/srv/pages:ro", "-w", "/srv/pages"),
+                *("cyan-demo/site:v1", "python3", "-m", "http.server", "80"),
+            )
+        docker(
+            *("run", "-d", "--name", f"{name}-proxy", "--network", name),
+            *("-p", f"127.0.0.1:{port}:{port}", "-v", f"{tmp_path}/config:/etc/caddy:ro"),
+            *("-v", f"{tmp_path}/traffic:/traffic:ro", "-v", f"{tmp_path}/logs:/logs"),
+            "cyan-demo/proxy:1",
+        )
+        until(lambda: answer(port, "/")[0] == HTTPStatus.OK, "the site answers")
+        yield port
+    finally:
+        for each in ("proxy", *Color):
+            docker("rm", "-f", f"{name}-{each}")
+        docker("network", "rm", name)
+
+
+def answer(port: int, path: str) -> tuple[int, str]:
+    """What the site answers; 0 where it does not."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        found = connection.getresponse()
+        return found.status, found.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def test_an_old_page_gets_its_assets_from_the_color_that_was_live(old_pages: int) -> None:
+    assert answer(old_pages, "/") == (HTTPStatus.OK, "green")
+    assert answer(old_pages, "/assets/green.js") == (HTTPStatus.OK, "green")
+    assert answer(old_pages, "/assets/blue.js") == (HTTPStatus.OK, "blue")
+    assert answer(old_pages, "/assets/none.js")[0] == HTTPStatus.NOT_FOUND
+    assert answer(old_pages, "/blue.html")[0] == HTTPStatus.NOT_FOUND
+    docker("rm", "-f", f"cyan-assets{SHIFT}-blue")
+    assert answer(old_pages, "/assets/blue.js")[0] == HTTPStatus.NOT_FOUND, "and no 502"
+    assert answer(old_pages, "/assets/green.js") == (HTTPStatus.OK, "green")
