@@ -46,6 +46,9 @@ OWN = ("build", "depends_on", "image", "labels", "networks", "network_mode", "vo
 LEFT_OUT = ("ports", "container_name", "hostname", "links", "external_links", "profiles")
 """Keys that a color lacks: the proxy publishes, and a name would be one for two."""
 
+QUICK: Given = {"start_interval": "1s", "start_period": "30s"}
+"""How often a service that has just begun is checked: else a check of every half minute is one."""
+
 STARTED: Given = {"condition": "service_started", "required": True}
 
 NETWORK = "cyan.color"
@@ -62,7 +65,8 @@ FILES = "files"
 class Mould:
     """What a color's file is made with.
 
-    `grace` is the seconds that a service gets to end which does not say how many it wants.
+    `grace` is the seconds that a service gets to end which does not say how many it wants. `quick`
+    says that the engine knows a `start_interval`.
     """
 
     app: str
@@ -72,6 +76,7 @@ class Mould:
     by: str
     adopted: AdoptedSettings
     grace: float
+    quick: bool = False
 
     @property
     def network(self) -> str:
@@ -184,6 +189,9 @@ class _Service:
         kept = {key: value for key, value in self.given.items() if key not in (*OWN, *LEFT_OUT)}
         kept.setdefault("stop_grace_period", f"{self.mould.grace:g}s")
         kept |= {"image": self._image, "labels": self._labels}
+        check: Given = kept.get("healthcheck") or {}
+        if self.mould.quick and check.get("test") and not check.get("disable"):
+            kept["healthcheck"] = {**QUICK, **check}
         if build := self._build():
             kept["build"] = build
         if needs := self._needs():

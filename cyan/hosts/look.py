@@ -50,6 +50,7 @@ class Observation:
     applications: Mapping[str, Application]  # what each release was deployed with, by its name
     now: float  # wall seconds on the host
     seen: float  # seconds of our monotonic clock at that moment
+    engine: str = ""  # its version, where an adopted application needs to know
     own: tuple[Container, ...] = ()  # what runs of an adopted application's own stack and rotates
 
     def clock(self) -> float:
@@ -182,7 +183,7 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         reading = pool.submit(_read, host, settings)
         containers = engine.containers(settings.app, beside=beside(settings))
         stdout, seen = reading.result()
-    now, markers, written, records, owner, upstreams = stdout.split(f"{SEPARATOR}\n")
+    now, markers, written, records, owner, version, upstreams = stdout.split(f"{SEPARATOR}\n")
     return Observation(
         markers=frozenset(markers.split()),
         containers=containers,
@@ -192,6 +193,7 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         applications=record.parse_all(records),
         now=float(now),
         seen=seen,
+        engine=version.strip(),
         own=_own(containers, settings),
     )
 
@@ -211,6 +213,7 @@ def _command(settings: Settings) -> str:
     held = "! flock -n -s lock true 2>/dev/null && cat lock"
     separate = f"echo {SEPARATOR}"
     counts = caddy.in_flight_command(settings.proxy_project, settings.proxy)
+    asked = "docker version -f '{{.Server.Version}}' 2>/dev/null; " if settings.adopted else ""
     newest = f"tail -n {JOURNAL_LINES} journal.jsonl"
     return "; ".join(
         (
@@ -220,6 +223,7 @@ def _command(settings: Settings) -> str:
             f"[ ! -e journal.jsonl ] || {newest} || exit 5; {separate}",
             f"{RECORDS}{separate}",
             f"[ -e lock ] && {{ {held}; }}; {separate}",
+            f"{asked}{separate}",
             f"{counts} 2>/dev/null || true",
         )
     )

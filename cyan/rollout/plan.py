@@ -10,6 +10,7 @@ from cyan.application.color import Mould, color_file, external_names
 from cyan.application.record import Application
 from cyan.application.release import Release, release_id
 from cyan.engines import compose
+from cyan.engines.versions import START_INTERVAL, newer
 from cyan.errors import DeployError, UsageError
 from cyan.hosts.look import previous
 from cyan.names import Kind
@@ -200,7 +201,7 @@ def _start(
     return (
         *(Step(*each) for each in left),
         *_clear(world, target.color),
-        *_fetch(request, settings, project, target, compose_text),
+        *_fetch(request, world, settings, target, compose_text),
         *_expand(request, settings, project, target),
         Step(Kind.START, target.color, says, commands),
     )
@@ -223,13 +224,14 @@ def rollback(request: Request, world: Observation, settings: Settings, compose_t
 
 def _fetch(
     request: Request,
+    world: Observation,
     settings: Settings,
-    project: compose.Project,
     target: Release,
     compose_text: str | None,
 ) -> tuple[Step, ...]:
     if compose_text is None:
         return ()
+    project = compose.project_of(settings, target)
     application = request.application or Application.of(settings)
     files: tuple[tuple[str, str], ...] = (
         (str(project.env), _environment(request, target, settings)),
@@ -240,7 +242,9 @@ def _fetch(
     if adopted is None:
         files = ((str(project.file), compose_text), *files)
         return (Step(Kind.FETCH, target.color, says, (project.config(),), files),)
-    text = color_file(compose_text, _mould(request, target, settings, adopted))
+    mould = _mould(request, target, settings, adopted)
+    quick = newer(world.engine, START_INTERVAL)
+    text = color_file(compose_text, replace(mould, quick=quick))
     files = ((str(project.file), text), (str(project.source), compose_text), *files)
     externals = external_names(compose_text, adopted)
     made = tuple(compose.made(each, adopted.project) for each in externals)

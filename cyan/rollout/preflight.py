@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from cyan.engines.versions import START_INTERVAL, numbers
 from cyan.errors import UsageError
 from cyan.names import Kind
 from cyan.releases.precheck import Availability
@@ -39,9 +39,6 @@ NEEDS = {
     "certificate": Kind.FETCH,
 }
 """What a plan needs only if it has the step; the journal has room of its own."""
-START_INTERVAL = (25, 0)
-"""The engine that brought it: https://docs.docker.com/reference/dockerfile/#healthcheck."""
-
 OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
 
 
@@ -120,7 +117,7 @@ def _soft(check: Check) -> Check:
 
 
 def _compose(comes: Precheck, facts: Facts) -> Iterator[Check]:
-    engine = _numbers(facts.engine)
+    engine = numbers(facts.engine)
     if comes.quick_starters and engine and engine < START_INTERVAL:
         says = f"engine {facts.engine} knows no start_interval, and Compose refuses it there: "
         todo = "take healthcheck.start_interval away, or upgrade the engine to 25"
@@ -199,7 +196,7 @@ def _directory(facts: Facts, settings: Settings) -> Check:
 def _version(name: str, text: str) -> Check:
     oldest = OLDEST[name]
     wanted = ".".join(map(str, oldest))
-    found = _numbers(text)
+    found = numbers(text)
     if not found:
         says = f"the version of {name} could not be read: {text or 'no answer'}"
         return Check(name, Level.WARN, says, f"it should be {wanted} or newer")
@@ -221,12 +218,6 @@ def _forwarding(facts: Facts) -> Check:
         error = prohibited(facts.forbidden[0], "")
         return Check("forwarding", Level.REFUSE, error.what, error.todo)
     return Check("forwarding", Level.OK, "sshd lets the site and the doors be asked through it")
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """The first two numbers of a version; none where it has not so many."""
-    found = re.search(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else ()
 
 
 def _ports(facts: Facts, settings: Settings) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,3 +220,27 @@ def test_compose_reads_the_file_of_a_color_as_it_resolved_it(tmp_path: Path) -> 
     for key in ("image", "environment", "command", "volumes"):
         assert again[key] == config["services"]["web"][key], key
     assert again["image"] == "web:7"
+
+
+def test_a_check_of_theirs_is_asked_often_at_first_where_the_engine_knows_how() -> None:
+    check = {"test": ["CMD", "true"], "interval": "30s", "start_period": "5s"}
+    web = {**SERVICES["web"], "healthcheck": check}
+    api = {**SERVICES["api"], "healthcheck": {"disable": True}}
+    source = json.dumps({**CONFIG, "services": {**SERVICES, "web": web, "api": api}})
+    plain = json.loads(color_file(source, mould()))["services"]
+    assert plain["web-blue"]["healthcheck"] == check
+    quick = json.loads(color_file(source, replace(mould(), quick=True)))["services"]
+    assert quick["web-blue"]["healthcheck"] == {"start_interval": "1s", **check}
+    assert quick["api-blue"]["healthcheck"] == {"disable": True}
+    assert "healthcheck" not in quick["jobs-blue"]
+
+
+def test_a_standby_waits_for_nothing_that_takes_work_and_what_is_asked_for_the_others() -> None:
+    needs = {"jobs": {"condition": "service_started"}}
+    web = {**SERVICES["web"], "depends_on": needs}
+    source = json.dumps({**CONFIG, "services": {**SERVICES, "web": web}})
+    found = json.loads(color_file(source, mould()))["services"]["web-blue"]["depends_on"]
+    assert set(found) == {"api-blue"}
+    circle = {**SERVICES["api"], "depends_on": {"web": {"condition": "service_started"}}}
+    source = json.dumps({**CONFIG, "services": {**SERVICES, "web": web, "api": circle}})
+    assert "depends_on" not in json.loads(color_file(source, mould()))["services"]["web-blue"]
