@@ -111,6 +111,7 @@ class Handover:
     `ports` of the host are redirected meanwhile: those that change hands and those that the proxy
     has already. `stopped` are the containers that end for it, `started` those that begin after it:
     names; each has `grace` seconds to end. Where those are not there any more, `again` makes them.
+    `then` is a command that writes down how it is, as soon as it is so: the deployer may be gone.
     """
 
     settings: HostProxySettings
@@ -120,6 +121,7 @@ class Handover:
     started: tuple[str, ...] = ()
     grace: int = 10
     again: str = ":"
+    then: str = ":"
 
     @property
     def script(self) -> str:
@@ -169,6 +171,7 @@ if ! {front_} up -d --wait --no-build --pull missing >&2; then
   if [ -e {self._old} ]; then {self._unwritten}; {front_} up -d --wait >&2; fi
   exit {AS_BEFORE}
 fi
+{self.then}
 {start} >&2 || {self.again} >&2
 ready {shlex.join(self.started)}
 rm -f -- {self._old}

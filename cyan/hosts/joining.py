@@ -198,13 +198,15 @@ def take_over(by: Runner, settings: Settings, seen: Seen, grace: int) -> str:
         stopped=tuple(dict.fromkeys((*before.stopped, *stopped))),
     )
     joined = {**seen.joined, settings.app: mine}
+    then = write_files([_record(settings, mine)])
+    if not theirs:
+        by.run(then)
+        return "the ports are the proxy's already"
     # first of all who gives way, so that whoever comes after a crash knows what to start again
     by.run(write_files([_record(settings, replace(mine, published=before.published))]))
     ports = tuple(sorted({*_numbers(seen.joined), *(each.port for each in theirs)}))
-    move = Handover(settings.host_proxy, _published(joined), ports, stopped, (), grace)
-    says = moved(by, move)
-    by.run(write_files([_record(settings, mine)]))
-    return says
+    move = Handover(settings.host_proxy, _published(joined), ports, stopped, grace=grace, then=then)
+    return moved(by, move)
 
 
 def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
@@ -217,12 +219,28 @@ def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
         return ""
     mine = replace(before, published=(), stopped=())
     joined = {**seen.joined, settings.app: mine}
-    ports = _numbers(seen.joined)
-    again = _started_again(settings)
-    move = Handover(settings.host_proxy, _published(joined), ports, (), before.stopped, 10, again)
-    says = moved(by, move, "the ports are given back")
-    by.run(write_files([_record(settings, mine)]))
-    return says
+    move = Handover(
+        settings.host_proxy,
+        _published(joined),
+        _numbers(seen.joined),
+        started=before.stopped,
+        again=_started_again(settings) if before.stopped else ":",
+        then=write_files([_record(settings, mine)]),
+    )
+    return moved(by, move, "the ports are given back")
+
+
+def forget(by: Runner, host: Host, settings: Settings) -> tuple[str, ...]:
+    """Remove what made way of the application's own stack: it can be made again, not started.
+
+    Returns the names of the containers that were there.
+    """
+    joined = look(host, settings).joined.get(settings.app)
+    if joined is None or not joined.stopped:
+        return ()
+    filters = " ".join(f"--filter {shlex.quote(f'name=^{name}$')}" for name in joined.stopped)
+    command = f"docker ps -a --filter status=exited {filters} --format '{{{{.Names}}}}'"
+    return tuple(by.run(f"{command} | xargs -r docker rm").stdout.split())
 
 
 def _started_again(settings: Settings) -> str:
@@ -424,16 +442,16 @@ def _changed(
         for color in Color
     )
     by.run(connected)
-    before = seen.joined.get(settings.app)
-    had = set(before.published) if before else set()
-    others = {each for name, found in seen.joined.items() for each in found.published}
-    new = set(joined[settings.app].published) - had - others
+    mine = joined[settings.app]
+    held = {each.port for each in seen.holders if each.project == settings.host_proxy.project}
+    new = [each for each in mine.published if _number(each) not in held]
     wanted = configuration(settings)
     if by.run(wanted.same(), check=False).code != 0:
         left, _ = load(by, settings, wanted, seen.proxy)
         yield f"the proxy has the sites of {settings.app}; {left} clients had not reconnected"
     if new:
-        move = Handover(settings.host_proxy, _published(joined), _numbers(joined))
+        then = write_files([_record(settings, mine)])
+        move = Handover(settings.host_proxy, _published(joined), _numbers(joined), then=then)
         yield moved(by, move)
 
 

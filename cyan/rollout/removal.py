@@ -57,6 +57,12 @@ def cleanup(
             )
         standby = world.standby
         found = world.of(standby)
+        own: tuple[str, ...] = ()
+        if settings.adopted and not expired:
+            with proxy_lock(mine, "cleanup", report.note, lock_wait) as by:
+                own = joining.forget(by, host, settings)
+        if not found and own:
+            return Removed(f"{', '.join(own)} of its own stack", world.serving)
         if not found:
             return Removed(f"nothing: {standby} has no containers", world.serving)
         if expired and world.warm_over(settings.warm.seconds) is None:
@@ -68,7 +74,8 @@ def cleanup(
             compose.down(settings.project(standby), compose.grace(found, settings.drain.timeout))
         )
         _end(lock, world, "cleanup", standby)
-        return Removed(f"{standby} {world.version(standby)}", world.serving)
+        more = f", and {', '.join(own)} of its own stack" if own else ""
+        return Removed(f"{standby} {world.version(standby)}{more}", world.serving)
 
 
 def reset(

@@ -102,7 +102,7 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     A rollback that deploys runs what its release ran: the same Compose file, environment, secrets
     and images. Raises DeployError where the host keeps them no more.
     """
-    if world.own and not request.take_over:
+    if world.own and request.what == "deploy" and not request.take_over:
         raise TakeOverError(host.name, world)
     if request.what == "deploy":
         request, source = _sourced(settings, request)

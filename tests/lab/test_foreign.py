@@ -181,6 +181,8 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     assert "--take-over" in refused.stderr
     assert foreign.text()  # its own stack serves as ever
     taken_over(foreign, orders=orders)
+    cleaned = foreign.cyan("cleanup").stdout
+    assert f"removed cyan-foreign-{foreign.name}-web-1 of its own stack" in cleaned
     foreign.run(*DOCKER, "up", "-d")  # as its authors always did: it must do no harm
     rotated(foreign, 2, orders=orders)
     with visitors(PORT, orders=orders) as seen:
