@@ -93,6 +93,7 @@ ready() { # until each is healthy or, where it has no check, takes connections
     for _ in $(seq 300); do
       health=$(docker inspect -f "$format" "$each")
       [ "$health" != healthy ] || break
+      [ "$health$listens" ] || break # it answers nobody
       if [ -z "$health" ] && [ "$listens" ]; then
         timeout 1 bash -c "exec 3<>/dev/tcp/$address/$listens" 2>/dev/null && break
       fi

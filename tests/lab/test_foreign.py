@@ -252,7 +252,8 @@ def test_a_bake_that_goes_bad_gives_the_work_back_to_the_old_color(foreign: Fore
     foreign.cyan("deploy", "--version", "v1", "--take-over")
     path = foreign.folder / "invoke.yaml"
     made = yaml.safe_load(path.read_text())
-    made["cyan"]["hooks"] = [{"after": "bake", "run": "false"}]
+    dies = "docker kill cyan-foreign-django-green-web-green-1"
+    made["cyan"]["hooks"] = [{"before": "bake", "run": dies}]
     path.write_text(yaml.safe_dump(made))
     done = foreign.cyan("deploy", "--version", "v2", check=False)
     assert done.returncode == 1
