@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from cyan import cli
@@ -9,8 +11,13 @@ from cyan.errors import UsageError
 from cyan.rollout import fleet
 from cyan.rollout.unfinished import NothingLeftError
 from cyan.settings import HostSettings
+from cyan.tasks.evidence import _demos
 from cyan.tasks.rotation import _each_unfinished
+from tests.proxies.test_front import adopted
 from tests.rollout import worlds
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOSTS = tuple(HostSettings(address=f"192.0.2.{number}", user="ann") for number in (1, 2))
 
@@ -45,3 +52,10 @@ def test_that_nothing_is_left_is_an_error_only_where_it_is_so_on_every_host(
         _each_unfinished(made, HOSTS, act)
     assert went_on == list(HOSTS[:left_on])
     assert capsys.readouterr().out.count("blue v1 serves") == len(HOSTS) - left_on
+
+
+def test_an_adopted_application_is_not_verified_by_the_journeys_of_the_demo(tmp_path: Path) -> None:
+    wanted = adopted(tmp_path)
+    with pytest.raises(UsageError, match="journeys are the demo's"):
+        _demos(wanted)
+    assert _demos(worlds.settings()) == worlds.settings()

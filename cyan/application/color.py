@@ -109,9 +109,28 @@ def own_file(source: str, adopted: AdoptedSettings) -> str:
             continue
         needs: Given = given.get("depends_on") or {}
         kept = {key: how for key, how in needs.items() if key not in adopted.rotating}
-        services[name] = {**given, "depends_on": kept}
+        mounts = [_there(each, _folder(config), adopted) for each in given.get("volumes") or ()]
+        changed = {
+            key: value for key, value in (("depends_on", kept), ("volumes", mounts)) if value
+        }
+        services[name] = {**_but(given, "depends_on", "volumes"), **changed}
     made = {key: value for key, value in config.items() if key != OURS}
     return json.dumps({**made, "services": services}, indent=1)
+
+
+def _but(given: Given, *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key not in keys}
+
+
+def _there(mount: Given, folder: PurePosixPath, adopted: AdoptedSettings) -> Given:
+    """A mount as it is where the application's own stack lies on the host."""
+    source = PurePosixPath(str(mount.get("source") or ""))
+    if mount["type"] != "bind" or not source.is_relative_to(folder):
+        return mount
+    return {
+        **mount,
+        "source": str(PurePosixPath(adopted.there or folder, source.relative_to(folder))),
+    }
 
 
 def upstream(app: str, color: Color, service: str) -> str:
@@ -257,17 +276,16 @@ class _Service:
         return {self.mould.named(name): needs[name] for name in sorted(needs) if name in there}
 
     def _volumes(self) -> list[Given]:
-        folder, there = _folder(self.config), self.mould.adopted.there
+        folder = _folder(self.config)
         made: list[Given] = []
         for each in _mounts(self.name, self.config, self.mould.adopted):
             source = PurePosixPath(str(each.get("source") or ""))
             if each["type"] != "bind" or not source.is_relative_to(folder):
                 made.append(each)
                 continue
-            inside = source.relative_to(folder)
-            stays = str(PurePosixPath(there or folder, inside))
-            sent = f"./{FILES}/{inside}"
-            made.append({**each, "source": sent if _goes_along(each) else stays})
+            sent = {**each, "source": f"./{FILES}/{source.relative_to(folder)}"}
+            stays = _there(each, folder, self.mould.adopted)
+            made.append(sent if _goes_along(each) else stays)
         return made
 
     def _networks(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ SECOND = "second.json"
 RULES = "cyan-handover"
 """The comment of each rule: what a script that was killed has left is found by it."""
 
+NO_RIGHT = 10
 UNTOUCHED = 11
 AS_BEFORE = 12
 
@@ -128,7 +129,8 @@ class Handover:
     def script(self) -> str:
         """Hand over. Prints how many connections were cut, and when, wall seconds of the host.
 
-        Exits with UNTOUCHED where nothing was, with AS_BEFORE where all is again as it was.
+        Exits with NO_RIGHT where nothing can be redirected, with UNTOUCHED where nothing was
+        touched, with AS_BEFORE where all is again as it was.
         """
         redirected = "\n".join(
             f'redirect {port} "$ip" "$(published {port})" || exit {UNTOUCHED}'
@@ -137,15 +139,20 @@ class Handover:
         address = f'{{{{(index .NetworkSettings.Networks "{front.NETWORK}").IPAddress}}}}'
         return f"""\
 trap '' PIPE HUP
-{RIGHT} || exit {UNTOUCHED}
-{self._written}
+{RIGHT} || exit {NO_RIGHT}
 {_NAT}{_KEPT}{_SETTLED}{_READY}
 second="{self._compose(f"{self.settings.project}-second", SECOND)}"
 published() {{ $second port {FRONT} "$1" | sed 's/.*://'; }}
-ended() {{ unredirect; $second down -t 40 >/dev/null 2>&1; rm -f -- {self._old} {self._second}; }}
+ended() {{
+  unredirect
+  $second down -t 40 >/dev/null 2>&1
+  rm -f -- {self._second}
+  {self._unwritten}
+}}
 trap ended EXIT
 unredirect
-$second up -d --wait --no-build --pull missing >&2 || {{ {self._unwritten}; exit {UNTOUCHED}; }}
+{self._written}
+$second up -d --wait --no-build --pull missing >&2 || exit {UNTOUCHED}
 ip=$(docker inspect -f {shlex.quote(address)} "$($second ps -q {FRONT})")
 {redirected}
 settled {shlex.join(self.stopped)}
@@ -154,7 +161,13 @@ settled {shlex.join(self.stopped)}
     @property
     def slow(self) -> str:
         """The same for who may redirect nothing: for about a second connections are refused."""
-        return f"trap '' PIPE HUP\n{self._written}\n{_KEPT}{_READY}\n{self._moved}"
+        return f"""\
+trap '' PIPE HUP
+{_KEPT}{_READY}
+ended() {{ {self._unwritten}; }}
+trap ended EXIT
+{self._written}
+{self._moved}"""
 
     @property
     def _moved(self) -> str:
@@ -189,6 +202,7 @@ echo "$left $at"
 
     @property
     def _unwritten(self) -> str:
+        """Has the proxy's file be the one that ran, unless the other took its place for good."""
         current = quoted_path(self.settings.directory, COMPOSE)
         return f"if [ -e {self._old} ]; then mv -T {self._old} {current}; fi"
 
@@ -202,7 +216,8 @@ echo "$left $at"
             (f"{folder}/{SECOND}", front.compose_file(self.settings, self.published, passing)),
             (f"{folder}/{COMPOSE}", front.compose_file(self.settings, self.published)),
         ]
-        return f"if [ -e {current} ]; then cp {current} {self._old}; fi\n{write_files(files)}"
+        keep = f"{{ [ ! -e {current} ] || cp {current} {self._old}; }}"
+        return f"{keep} && {write_files(files)} || exit {UNTOUCHED}"
 
     def _compose(self, project: str, file: str) -> str:
         return compose(self.settings, project, file)

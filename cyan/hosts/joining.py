@@ -113,7 +113,8 @@ def look(host: Host, settings: Settings) -> Seen:
         for port in {held}; do
           found=$(docker ps --no-trunc --filter publish=$port --format {shlex.quote(form)})
           if [ "$found" ]; then echo "$port $found"
-          else ss -Hltnp "sport = :$port" | awk -v p=$port '{{ print p " - - - " $NF; exit }}'; fi
+          else ss -Hltnp "sport = :$port" | awk -v p=$port \
+            '{{ print p " - - - " ($6 ? $6 : "of another user"); exit }}'; fi
         done; echo {SEPARATOR}
         docker ps -a --filter label={label}.project={shlex.quote(adopted.project)} \
           --format {shlex.quote(own)}
@@ -255,7 +256,7 @@ def _started_again(settings: Settings) -> str:
 
 
 def retire(by: Runner, host: Host, settings: Settings, own: Sequence[Container]) -> None:
-    """Stop containers of the application's own stack, so that a restart of the engine does too.
+    """Stop containers of the application's own stack, and have the engine leave them so.
 
     They are kept, and known as what is started again where the ports are given back.
     """
@@ -459,13 +460,14 @@ def moved(by: Runner, move: Handover, what: str = "the ports are the proxy's") -
     """Hand ports over; how it went, in words. Raises HostError where all is as it was before."""
     done = by.run(move.script, check=False)
     way = f"{what}, and nobody was refused meanwhile"
-    if done.code == handover.UNTOUCHED:
+    if done.code == handover.NO_RIGHT:
         done = by.run(move.slow, check=False)
         way = f"{what}; for about a second connections were refused"
     if done.code != 0:
+        back = ": the ports were given back" if done.code == handover.AS_BEFORE else ", untouched"
         raise HostError(
             f"the proxy did not come up with the ports: {_last(done)}",
-            serving="what served before: the ports were given back",
+            serving=f"what served before{back}",
             todo="docker ps -a, then docker logs of it, say why; then try again",
         )
     cut = int(done.stdout.split()[-2])

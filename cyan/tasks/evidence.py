@@ -98,7 +98,7 @@ def verify_zero_downtime(
     from cyan.proof import verify
     from cyan.terminal import console
 
-    wanted = settings(c)
+    wanted = _demos(settings(c))
     machine = hosts(wanted, host)[0]
     options = verify.Options(
         scenario=_one_of(quick=quick, migrations=migrations, reload=reload) or "full",
@@ -153,7 +153,7 @@ def chaos(
     from cyan.lab import lab
     from cyan.terminal import console
 
-    wanted = settings(c)
+    wanted = _demos(settings(c))
     names = tuple(name for name in only.split(",") if name)
     options = specification.Options(minutes, seed, names, rate or None, seconds(rtt), shrink)
     drawn = specification.drawn(options)
@@ -177,7 +177,7 @@ def nightly(c: Context, minutes: float = 20.0, seed: int = 1) -> None:
     from cyan.chaos import night
     from cyan.cli import project_folder
 
-    settings(c)
+    _demos(settings(c))
     found = night.night(project_folder(), night.parts(minutes, seed), night.called)
     sys.exit(found.exit_code)
 
@@ -203,6 +203,17 @@ def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG00
 
         more = judging.checks(folder)
     sys.exit(verify.report(folder, console, more).verdict.exit_code)
+
+
+def _demos(wanted: Settings) -> Settings:
+    """The settings. Raises UsageError for an application whose journeys nobody has told."""
+    if wanted.adopted:
+        raise UsageError(
+            "a verification's journeys are the demo's: they would say nothing of this application",
+            where="cyan.adopted",
+            todo="load it by inv hammer --url, with --path, while you deploy",
+        )
+    return wanted
 
 
 def _agreed(wanted: Settings, machine: HostSettings, scenario: str, yes_on: str) -> None:

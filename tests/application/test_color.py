@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cyan.adopted import AdoptedSettings
-from cyan.application.color import External, Mould, color_file, external_names, files_of
+from cyan.application.color import (
+    External,
+    Mould,
+    color_file,
+    external_names,
+    files_of,
+    own_file,
+)
 from cyan.application.source import OURS, resolve, version_variables
 from cyan.errors import UsageError
 from cyan.names import Color
@@ -244,3 +251,21 @@ def test_a_standby_waits_for_nothing_that_takes_work_and_what_is_asked_for_the_o
     circle = {**SERVICES["api"], "depends_on": {"web": {"condition": "service_started"}}}
     source = json.dumps({**CONFIG, "services": {**SERVICES, "web": web, "api": circle}})
     assert "depends_on" not in json.loads(color_file(source, mould()))["services"]["web-blue"]
+
+
+def test_what_has_never_run_is_started_from_a_file_without_what_rotates() -> None:
+    db = {
+        "image": "postgres:17",
+        "depends_on": {"web": {"condition": "service_started"}},
+        "volumes": [
+            {"type": "bind", "source": f"{FOLDER}/init.sql", "target": "/init.sql"},
+            {"type": "volume", "source": "uploads", "target": "/data"},
+        ],
+    }
+    source = json.dumps({**CONFIG, "services": {**SERVICES, "db": db}})
+    made_ = json.loads(own_file(source, adopted(there="/opt/shop")))
+    assert set(made_["services"]) == {"db"}
+    assert "depends_on" not in made_["services"]["db"]
+    sources = [each["source"] for each in made_["services"]["db"]["volumes"]]
+    assert sources == ["/opt/shop/init.sql", "uploads"]
+    assert not [key for key in made_ if key.startswith("x-")]

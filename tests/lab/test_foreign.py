@@ -278,3 +278,49 @@ def changes(app: Foreign) -> list[str]:
     """The versions of the schedulers that gave jobs, each time that another one did."""
     ticks = app.text("/ticks").split()
     return [one for one, before in zip(ticks, ["", *ticks], strict=False) if one != before]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["django"], indirect=True)
+@pytest.mark.parametrize(
+    ("reaching", "then"),
+    [
+        ("take-over", "--resume"),
+        ("take-over", "--abort"),
+        ("workers", "--abort"),
+        ("schedulers", "--resume"),
+        ("retire", "--resume"),
+    ],
+)
+def test_a_first_deploy_that_is_killed_is_gone_on_with_or_given_back(
+    foreign: Foreign, reaching: str, then: str
+) -> None:
+    """Whichever it is, visitors are answered, and one scheduler runs."""
+    foreign.adopt()
+    with visitors(PORT, orders=True) as seen:
+        time.sleep(1)
+        killed_at(foreign, reaching)
+        done = foreign.cyan("deploy", then, "--lock-wait", "60s")
+    assert seen.failures == []
+    resumed = then == "--resume"
+    assert ("live: v1" if resumed else "its own stack again") in done.stdout, done.stdout
+    names = foreign.run("docker", "ps", "--format", "{{.Names}}").stdout.split()
+    mine = sorted(each for each in names if each.startswith("cyan-foreign-django"))
+    rotating = ("beat", "web", "worker")
+    wanted = [f"cyan-foreign-django-blue-{each}-blue-1" for each in rotating]
+    if not resumed:
+        wanted = [f"cyan-foreign-django-{each}-1" for each in rotating]
+    assert mine == sorted([*wanted, "cyan-foreign-django-redis-1"])
+    assert foreign.answers()
+
+
+def killed_at(app: Foreign, step: str) -> None:
+    """Begin a first deploy, and kill it as soon as it has begun a step."""
+    journal = app.folder / ".lab/host/journal.jsonl"
+    words = (sys.executable, "-m", "cyan", "deploy", "--version", "v1", "--take-over")
+    with subprocess.Popen(
+        words, cwd=app.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as deployer:
+        wanted = f'"event":"step","step":"{step}"'
+        until(lambda: wanted in journal.read_text(), f"it comes to {step}", 90)
+        deployer.kill()
