@@ -264,7 +264,7 @@ def test_what_has_never_run_is_started_from_a_file_without_what_rotates() -> Non
     }
     source = json.dumps({**CONFIG, "services": {**SERVICES, "db": db}})
     made_ = json.loads(own_file(source, adopted(there="/opt/shop")))
-    assert set(made_["services"]) == {"db"}
+    assert set(made_["services"]) == {"db", "nginx"}
     assert "depends_on" not in made_["services"]["db"]
     sources = [each["source"] for each in made_["services"]["db"]["volumes"]]
     assert sources == ["/opt/shop/init.sql", "uploads"]
