@@ -42,15 +42,25 @@ unredirect() {{
     echo "$rule" | xargs -r $as iptables -w 5 -t nat
   done
 }}
-redirect() {{
-  nat -I PREROUTING -p tcp --dport "$1" -m addrtype --dst-type LOCAL -m comment --comment {RULES} \\
-    -j DNAT --to-destination "$2:$1" &&
-  nat -I OUTPUT -o lo -p tcp --dport "$1" -m comment --comment {RULES} \\
-    -j REDIRECT --to-ports "$3"
+redirect() {{ # a port, the address that it is open on or "", the second proxy's address and port
+  set -- "$1" "$2" "$3" "$4" -p tcp --dport "$1" ${{2:+-d "$2"}} -m comment --comment {RULES}
+  port=$1 bind=$2 second_=$3 passing=$4
+  shift 4
+  if [ "$bind" ]; then to="DNAT --to-destination $bind:$passing"
+  else to="REDIRECT --to-ports $passing"; fi
+  nat -I OUTPUT -o lo "$@" -j $to || return
+  case $bind in 127.*) return ;; esac
+  nat -I PREROUTING -m addrtype --dst-type LOCAL "$@" -j DNAT --to-destination "$second_:$port" ||
+    return
+  for bridge in /sys/class/net/*/bridge; do
+    bridge=${{bridge%/bridge}}
+    nat -I PREROUTING -i "${{bridge##*/}}" -m addrtype --dst-type LOCAL "$@" -j $to || return
+  done
 }}
 """
 """Connections from outside are redirected to the second proxy itself, which keeps their addresses;
-those of the host itself to the port that it publishes on loopback."""
+those of the host itself, and of its containers, to the port that it publishes: from one of the
+engine's networks to another there is no way. A port that is open on one address stays so."""
 
 _KEPT = """\
 kept() {
@@ -110,15 +120,16 @@ ready() { # until each is healthy or, where it has no check, takes connections
 class Handover:
     """What the proxy shall publish from now on for each application, and what makes way for it.
 
-    `ports` of the host are redirected meanwhile: those that change hands and those that the proxy
-    has already. `stopped` are the containers that end for it, `started` those that begin after it:
-    names; each has `grace` seconds to end. Where those are not there any more, `again` makes them.
+    `ports` of the host, as PORT or ADDRESS:PORT, are redirected meanwhile: those that change hands
+    and those that the proxy has already. `stopped` are the containers that end for it, `started`
+    those that begin after it: names; each has `grace` seconds to end. Where those are not there any
+    more, `again` makes them.
     `then` is a command that writes down how it is, as soon as it is so: the deployer may be gone.
     """
 
     settings: HostProxySettings
     published: front.Published
-    ports: tuple[int, ...]
+    ports: tuple[str, ...]
     stopped: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
     grace: int = 10
@@ -133,8 +144,8 @@ class Handover:
         touched, with AS_BEFORE where all is again as it was.
         """
         redirected = "\n".join(
-            f'redirect {port} "$ip" "$(published {port})" || exit {UNTOUCHED}'
-            for port in self.ports
+            f'redirect {port} "{bind}" "$ip" "$(published {port})" || exit {UNTOUCHED}'
+            for bind, _, port in (each.rpartition(":") for each in self.ports)
         )
         address = f'{{{{(index .NetworkSettings.Networks "{front.NETWORK}").IPAddress}}}}'
         return f"""\
@@ -211,9 +222,8 @@ echo "$left $at"
         """Writes both Compose files, and keeps the one that ran."""
         folder = self.settings.directory
         current = quoted_path(folder, COMPOSE)
-        passing = tuple(map(str, self.ports))
         files = [
-            (f"{folder}/{SECOND}", front.compose_file(self.settings, self.published, passing)),
+            (f"{folder}/{SECOND}", front.compose_file(self.settings, self.published, self.ports)),
             (f"{folder}/{COMPOSE}", front.compose_file(self.settings, self.published)),
         ]
         keep = f"{{ [ ! -e {current} ] || cp {current} {self._old}; }}"

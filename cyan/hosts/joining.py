@@ -205,8 +205,9 @@ def take_over(by: Runner, settings: Settings, seen: Seen, grace: int) -> str:
         return "the ports are the proxy's already"
     # first of all who gives way, so that whoever comes after a crash knows what to start again
     by.run(write_files([_record(settings, replace(mine, published=before.published))]))
-    ports = tuple(sorted({*_numbers(seen.joined), *(each.port for each in theirs)}))
-    move = Handover(settings.host_proxy, _published(joined), ports, stopped, grace=grace, then=then)
+    move = Handover(
+        settings.host_proxy, _published(joined), _ports(joined), stopped, grace=grace, then=then
+    )
     return moved(by, move)
 
 
@@ -223,7 +224,7 @@ def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
     move = Handover(
         settings.host_proxy,
         _published(joined),
-        _numbers(seen.joined),
+        _ports(seen.joined),
         started=before.stopped,
         again=_started_again(settings) if before.stopped else ":",
         then=write_files([_record(settings, mine)]),
@@ -452,7 +453,7 @@ def _changed(
         yield f"the proxy has the sites of {settings.app}; {left} clients had not reconnected"
     if new:
         then = write_files([_record(settings, mine)])
-        move = Handover(settings.host_proxy, _published(joined), _numbers(joined), then=then)
+        move = Handover(settings.host_proxy, _published(joined), _ports(joined), then=then)
         yield moved(by, move)
 
 
@@ -482,9 +483,8 @@ def _published(joined: Mapping[str, Joined]) -> front.Published:
     return {name: found.published for name, found in joined.items()}
 
 
-def _numbers(joined: Mapping[str, Joined]) -> tuple[int, ...]:
-    every = {_number(each) for found in joined.values() for each in found.published}
-    return tuple(sorted(every))
+def _ports(joined: Mapping[str, Joined]) -> tuple[str, ...]:
+    return tuple(sorted({each for found in joined.values() for each in found.published}))
 
 
 def _number(published: str) -> int:

@@ -118,7 +118,7 @@ def compose_file(
     """The proxy's Compose file, JSON.
 
     Or that of the second one of a handover: without doors, and with the `passing` ports of its own
-    published on the host's loopback, wherever there is room.
+    published on the same addresses, wherever there is room.
     """
     folder = str(settings.directory)
     networks = [f"{app}-{color}" for app in sorted(ports) for color in Color]
@@ -139,7 +139,7 @@ def compose_file(
             f"{folder}/config:/etc/caddy:ro",
         ],
         "ports": (
-            [f"127.0.0.1::{port}" for port in passing]
+            [_anywhere(each) for each in passing]
             if passing
             else [
                 *(f"{each}:{each.rpartition(':')[2]}" for each in own),
@@ -165,6 +165,12 @@ def compose_file(
         "volumes": {"certificates": {"name": f"{settings.project}-certificates", "external": True}},
     }
     return json.dumps(made, indent=1)
+
+
+def _anywhere(published: str) -> str:
+    """A port as Compose publishes it on a port of the host that is free."""
+    bind, _, port = published.rpartition(":")
+    return f"{bind}::{port}" if bind else port
 
 
 def _sites(settings: Settings) -> tuple[_Site, ...]:

@@ -80,13 +80,16 @@ def test_the_scripts_of_a_handover_are_a_shells_and_name_no_command_of_anothers(
     tmp_path: Path,
 ) -> None:
     wanted = HostProxySettings(directory=tmp_path / "a b")
-    move = Handover(wanted, {"shop": ("3000",)}, (3000,), HOSTILE, HOSTILE, 10, "true")
+    move = Handover(
+        wanted, {"shop": ("3000",)}, ("3000", "127.0.0.1:90"), HOSTILE, HOSTILE, 10, "true"
+    )
     for script in (move.script, move.slow):
         done = subprocess.run(
             ["bash", "-n"], input=script, text=True, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr
         assert "'$(touch canary)'" in script
+    assert 'redirect 90 "127.0.0.1"' in move.script
     assert move.script.index("redirect 3000") < move.script.index("docker stop")
     assert move.script.index("docker stop") < move.script.index("docker start")
 

@@ -116,8 +116,9 @@ def test_the_second_proxy_of_a_handover_has_no_door_and_takes_whatever_port_is_f
     tmp_path: Path,
 ) -> None:
     wanted = adopted(tmp_path).host_proxy
-    made = json.loads(front.compose_file(wanted, {"shop": ("3000",)}, passing=("3000",)))
-    assert made["services"]["cyan-proxy"]["ports"] == ["127.0.0.1::3000"]
+    open_ = ("3000", "127.0.0.1:90")
+    made = json.loads(front.compose_file(wanted, {"shop": open_}, passing=open_))
+    assert made["services"]["cyan-proxy"]["ports"] == ["3000", "127.0.0.1::90"]
 
 
 def test_what_is_in_flight_is_counted_for_one_application_only() -> None:
