@@ -6,23 +6,22 @@ started, and a port that the stack has is left to it until the first deploy take
 
 from __future__ import annotations
 
-import json
 import shlex
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyan.application.color import own_file
 from cyan.application.source import USUAL
 from cyan.engines import compose
-from cyan.errors import HostError, UsageError
-from cyan.hosts import handover
+from cyan.errors import HostError
+from cyan.hosts import handover, sharing
 from cyan.hosts.handover import Handover
 from cyan.hosts.loading import load
+from cyan.hosts.sharing import Holder, Joined, Seen, look, to_publish
 from cyan.names import Color, Role
 from cyan.proxies import front
 from cyan.proxies.configuration import INSIDE, NEW, configuration, others_only
-from cyan.settings import FRONT
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
@@ -33,52 +32,8 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
     from cyan.world.host import Host, Output, Runner
 
-SEPARATOR = "--cyan--"
 BY_CYAN = "written by cyan"
 PATIENCE = 10  # seconds that whoever is interrupted may take
-
-
-@dataclass(frozen=True)
-class Joined:
-    """An application of the host's proxy: its directory, and what the proxy publishes for it.
-
-    Each port as PORT, or ADDRESS:PORT. `addresses` are its sites', in Caddy's words. `stopped` are
-    the containers of its own stack that made way for it, by name.
-    """
-
-    directory: str
-    published: tuple[str, ...]
-    addresses: tuple[str, ...]
-    stopped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who has a port of the host: a container of a Compose project, or a process."""
-
-    port: int
-    container: str = ""
-    project: str = ""
-    service: str = ""
-    name: str = ""
-
-    @property
-    def says(self) -> str:
-        """The holder as messages name it."""
-        return f"the container {self.name}" if self.container else f"a process, {self.name}"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What there is before an application joins: `proxy` is the running one's id, or "".
-
-    `shared` are the application's own services that have a container.
-    """
-
-    joined: Mapping[str, Joined]
-    proxy: str
-    holders: tuple[Holder, ...]
-    shared: frozenset[str]
 
 
 def directories(settings: Settings) -> str:
@@ -95,65 +50,6 @@ def directories(settings: Settings) -> str:
         f"{{ {shared_mask(front_)}; }} && mkdir -p {plain} {traffic} && mkdir -p -m 1777 {logs} && "
         f"mkdir -p {quoted_path(root, 'releases')} && {links}"
     )
-
-
-def look(host: Host, settings: Settings) -> Seen:
-    """What there is on the host. Raises HostError."""
-    adopted, wanted = settings.adopted, settings.host_proxy
-    assert adopted is not None  # noqa: S101 - for the type checker: only such applications join
-    apps = quoted_path(wanted.directory, "apps")
-    proxy = _filtered(wanted.project, FRONT, "--filter", "status=running")
-    held = " ".join(str(port) for port in settings.ports)
-    label = "com.docker.compose"
-    own = f'{{{{.Label "{label}.service"}}}}'
-    form = f'{{{{.ID}}}} {{{{.Label "{label}.project"}}}} {own} {{{{.Names}}}}'
-    command = f"""
-        for each in {apps}/*.json; do [ ! -e "$each" ] || cat "$each"; done; echo {SEPARATOR}
-        {proxy}; echo {SEPARATOR}
-        for port in {held}; do
-          found=$(docker ps --no-trunc --filter publish=$port --format {shlex.quote(form)})
-          if [ "$found" ]; then echo "$port $found"
-          else ss -Hltnp "sport = :$port" | awk -v p=$port \
-            '{{ print p " - - - " ($6 ? $6 : "of another user"); exit }}'; fi
-        done; echo {SEPARATOR}
-        docker ps -a --filter label={label}.project={shlex.quote(adopted.project)} \
-          --format {shlex.quote(own)}
-    """
-    apps, proxy, held, shared = host.run(command).stdout.split(f"{SEPARATOR}\n")
-    return Seen(
-        joined={name: found for line in apps.splitlines() for name, found in [_parsed(line)]},
-        proxy=proxy.strip(),
-        holders=tuple(_holder(line) for line in held.splitlines()),
-        shared=frozenset(shared.split()),
-    )
-
-
-def to_publish(settings: Settings, seen: Seen) -> tuple[tuple[str, ...], tuple[Holder, ...]]:
-    """What the proxy can publish for the application now, and whose ports it has to take over.
-
-    Raises UsageError where the application's name, sites or ports are somebody else's: pure.
-    """
-    assert settings.adopted is not None  # noqa: S101 - for the type checker: see look
-    _alone(settings, seen.joined)
-    ours = (settings.adopted.project, settings.host_proxy.project)
-    for holder in seen.holders:
-        if holder.project not in ours:
-            raise UsageError(
-                f"port {holder.port} is held by {holder.says}",
-                todo="end it, or choose another port: adopted.routes, or cyan.site",
-            )
-    theirs = tuple(each for each in seen.holders if each.project == settings.adopted.project)
-    for each in theirs:
-        if each.service not in settings.adopted.replaced:
-            raise UsageError(
-                f"port {each.port} is held by {each.says}, which stays as it is: its users would "
-                "not be led to the new color",
-                todo=f"have it rotate as well: adopted.services {{{each.service}: web}}, and a "
-                "route to it",
-            )
-    held = {each.port for each in theirs}
-    free = (each for each in front.published(settings) if _number(each) not in held)
-    return tuple(free), theirs
 
 
 def join(
@@ -181,7 +77,7 @@ def join(
         says.append("the host's proxy runs")
     else:
         says += _changed(by, settings, seen, joined)
-    by.run(write_files([_record(settings, mine)]))
+    by.run(write_files([sharing.record(settings, mine)]))
     return "; ".join(says), theirs
 
 
@@ -199,14 +95,19 @@ def take_over(by: Runner, settings: Settings, seen: Seen, grace: int) -> str:
         stopped=tuple(dict.fromkeys((*before.stopped, *stopped))),
     )
     joined = {**seen.joined, settings.app: mine}
-    then = write_files([_record(settings, mine)])
+    then = write_files([sharing.record(settings, mine)])
     if not theirs:
         by.run(then)
         return "the ports are the proxy's already"
     # first of all who gives way, so that whoever comes after a crash knows what to start again
-    by.run(write_files([_record(settings, replace(mine, published=before.published))]))
+    by.run(write_files([sharing.record(settings, replace(mine, published=before.published))]))
     move = Handover(
-        settings.host_proxy, _published(joined), _ports(joined), stopped, grace=grace, then=then
+        settings.host_proxy,
+        sharing.published(joined),
+        sharing.ports(joined),
+        stopped,
+        grace=grace,
+        then=then,
     )
     return moved(by, move)
 
@@ -223,11 +124,11 @@ def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
     joined = {**seen.joined, settings.app: mine}
     move = Handover(
         settings.host_proxy,
-        _published(joined),
-        _ports(seen.joined),
+        sharing.published(joined),
+        sharing.ports(seen.joined),
         started=before.stopped,
         again=_started_again(settings) if before.stopped else ":",
-        then=write_files([_record(settings, mine)]),
+        then=write_files([sharing.record(settings, mine)]),
     )
     return moved(by, move, "the ports are given back")
 
@@ -264,7 +165,7 @@ def retire(by: Runner, host: Host, settings: Settings, own: Sequence[Container])
     joined = look(host, settings).joined[settings.app]
     names = tuple(item.name for item in own)
     mine = replace(joined, stopped=tuple(dict.fromkeys((*joined.stopped, *names))))
-    by.run(write_files([_record(settings, mine)]))
+    by.run(write_files([sharing.record(settings, mine)]))
     grace = max(item.grace for item in own)
     # one that restarts always would come back with the engine, and want its port
     by.run(
@@ -356,32 +257,6 @@ def _override(settings: Settings) -> tuple[str, str]:
     return f"{folder}/compose.override.yaml", f"# {said}\nservices:\n{services}"
 
 
-def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
-    """Refuse what would be mistaken for another application's."""
-    app, sites = settings.app, set(front.addresses(settings))
-    mine = joined.get(app)
-    if mine and mine.directory != str(settings.directory):
-        raise UsageError(
-            f"another application is called {app} here, in {mine.directory}",
-            todo="give this one another name: cyan.app",
-        )
-    for other, found in joined.items():
-        if other == app:
-            continue
-        for longer, shorter in ((app, other), (other, app)):
-            if any(longer.startswith(f"{shorter}-{color}") for color in Color):
-                raise UsageError(
-                    f"{app} could be mistaken for {other}: {longer} begins as a color of "
-                    f"{shorter} is called",
-                    todo="give this one another name: cyan.app",
-                )
-        if same := sites & set(found.addresses):
-            raise UsageError(
-                f"{', '.join(sorted(same))} is the site of {other} already",
-                todo="another port, or a domain: adopted.routes, cyan.site",
-            )
-
-
 def _networks(settings: Settings) -> str:
     """The shell command that makes what is not there yet: networks, the certificates' volume."""
     names = [(front.NETWORK, "cyan.front=1")]
@@ -446,14 +321,16 @@ def _changed(
     by.run(connected)
     mine = joined[settings.app]
     held = {each.port for each in seen.holders if each.project == settings.host_proxy.project}
-    new = [each for each in mine.published if _number(each) not in held]
+    new = [each for each in mine.published if sharing.number(each) not in held]
     wanted = configuration(settings)
     if by.run(wanted.same(), check=False).code != 0:
         left, _ = load(by, settings, wanted, seen.proxy)
         yield f"the proxy has the sites of {settings.app}; {left} clients had not reconnected"
     if new:
-        then = write_files([_record(settings, mine)])
-        move = Handover(settings.host_proxy, _published(joined), _ports(joined), then=then)
+        then = write_files([sharing.record(settings, mine)])
+        move = Handover(
+            settings.host_proxy, sharing.published(joined), sharing.ports(joined), then=then
+        )
         yield moved(by, move)
 
 
@@ -476,44 +353,7 @@ def moved(by: Runner, move: Handover, what: str = "the ports are the proxy's") -
 
 
 def _compose_file(settings: Settings, joined: Mapping[str, Joined]) -> str:
-    return front.compose_file(settings.host_proxy, _published(joined))
-
-
-def _published(joined: Mapping[str, Joined]) -> front.Published:
-    return {name: found.published for name, found in joined.items()}
-
-
-def _ports(joined: Mapping[str, Joined]) -> tuple[str, ...]:
-    return tuple(sorted({each for found in joined.values() for each in found.published}))
-
-
-def _number(published: str) -> int:
-    return int(published.rpartition(":")[2])
-
-
-def _record(settings: Settings, joined: Joined) -> tuple[str, str]:
-    told = json.dumps({"app": settings.app, **asdict(joined)})
-    return f"{settings.host_proxy.directory}/apps/{settings.app}.json", f"{told}\n"
-
-
-def _parsed(line: str) -> tuple[str, Joined]:
-    told: dict[str, Any] = json.loads(line)
-    name = str(told.pop("app"))
-    directory = str(told.pop("directory"))
-    return name, Joined(directory, **{key: tuple(value) for key, value in told.items()})
-
-
-def _holder(line: str) -> Holder:
-    port, container, project, service, name = line.split(" ", 4)
-    if container == "-":
-        return Holder(int(port), name=name)
-    return Holder(int(port), container, project, service, name)
-
-
-def _filtered(project: str, service: str, *more: str) -> str:
-    labels = (f"com.docker.compose.project={project}", f"com.docker.compose.service={service}")
-    words = [word for label in labels for word in ("--filter", f"label={label}")]
-    return shlex.join(("docker", "ps", "-q", "--no-trunc", *words, *more))
+    return front.compose_file(settings.host_proxy, sharing.published(joined))
 
 
 def _last(done: Output) -> str:

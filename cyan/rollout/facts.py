@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.hosts import joining, site
+from cyan.hosts import sharing, site
 from cyan.names import Kind
 from cyan.proxies import caddy
 from cyan.proxies.configuration import configuration
@@ -122,7 +122,7 @@ def _forbidden(host: Host, settings: Settings) -> tuple[int, ...]:
 def _theirs(host: Host, settings: Settings, world: Observation) -> tuple[int, ...]:
     if not world.own:
         return ()
-    _, theirs = joining.to_publish(settings, joining.look(host, settings))
+    _, theirs = sharing.to_publish(settings, sharing.look(host, settings))
     return tuple(each.port for each in theirs)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cyan import interrupt
 from cyan.engines import compose
 from cyan.errors import DeployError
-from cyan.hosts import joining, site
+from cyan.hosts import joining, sharing, site
 from cyan.hosts.session import proxy_lock
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
@@ -148,7 +148,7 @@ def take_over(job: Job, _step: Step) -> Done:
     """Move the ports of the application's own stack to the proxy, which is up already."""
     grace = compose.grace(job.world.own)
     with proxy_lock(job, "take-over", lambda _: None, PROXY_LOCK) as by:
-        says = joining.take_over(by, job.settings, joining.look(job.host, job.settings), grace)
+        says = joining.take_over(by, job.settings, sharing.look(job.host, job.settings), grace)
     return Done(says)
 
 

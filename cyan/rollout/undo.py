@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyan.engines import compose
 from cyan.errors import DeployError
-from cyan.hosts import joining
+from cyan.hosts import joining, sharing
 from cyan.hosts.session import proxy_lock
 from cyan.journal.lock import JournalError
 from cyan.names import Phase
@@ -133,7 +133,7 @@ def _given_back(job: Job) -> Undone:
     """Give the ports back to the application's own stack, which had them, and remove the target."""
     job.run(joining.rest(job.settings))
     with proxy_lock(job, "give back", lambda _: None, PROXY_LOCK) as by:
-        joining.give_back(by, job.settings, joining.look(job.host, job.settings))
+        joining.give_back(by, job.settings, sharing.look(job.host, job.settings))
     marker = job.plan.target.color
     job.run(caddy.marker_command(str(job.settings.directory), marker, up=False))
     _drain(job)

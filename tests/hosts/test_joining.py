@@ -10,7 +10,7 @@ import pytest
 from cyan.adopted import HostProxySettings
 from cyan.errors import UsageError
 from cyan.hosts.handover import Handover
-from cyan.hosts.joining import Holder, Joined, Seen, to_publish
+from cyan.hosts.sharing import Holder, Joined, Seen, to_publish
 from cyan.proxies.configuration import Configuration
 from tests.proxies.test_front import adopted
 
