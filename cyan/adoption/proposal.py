@@ -91,11 +91,6 @@ class Proposal:
     notes: tuple[str, ...]
     code: tuple[str, ...] = ()  # mounts of the checkout's code, as SERVICE:PATH
 
-    @property
-    def adoptable(self) -> bool:
-        """Whether nothing is to be decided, and nothing refused."""
-        return not self.questions and not self.refusals
-
 
 def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str, Role]) -> Proposal:
     """What becomes of an application whose resolved Compose file lies in `folder`.

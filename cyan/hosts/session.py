@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cyan.settings import HostSettings, Settings
     from cyan.world.host import Output
 
+AT_THE_PROXY = 60.0  # seconds
+
 Tell = Callable[[str], None]
 """Who is told, a line at a time."""
 
@@ -72,10 +74,12 @@ def session(
 
 
 @contextmanager
-def proxy_lock(mine: Session, doing: str, tell: Tell, wait: float) -> Iterator[Lock]:
+def proxy_lock(
+    mine: Session, doing: str, tell: Tell = lambda _: None, wait: float = AT_THE_PROXY
+) -> Iterator[Lock]:
     """Take the lock of the host's one proxy as well; the application's own where that has its own.
 
-    What changes the proxy is run by it.
+    What changes the proxy is run by it. Another application may be at it: a step of a run waits.
     """
     if mine.settings.adopted is None:
         yield mine.lock

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 ONCE = 1  # restart of a service that a standby may need until what it depends on is up
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
-PROXY_LOCK = 60.0  # seconds that another application may be at the host's proxy
 SHOWN = 300  # characters of what Compose said
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -147,7 +146,7 @@ def switch(job: Job, step: Step) -> Done:
 def take_over(job: Job, _step: Step) -> Done:
     """Move the ports of the application's own stack to the proxy, which is up already."""
     grace = compose.grace(job.world.own)
-    with proxy_lock(job, "take-over", lambda _: None, PROXY_LOCK) as by:
+    with proxy_lock(job, "take-over") as by:
         says = joining.take_over(by, job.settings, sharing.look(job.host, job.settings), grace)
     return Done(says)
 
@@ -155,7 +154,7 @@ def take_over(job: Job, _step: Step) -> Done:
 def retire(job: Job, _step: Step) -> Done:
     """Stop what of the application's own stack rotates; kept, so that it can be given back."""
     own = job.world.own
-    with proxy_lock(job, "retire", lambda _: None, PROXY_LOCK) as by:
+    with proxy_lock(job, "retire") as by:
         joining.retire(by, job.host, job.settings, own)
     note = joining.harmless(job.lock, job.settings)
     says = f"{', '.join(item.name for item in own)} stopped"
@@ -176,7 +175,7 @@ def schedulers(job: Job, step: Step) -> Done:
     """The old color's workers end, and its schedulers, or the own stack's, before ours begin."""
     late = job.plan.run.application.late
     if own := [item for item in job.world.own if item.service in late]:
-        with proxy_lock(job, "retire", lambda _: None, PROXY_LOCK) as by:
+        with proxy_lock(job, "retire") as by:
             joining.retire(by, job.host, job.settings, own)
     return _at_work(job, step, commands(job, step))
 

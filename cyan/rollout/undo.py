@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from cyan.rollout.unfinished import Unfinished
 
 
-PROXY_LOCK = 60.0  # seconds that another application may be at the host's proxy
-
-
 @dataclass(frozen=True)
 class Undone:
     """How things stand after a failure."""
@@ -132,7 +129,7 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
 def _given_back(job: Job) -> Undone:
     """Give the ports back to the application's own stack, which had them, and remove the target."""
     job.run(joining.rest(job.settings))
-    with proxy_lock(job, "give back", lambda _: None, PROXY_LOCK) as by:
+    with proxy_lock(job, "give back") as by:
         joining.give_back(by, job.settings, sharing.look(job.host, job.settings))
     marker = job.plan.target.color
     job.run(caddy.marker_command(str(job.settings.directory), marker, up=False))

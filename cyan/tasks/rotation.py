@@ -57,7 +57,9 @@ def deploy(
     read(wanted)  # a migration with a wrong name is told before anything is touched
     forced = _forced(wanted, force)
     if resume or abort:
-        _alone(resume=resume, abort=abort, others=bool(version or env or (abort and plan)))
+        _alone(
+            resume=resume, abort=abort, others=bool(version or env or take_over or (abort and plan))
+        )
     if abort:
         _abort(wanted, host, wait)
         return

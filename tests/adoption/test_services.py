@@ -98,7 +98,7 @@ def test_what_the_user_says_of_a_service_counts() -> None:
 
 def test_a_plain_application_is_adopted_as_it_is() -> None:
     found = proposed(web=WEB, db={"image": "postgres"})
-    assert found.adoptable
+    assert (found.questions, found.refusals) == ((), ())
     assert [(each.service, each.port) for each in found.routes] == [("web", 8000)]
 
 

@@ -181,6 +181,10 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     assert "--take-over" in refused.stderr
     assert foreign.text()  # its own stack serves as ever
     taken_over(foreign, orders=orders)
+    made = list((foreign.folder / ".lab/host/releases").glob("*/[cr]*"))
+    assert {path.name for path in made} >= {"compose.yml", "resolved.json"}
+    for path in made:  # they hold what env files do
+        assert path.stat().st_mode & 0o007 == 0, path
     cleaned = foreign.cyan("cleanup").stdout
     assert f"removed cyan-foreign-{foreign.name}-web-1 of its own stack" in cleaned
     foreign.run(*DOCKER, "up", "-d")  # as its authors always did: it must do no harm
