@@ -60,7 +60,7 @@ def lay_out(requests: int, folder: Path) -> int:
     made = synthetic.run(requests, RATE, mixed=MIXED)
     synthetic.write(made, folder, witnesses=False)
     (folder / "application").mkdir(exist_ok=True)
-    lines = folder / "application" / "app-blue-platform-1.jsonl"
+    lines = folder / "application" / "app-blue-platform-platform0.jsonl"
     with (folder / "proxy.jsonl").open("w") as proxy, lines.open("w") as application:
         for start in range(0, requests, CHUNK):
             piece = made.requests.iloc[start : start + CHUNK]

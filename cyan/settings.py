@@ -368,6 +368,18 @@ class LabSettings(Model):
     secrets: Path | None = None
 
 
+class StallSettings(Model):
+    """How long an act may let users wait before a verification without a drop is no pass.
+
+    `gap`: seconds without any answer; `p99`: seconds, and `slow`: the share of answers that take
+    over a second, both beyond the steady state's.
+    """
+
+    gap: Seconds = 1.0
+    p99: Seconds = 5.0
+    slow: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
 class VerifySettings(Model):
     """How `inv verify-zero-downtime` loads the site."""
 
@@ -379,6 +391,7 @@ class VerifySettings(Model):
     in_flight: Annotated[int, Field(ge=1)] = 2000
     locustfile: Local = bundled("loadtests/locustfile.py")
     workers_directory: AbsolutePath | None = None
+    stall: StallSettings = StallSettings()
 
 
 class Settings(Model):

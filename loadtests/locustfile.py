@@ -70,6 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="NUMBER=URL",
         help="a planted fault: send that request, counted from 1, to a URL where nobody listens",
     )
+    add("--plant", default="", metavar="URL", help="where nobody listens: one request goes there")
     add("--secure", default="", metavar="URL", help="the site over TLS, for the HTTP/2 journey")
     add("--through", default="", metavar="URL", help="where to connect to in the place of that")
     add("--connect", default="", metavar="HOST:PORT", help="what to connect to in its place")
@@ -144,6 +145,7 @@ class Witness(User):
             options.through,
             in_flight=-(-options.in_flight // size),
             refuse=_planted(options.refuse) if own == 0 else {},
+            plant=options.plant if own == 0 else "",
         )
         journeys.dice.seed(options.seed + own)
         with Log(folder, own) as log:
@@ -151,7 +153,8 @@ class Witness(User):
             writing = gevent.spawn(swarm.keep_writing)
             watching = gevent.spawn(_stop_when_told, swarm)
             start = time.monotonic_ns() + SECOND // 5
-            swarm.run(arrivals(start, options.rate / size, options.seed + own, weights))
+            rate = options.rate / size
+            swarm.run(arrivals(start, rate, options.seed + own, weights), start, rate)
             watching.kill()
             writing.get()
             swarm.sign_off()

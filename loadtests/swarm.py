@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from cyan.proof.requestlog import Failure, SignOff
+from cyan.proof.requestlog import PLANTED, STREAMS, Failure, SignOff
 from loadtests import journeys
 from loadtests.client import Answer, Call, Session
 from loadtests.log import Log, escaped
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 GENEROUS = 50  # sessions may be this many times what was asked for; then arrivals are abandoned
 FINISH = 40.0  # seconds that requests in flight may take to end
 FLUSH = 0.25  # seconds between two writes of the log
-STREAMS = ("events", "socket")  # journeys that are begun again, once, where they fail
+# Streams are begun again, once, where they fail.
 ALONE = ("fresh", *STREAMS)  # journeys that open a connection of their own
+PLANT_AFTER = 200
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class SwarmOptions:
     in_flight: int = 2000  # requests of this process: more would overwhelm the site, or us
     refuse: Mapping[int, str] = field(default_factory=dict)
     """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
+    plant: str = ""
+    """A URL where nobody listens, for one request beside the schedule, after PLANT_AFTER others."""
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Counts:
     answered: int = 0
     failed: int = 0
     in_flight: int = 0
+    beside: int = 0
+    planted: int = 0
     lags: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
 
     @property
@@ -91,15 +96,19 @@ class Swarm:
         self._users = 0  # of all time: a number is never given twice
         self._sessions = 0  # of now
         self._replaced = 0
+        self._begun, self._rate = 0, 0.0
         self._id = secrets.randbits(23) << 40 | orders.worker << 32
         self._free: dict[str, deque[Any]] = {kind: deque() for kind in ("any", "me", "secure")}
         self._free["any"].extend(self._session("any") for _ in range(orders.sessions))
 
-    def run(self, arrivals: Iterable[Due]) -> None:
+    def run(self, arrivals: Iterable[Due], begun: int, rate: float) -> None:
         """Keep the schedule until told to stop, then let what is in flight end.
+
+        The schedule has begun at `begun` (ns, monotonic) and has `rate` arrivals a second.
 
         It stops by itself where too much is in flight: to go on would bring the site down.
         """
+        self._begun, self._rate = begun, rate
         for due in arrivals:
             wait = (due.at - time.monotonic_ns()) / SECOND
             if wait > 0:
@@ -109,6 +118,9 @@ class Swarm:
                 break
             self.counts.scheduled += 1
             gevent.spawn(self._arrival, due)
+            if self._orders.plant and self.counts.scheduled == PLANT_AFTER:
+                self._beside()
+                gevent.spawn(self._arrival, Due(time.monotonic_ns(), PLANTED))
         deadline = time.monotonic() + FINISH
         while self.counts.in_flight and time.monotonic() < deadline:
             gevent.sleep(0.02)
@@ -143,6 +155,9 @@ class Swarm:
                 answered=count.answered,
                 failed=count.failed,
                 replaced_idle=self._replaced,
+                begun_ns=self._begun,
+                rate=self._rate,
+                beside=count.beside,
             )
         )
 
@@ -155,20 +170,30 @@ class Swarm:
         finally:
             self.counts.in_flight -= 1
 
+    def _beside(self) -> None:
+        """One more, which the schedule does not hold."""
+        self.counts.scheduled += 1
+        self.counts.beside += 1
+
     def _one(self, due: Due) -> None:
+        if due.journey == PLANTED:
+            session = Session(self._orders.plant, 0)
+            self._sent(due, Call(PLANTED, "GET", "/"), session)
+            self.counts.planted += 1
+            return
         kind = due.journey if due.journey in self._free else "any"
         fresh = self._orders.fresh_connections
         alone = due.journey in ALONE or (fresh and kind == "any")
         session = self._taken(kind, alone=alone)
         if session is None:
-            self.counts.abandoned += 1
+            self._unsent(due)
             return
         call = journeys.call_of(due.journey, session, self._orders.path)
         replaced = session.replaced
         try:
             answer = self._sent(due, call, session)
             if answer.failure and due.journey in STREAMS and not self.stopping:
-                self.counts.scheduled += 1  # as any client of a stream: it is back at once
+                self._beside()  # as any client of a stream: it is back at once
                 self._sent(Due(time.monotonic_ns(), due.journey), call, session)
         finally:
             self._replaced += session.replaced - replaced
@@ -179,21 +204,25 @@ class Swarm:
             else:  # also where its connection is gone: its user is still logged in
                 self._free[kind].append(session)
 
-    def _sent(self, due: Due, call: Call, session: Session) -> Answer:
+    def _unsent(self, due: Due) -> None:
+        """Tell of an arrival for which there is no session: nobody looked at the site then."""
+        self.counts.abandoned += 1
+        number, now = self._intent(due, Call(due.journey, "GET", ""), 0)
+        answer = Answer(end_ns=now)
+        answer.fail(Failure.UNSENT, "no session was free")
+        self._row(number, answer)
+
+    def _intent(self, due: Due, call: Call, user: int) -> tuple[int, int]:
+        """Write that a request is about to be sent; its id, and when that was."""
         self._id += 1
         number, sent = self._id, time.monotonic_ns()
         self._log.intent(
-            (
-                number,
-                session.user,
-                call.journey,
-                call.method,
-                call.path,
-                due.at,
-                sent,
-                time.time_ns(),
-            )
+            (number, user, call.journey, call.method, call.path, due.at, sent, time.time_ns())
         )
+        return number, sent
+
+    def _sent(self, due: Due, call: Call, session: Session) -> Answer:
+        number, sent = self._intent(due, call, session.user)
         self.counts.sent += 1
         if self.counts.sent in self._orders.refuse:
             session = Session(self._orders.refuse[self.counts.sent], session.user)
@@ -212,6 +241,9 @@ class Swarm:
         good = answer.failure is Failure.NONE
         self.counts.answered += good
         self.counts.failed += not good
+        self._row(number, answer)
+
+    def _row(self, number: int, answer: Answer) -> None:
         self._log.result(
             (
                 number,
@@ -250,7 +282,7 @@ class Swarm:
         return {
             "sent": count.sent,
             "answered": count.answered,
-            "failed": count.failed,
+            "failed": count.failed - count.planted,
             "in_flight": count.in_flight,
             "lag_p99_ms": round(count.lag_p99_ms, 2),
         }

@@ -48,6 +48,17 @@ def parse(text: str) -> tuple[Entry, ...]:
     return tuple(entry for line in text.splitlines() if (entry := _entry(line)) is not None)
 
 
+def unreadable(text: str) -> tuple[int, ...]:
+    """The numbers, from 1, of lines that are no entries, but for a torn last one."""
+    lines = text.splitlines()
+    last = len(lines) if text and not text.endswith("\n") else 0
+    return tuple(
+        number
+        for number, line in enumerate(lines, 1)
+        if number != last and line.strip() and _entry(line) is None
+    )
+
+
 def _entry(line: str) -> Entry | None:
     try:
         fields = json.loads(line)

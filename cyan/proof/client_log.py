@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from cyan.errors import ProofError
 from cyan.proof.history import Clock
-from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, SignOff
+from cyan.proof.requestlog import INTENT_COLUMNS, PLANTED, RESULT_COLUMNS, STREAMS, SignOff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class ClientLog:
     `answered` (a result exists) and `worker`; due, sent, first and end are wall-clock int64 ns (0
     where there was none). `duplicates` counts ids that were written more than once, `orphans`
     results without an intent, `torn` lines that could not be read; `faults` names files that could
-    not be read at all.
+    not be read at all, `off_schedule` says where the rows are not those of the schedule.
     """
 
     requests: pd.DataFrame
@@ -52,6 +53,7 @@ class ClientLog:
     orphans: int = 0
     torn: int = 0
     faults: tuple[str, ...] = ()
+    off_schedule: tuple[str, ...] = ()
     uncertainty_ns: int = 0  # of the clocks of workers on other machines
 
 
@@ -64,15 +66,18 @@ def read_client(folder: Path) -> ClientLog:
     intents = _read_all(folder, "intents", workers, INTENT_COLUMNS, bad)
     results = _read_all(folder, "results", workers, RESULT_COLUMNS, bad)
     requests, duplicates, orphans = _join(intents, results)
+    signoffs = _signoffs(folder, bad)
+    off_schedule = tuple(fault for each in signoffs for fault in _off_schedule(requests, each))
     clocks = {worker: _clock(folder / f"clock-{worker}.json", bad) for worker in workers}
     return ClientLog(
         requests=_on_wall_clock(requests, clocks),
-        signoffs=_signoffs(folder, bad),
+        signoffs=signoffs,
         workers=workers,
         duplicates=duplicates,
         orphans=orphans,
         torn=len(bad.lines),
         faults=tuple(bad.files),
+        off_schedule=off_schedule,
         uncertainty_ns=max(clock.uncertainty_ns for clock in clocks.values()),
     )
 
@@ -192,6 +197,40 @@ def with_empty(values: pd.Categorical) -> pd.Categorical:
     empty = list(values.categories).index("")
     codes = np.where(values.codes < 0, empty, values.codes)
     return pd.Categorical.from_codes(codes, categories=values.categories)
+
+
+def _off_schedule(requests: pd.DataFrame, told: SignOff) -> Iterator[str]:
+    """Where a worker's rows are not its schedule's: one for each arrival, due to the nanosecond.
+
+    Of the monotonic clock, so before the instants are moved to another.
+    """
+    if told.rate <= 0:
+        yield f"worker {told.worker} does not say what its schedule was"
+        return
+    rows = requests[requests["worker"] == told.worker]
+    again = is_in(rows["journey"], STREAMS) & rows.duplicated("user").to_numpy()
+    beside = again | is_in(rows["journey"], (PLANTED,))
+    due = np.sort(rows["due_ns"].to_numpy()[~beside])
+    wanted = _schedule(told)
+    if len(due) != len(wanted):
+        yield f"worker {told.worker} has {len(due):,} rows for {len(wanted):,} arrivals"
+    elif (due != wanted).any():
+        off = int((due != wanted).sum())
+        yield f"worker {told.worker} has {off:,} rows that are not due when its schedule says"
+    if int(beside.sum()) != told.beside:
+        yield f"worker {told.worker} has {int(beside.sum()):,} rows beside, of {told.beside:,}"
+
+
+def _schedule(told: SignOff) -> npt.NDArray[np.int64]:
+    """When each arrival was due: as loadtests.schedule says it, number by number."""
+    numbers = np.arange(max(told.scheduled - told.beside, 0), dtype=np.int64)
+    return told.begun_ns + np.rint(numbers * 1_000_000_000 / told.rate).astype(np.int64)
+
+
+def is_in(column: pd.Series[Any], wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Which rows of a categorical column hold one of `wanted`; compares codes, not texts."""
+    meant = [text in wanted for text in column.cat.categories]
+    return np.array([*meant, False])[column.cat.codes.to_numpy()]  # of none the code is -1
 
 
 def _on_wall_clock(frame: pd.DataFrame, clocks: dict[int, Clock]) -> pd.DataFrame:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cyan.proof.client_log import is_in
 from cyan.proof.findings import STEADY
+from cyan.proof.requestlog import PLANTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
@@ -24,15 +27,29 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 """One truth value per row of the requests frame."""
 
-STREAMS = ("events", "socket")
-"""Journeys that outlive a drain by design; a drain that cuts them says so on its own line."""
-
 JOURNEYS = (
     "page", "items", "order", "login", "me", "slow", "download", "ask", "events", "socket", "fresh",
 )  # fmt: skip
 WITNESSES = ("proxy", "application", "ledger", "journal")
+ROUNDED_NS = 1_000
+"""What is lost of an instant that a log tells as seconds in a double."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ABSENT = -1
 """Count of a witness that is missing as a whole, which is not the same as having seen nothing."""
+
+
+@dataclass(frozen=True)
+class Stall:
+    """How long the site may stand still during an act: seconds, and a share of the answers.
+
+    `gap` is the longest time without an answer; `p99` (counted from when requests were due) and
+    `slow`, the share that took over a second, are what an act may have more than the steady state.
+    """
+
+    gap: float = 1.0
+    p99: float = 5.0
+    slow: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -42,19 +59,26 @@ class Bounds:
     `stale_ns`: how long after a switch the old color may still answer, before the clocks'
     uncertainty. `clock_ns`: the most that this uncertainty may be, since it hides what is stale.
     `journey_n`: of a journey that sends as many on average in the time of an act, some must be
-    there. `required`: the witnesses without which the verdict is unknown.
+    there. `required`: the witnesses without which the verdict is unknown. `blind_ms`: the longest
+    time without a request in an act; `received_p99_ms`: how much later than the proxy's end the
+    client may have had an answer. `planted` requests were sent where nobody listens. `public` is
+    the service whose containers leave the application's logs.
     """
 
     stale_ns: int = 5_000_000
     clock_ns: int = 100_000_000
     journey_n: float = 20
     lag_p99_ms: float = 100
-    abandoned: float = 0.001
+    blind_ms: float = 500
+    received_p99_ms: float = 1000
+    stall: Stall = Stall()
     journeys: tuple[str, ...] = JOURNEYS
     methods: tuple[str, ...] = ("GET", "POST")
     connections: tuple[str, ...] = ("new", "reused")
     required: tuple[str, ...] = WITNESSES
     workers: int = 1
+    planted: int = 0
+    public: str = "platform"
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,18 @@ class Ranked:
             above = np.searchsorted(inside, self.ids, side="right")
             counts[self.rows] = above - np.searchsorted(inside, self.ids, side="left")
         return counts
+
+    def lines(self, found: npt.NDArray[np.uint64] | None) -> npt.NDArray[np.int64]:
+        """The place in `found` of each row's id; -1 where there is none, any where it is twice."""
+        places = np.full(len(self.ids), ABSENT, np.int64)
+        if found is None or not len(found):
+            return places
+        order = np.argsort(found, kind="stable")
+        inside = found[order]
+        place = np.minimum(np.searchsorted(inside, self.ids), len(inside) - 1)
+        there = mask(inside[place] == self.ids)
+        places[self.rows[there]] = order[place[there]]
+        return places
 
     def unknown(self, found: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """Those of `found` that are the id of no row, in rising order."""
@@ -103,6 +139,23 @@ class Evidence:
     witnesses: Witnesses
     history: History
     bounds: Bounds = field(default_factory=Bounds)
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def of_proxy(self) -> Told | None:
+        """What the proxy's log says of each request; None without that log."""
+        return _told(self.ranked, self.witnesses.proxy)
+
+    @cached_property
+    def of_start(self) -> Told | None:
+        """What the application's log says of each request's start; None without that log."""
+        lines = self.witnesses.application
+        return None if lines is None else _told(self.ranked, lines[~mask(lines["end"])])
+
+    @cached_property
+    def planted(self) -> Mask:
+        """The requests that were sent where nobody listens, to see that it is found."""
+        return is_in(self.requests["journey"], (PLANTED,))
 
     @cached_property
     def ok(self) -> Mask:
@@ -122,13 +175,73 @@ class Evidence:
     @property
     def uncertainty_ns(self) -> int:
         """How far a journal's instant may be from a client's clock."""
-        return self.history.clock.uncertainty_ns + self.client.uncertainty_ns
+        read = self.history.clock.uncertainty_ns + self.client.uncertainty_ns
+        return read + self.clock_error_ns
+
+    @cached_property
+    def clock_error_ns(self) -> int:
+        """How far at least the host's clock is from where it was read to be; 0 where it may be.
+
+        Each request is a reading: the host cannot have begun it before it was sent, nor after its
+        answer was there. Where the proxy's and the application's log disagree it is the smaller.
+        """
+        readings = [told.clock_error_ns(self) for told in (self.of_proxy, self.of_start) if told]
+        return min(readings, default=0)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one witness tells of each request: its `frame`, and each row's line in it, or -1."""
+
+    frame: pd.DataFrame
+    lines: npt.NDArray[np.int64]
+
+    def column(self, name: str) -> Any:  # noqa: ANN401 - a pandas column
+        """What the witness tells, a value for each row; any where there is no line."""
+        column = self.frame[name]
+        return column.iloc[np.maximum(self.lines, 0)] if len(column) else column
+
+    @cached_property
+    def there(self) -> Mask:
+        """The rows that it tells of."""
+        return mask(self.lines >= 0)
+
+    def begun_ns(self, history: History) -> npt.NDArray[np.int64]:
+        """When it saw each request begin, on our clock as the host's was read."""
+        begun: npt.NDArray[np.int64] = self.column("at_ns").to_numpy() - history.clock.offset_ns
+        if "duration_ns" in self.frame:
+            begun -= self.column("duration_ns").to_numpy()
+        return begun
+
+    def clock_error_ns(self, evidence: Evidence) -> int:
+        """How far at least this witness's clock is from where it was read to be."""
+        looked = self.there & evidence.ok
+        if not looked.any():
+            return 0
+        begun = self.begun_ns(evidence.history)[looked]
+        frame = evidence.requests
+        early = frame["sent_ns"].to_numpy()[looked] - begun
+        late = begun - frame["end_ns"].to_numpy()[looked]
+        known = evidence.history.clock.uncertainty_ns + evidence.client.uncertainty_ns
+        known += ROUNDED_NS
+        return max(0, int(max(early.max(), late.max())) - known)
+
+
+def _told(ranked: Ranked, frame: pd.DataFrame | None) -> Told | None:
+    return None if frame is None else Told(frame, ranked.lines(_ids(frame)))
 
 
 def build(
-    client: ClientLog, witnesses: Witnesses, history: History, bounds: Bounds | None = None
+    client: ClientLog,
+    witnesses: Witnesses,
+    history: History,
+    bounds: Bounds | None = None,
+    changed: Mapping[str, str] = NOTHING,
 ) -> Evidence:
-    """Join the witnesses on the request id and give every request its act."""
+    """Join the witnesses on the request id and give every request its act.
+
+    `changed` says what of the files is not as it was collected.
+    """
     requests = client.requests.copy(deep=False)
     requests["act"] = acts_of(requests, history.windows())
     known = ranked(requests)
@@ -145,7 +258,7 @@ def build(
         counted = dict(zip(columns, pool.map(lambda count: count(), columns.values()), strict=True))
     for name, values in counted.items():
         requests[name] = values
-    return Evidence(client, requests, known, witnesses, history, bounds or Bounds())
+    return Evidence(client, requests, known, witnesses, history, bounds or Bounds(), changed)
 
 
 def _ids(frame: pd.DataFrame | None) -> npt.NDArray[np.uint64]:
@@ -197,12 +310,6 @@ def about(act: int, history: History) -> str:
 def mask(column: Any) -> Mask:  # noqa: ANN401 - a pandas column
     """A column of truth values as an array."""
     return np.asarray(column, dtype=bool)
-
-
-def is_in(column: pd.Series[Any], wanted: tuple[str, ...]) -> Mask:
-    """Which rows of a categorical column hold one of `wanted`; compares codes, not texts."""
-    meant = [text in wanted for text in column.cat.categories]
-    return np.array([*meant, False])[column.cat.codes.to_numpy()]  # of none the code is -1
 
 
 def users(evidence: Evidence) -> npt.NDArray[np.int64]:

@@ -51,11 +51,12 @@ class Kind(StrEnum):
     CUT = "cut by a drain"
     TWICE = "executed twice"
     UNEXPLAINED = "unexplained"
+    DOUBT = "doubt"  # a good answer, of which one witness tells nothing or otherwise: no drop
     STREAM_CUT = "stream cut"
     NONE = ""
 
 
-DROPS = frozenset(Kind) - {Kind.NONE, Kind.STREAM_CUT}
+DROPS = frozenset(Kind) - {Kind.NONE, Kind.STREAM_CUT, Kind.DOUBT}
 """The kinds that make a request a dropped one."""
 
 EXCUSABLE = frozenset(

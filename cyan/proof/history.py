@@ -113,6 +113,7 @@ class Switch:
     source: str
     target: str
     version: str
+    recorded: bool = True  # False: no line tells of it, but another color was live after the act
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class History:
     clock: Clock = Clock()
     clock_held: bool = True
     journal_present: bool = True
+    faults: tuple[str, ...] = ()  # what of the journal cannot be read
 
     def windows(self) -> tuple[Window, ...]:
         """The acts' windows in order: from the command's start to `TAIL_NS` after its end.
@@ -202,7 +204,8 @@ def unrecorded(
 ) -> tuple[Switch, ...]:
     """Switches that were done by a deployer which was killed before it could say so.
 
-    It had begun the step, and its act left that color live, which was not live before the step.
+    It had begun the step, and its act left that color live, which was not live before the step. A
+    command that ended well was not killed.
     """
     recorded, _ = from_journal(entries, offset_ns)
     begun: dict[str, journal.Entry] = {}
@@ -217,13 +220,36 @@ def unrecorded(
     for entry in begun.values():
         at = _ns(entry.at, offset_ns)
         for act in performed:
-            if not act.begun_ns <= at <= act.ended_ns:
+            if not act.begun_ns <= at <= act.ended_ns or not (act.act.program or act.exit_code):
                 continue
             within = [s.target for s in recorded if act.begun_ns <= s.done_ns <= at]
             source = within[-1] if within else act.before.live
             if source != act.after.live == entry.color:
                 found.append(Switch(at, act.ended_ns, source, entry.color, entry.version))
     return tuple(found)
+
+
+def unexplained(
+    recorded: Sequence[Switch], performed: Iterable[Performed], since_ns: int
+) -> tuple[Switch, ...]:
+    """Switches that nobody recorded, of acts which another color was live after than before.
+
+    Each happened at some instant of its act. An act before `since_ns`, the load, is left out.
+    """
+    return tuple(
+        Switch(
+            act.begun_ns,
+            act.ended_ns,
+            act.before.live,
+            act.after.live,
+            act.after.version,
+            recorded=False,
+        )
+        for act in performed
+        if act.ended_ns > since_ns
+        and act.after.live not in {"", act.before.live}
+        and not any(act.begun_ns <= each.done_ns <= act.ended_ns + TAIL_NS for each in recorded)
+    )
 
 
 def _ns(seconds: float, offset_ns: int) -> int:
@@ -257,21 +283,24 @@ def _drain(entry: journal.Entry, begun: float, offset_ns: int) -> Drain:
 def save(history: History, path: Path) -> None:
     """Write what the journal does not hold, as acts.json."""
     kept = asdict(history)
-    for derived in ("switches", "drains", "journal_present"):
+    for derived in ("switches", "drains", "journal_present", "faults"):
         del kept[derived]
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> History:
-    """The history of a run's folder, from its acts.json and journal.jsonl."""
+def load(folder: Path, *, believed: bool = True) -> History:
+    """The history of a run's folder, from its acts.json and, where `believed`, journal.jsonl."""
     kept = json.loads((folder / "acts.json").read_text(encoding="utf-8"))
     clock = Clock(**kept["clock"])
     performed = tuple(_performed(item) for item in kept["performed"])
     source = folder / "journal.jsonl"
-    text = source.read_text(encoding="utf-8") if source.exists() else ""
+    present = believed and source.exists()
+    text = source.read_text(encoding="utf-8") if present else ""
     entries = journal.parse(text)
     switches, drains = from_journal(entries, clock.offset_ns)
     switches = (*switches, *unrecorded(entries, performed, clock.offset_ns))
+    switches = (*switches, *unexplained(switches, performed, kept["load_begun_ns"]))
+    bad = journal.unreadable(text)
     return History(
         performed=performed,
         planned=tuple(kept["planned"]),
@@ -282,7 +311,8 @@ def load(folder: Path) -> History:
         load_ended_ns=kept["load_ended_ns"],
         clock=clock,
         clock_held=kept["clock_held"],
-        journal_present=source.exists(),
+        journal_present=present,
+        faults=(f"line {bad[0]} of journal.jsonl cannot be read",) if bad else (),
     )
 
 

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.proof.evidence import STREAMS, Evidence, Mask, is_in
+from cyan.proof.client_log import is_in
 from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
 from cyan.proof.history import SECOND, Window
+from cyan.proof.requestlog import LASTING
 from cyan.proof.statistics import (
     Latency,
     control_interval,
@@ -21,14 +22,13 @@ from cyan.proof.statistics import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cyan.proof.evidence import Evidence, Mask
+
 WANTED_BOUND = 1e-5
 """The claim whose price is printed: fewer drops than one in 100,000, at 95 %."""
 
 ROUNDED = 0.05
 """Seconds by which two lengths may differ and still be called equal."""
-
-LASTING = (*STREAMS, "slow", "download")
-"""Journeys whose answers take long by design; they say nothing about latency."""
 
 
 @dataclass(frozen=True)

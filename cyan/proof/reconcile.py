@@ -24,7 +24,13 @@ def reconcile(
     `more` are checks of this kind of run beside those that every run has.
     Raises ProofError where the swarm left no log at all.
     """
-    from cyan.proof import calibration, checks, client_log, verdict  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof import (  # noqa: PLC0415 - pandas is heavy
+        calibration,
+        checks,
+        client_log,
+        collected,
+        verdict,
+    )
     from cyan.proof.measures import measure  # noqa: PLC0415
 
     kept = _settings(folder)
@@ -35,10 +41,14 @@ def reconcile(
         )
         findings = checks.run_all(evidence, (*checks.CHECKS, *more))
         judgement = verdict.judge(
-            len(evidence.requests), findings, measure(evidence, findings), evidence.history, kept
+            int((~evidence.planted).sum()),
+            findings,
+            measure(evidence, findings),
+            evidence.history,
+            kept,
         )
         packed.result()
-    verdict.write(judgement, folder)
+    verdict.write(judgement, folder, collected.digest(folder))
     refused = int(kept.get("refused", 0))
     calibration.of_run(folder, evidence.requests, findings, refused)
     return evidence, judgement
@@ -46,28 +56,41 @@ def reconcile(
 
 def read_case(folder: Path, bounds: Bounds | None = None) -> Evidence:
     """All of a run's evidence, joined."""
-    from cyan.proof import client_log, history, witnesses  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof import (  # noqa: PLC0415 - pandas is heavy
+        client_log,
+        collected,
+        history,
+        witnesses,
+    )
 
     if not (folder / "acts.json").exists():
         raise ProofError("this is no run's folder: acts.json is missing", where=str(folder))
-    from cyan.proof.evidence import build  # noqa: PLC0415
+    from cyan.proof.evidence import Bounds, build  # noqa: PLC0415
 
+    changed = collected.changed(folder)
+    public = bounds.public if bounds else Bounds.public
     with ThreadPoolExecutor(1) as pool:  # so does parsing
         client = pool.submit(client_log.read_client, folder / "client")
-        others = witnesses.read_witnesses(folder)
-        return build(client.result(), others, history.load(folder), bounds)
+        others = witnesses.read_witnesses(folder, public, frozenset(changed))
+        told = history.load(folder, believed="journal.jsonl" not in changed)
+        return build(client.result(), others, told, bounds, changed)
 
 
 def _bounds(kept: dict[str, Any]) -> Bounds:
     """The bounds, with what the run's load could not live up to."""
-    from cyan.proof.evidence import JOURNEYS, Bounds  # noqa: PLC0415 - pandas is heavy
+    from cyan.proof.evidence import JOURNEYS, Bounds, Stall  # noqa: PLC0415 - pandas is heavy
 
     kinds = kept.get("connections", Bounds.connections)
     secure = ("secure",) if kept.get("http2") == "yes" else ()
     return Bounds(
         connections=tuple(kinds),
         workers=int(kept.get("workers", 1)),
-        journeys=(*JOURNEYS, *secure),
+        journeys=(*kept.get("journeys", JOURNEYS), *secure),
+        methods=tuple(kept.get("methods", Bounds.methods)),
+        required=tuple(kept.get("witnesses", Bounds.required)),
+        planted=int(kept.get("planted", 0)),
+        public=str(kept.get("public", Bounds.public)),
+        stall=Stall(**kept.get("stall", {})),
     )
 
 

@@ -24,6 +24,7 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"
     STATUS = "status"
     TRUNCATED = "truncated"
+    UNSENT = "unsent"  # due, and never sent: no session was free
 
 
 class Connection(StrEnum):
@@ -37,7 +38,19 @@ INTENT_COLUMNS = ("id", "user", "journey", "method", "path", "due_ns", "sent_ns"
 """One row per request that was about to be sent. `id` is an unsigned 64-bit integer, sent to the
 server as 16 hexadecimal digits in X-Request-ID. `user` is a number that its worker gives to one
 user only, who has one connection at a time. A stream or WebSocket has a user of its own; a second
-request of that user is the stream opened again, at once, because it had failed."""
+request of that user is the stream opened again, at once, because it had failed. An arrival that was
+never sent has a row, too, and a result that says so. A worker's ids count up by one from the
+first."""
+
+STREAMS = ("events", "socket")
+"""Journeys that outlive a drain by design; a drain that cuts them says so on its own line."""
+
+LASTING = (*STREAMS, "slow", "download")
+"""Journeys whose answers take long by design; they say nothing about latency."""
+
+PLANTED = "planted"
+"""The journey of the one request of a run that is sent where nobody listens: that it is found shows
+that the instrument works. Neither it nor a stream opened again is on the schedule."""
 
 RESULT_COLUMNS = (
     "id",
@@ -68,6 +81,9 @@ class SignOff:
     answered: int
     failed: int
     replaced_idle: int  # idle connections found closed by the server and replaced before sending
+    begun_ns: int = 0  # when the first arrival was due, on the monotonic clock
+    rate: float = 0.0  # arrivals a second of this worker: the n-th is due begun + n / rate
+    beside: int = 0  # of those scheduled: streams opened again, and what was planted
 
 
 def intents_name(worker: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from cyan.errors import HostError, ProofError
-from cyan.proof import history
+from cyan.proof import collected, history
 from cyan.proof.history import Clock, History, Observation, Performed
 from cyan.proof.load import Load, Swarm
 from cyan.proof.perform import Stage, perform
@@ -93,6 +93,7 @@ def run(spec: RunSpec, system: SystemUnderTest, display: Display) -> Judgement:
     display.says("collecting the logs")
     history.save(told, spec.folder / "acts.json")
     system.collect(spec.folder)
+    collected.write(spec.folder)
     display.says("reconciling")
     from cyan.proof.report import write_report  # noqa: PLC0415 - pandas is heavy
 

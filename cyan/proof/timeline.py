@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyan.proof.evidence import is_in, mask
+from cyan.proof.client_log import is_in
+from cyan.proof.evidence import mask
 from cyan.proof.figures import BIN_NS, Figure, bins, during, lines, listed, seconds, seconds_axis
 from cyan.proof.history import SECOND
-from cyan.proof.measures import LASTING
+from cyan.proof.requestlog import LASTING
 
 if TYPE_CHECKING:
     from cyan.proof.evidence import Evidence, Mask

@@ -83,6 +83,7 @@ def _sentence(
 ) -> str:
     if history.swarm_exit == OVERWHELMED:
         return "The site or this machine was overwhelmed: too many requests were in flight at once."
+    still = [f for f in findings if f.check == "stood still" and f.verdict is Verdict.FAIL]
     acts = f"{len(history.performed)} act{'' if len(history.performed) == 1 else 's'}"
     if verdict is Verdict.PASS and not drops:
         return f"Not one of {n:,} requests was dropped in {acts}."
@@ -94,6 +95,8 @@ def _sentence(
         named = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common() if count)
         where = "within what faults allow, " if verdict is Verdict.PASS else ""
         return f"{drops:,} of {n:,} requests were dropped {where}in {acts}: {named}."
+    if still:
+        return f"Not one of {n:,} requests was dropped, but the site stood still: {still[0].text}."
     first = next(finding for finding in findings if finding.verdict is verdict)
     where = "" if first.about == RUN else f" in “{first.about}”"
     if verdict is Verdict.FAIL:
@@ -264,9 +267,14 @@ def _case(suite: ET.Element, finding: Finding) -> None:
     trouble.text = "\n".join(finding.ids[:SHOWN_IDS])
 
 
-def write(judgement: Judgement, folder: Path) -> None:
-    """Write verdict.json, summary.md and junit.xml into the run's folder."""
-    text = json.dumps(as_json(judgement), indent=1, ensure_ascii=False) + "\n"
+def write(judgement: Judgement, folder: Path, manifest: str = "") -> None:
+    """Write verdict.json, summary.md and junit.xml into the run's folder.
+
+    `manifest` is the digest of what the run collected.
+    """
+    text = (
+        json.dumps(as_json(judgement) | {"manifest": manifest}, indent=1, ensure_ascii=False) + "\n"
+    )
     (folder / "verdict.json").write_text(text, encoding="utf-8")
     (folder / "summary.md").write_text(summary(judgement), encoding="utf-8")
     (folder / "junit.xml").write_text(junit(judgement), encoding="utf-8")

@@ -118,9 +118,11 @@ def verify(
 
     folder = new_folder(project, "verify")
     acts = _acts(options, folder)
-    with HostUnderTest(settings, machine) as system:
+    with HostUnderTest(settings, machine) as system, nobody() as url:
         spec = spec_of(settings, folder, project, acts, options)
-        spec = measured(secured(spec, settings, options, system), options, system.about())
+        spec = secured(with_plant(spec, url, options), settings, options, system)
+        more = kept_of(settings, planted=True)
+        spec = measured(spec, options, system.about(), **more)
         with Terminal(acts, console) as display:
             judgement = run(spec, system, display)
     finish(judgement, spec.folder, console)
@@ -150,7 +152,8 @@ def calibrate(
     acts = scenario.calibration(str(folder / calibration.PLANTED))
     with HostUnderTest(settings, machine) as system, nobody() as url:
         spec = planting(spec_of(settings, folder, project, acts, options), options, url)
-        spec = measured(spec, options, system.about(), refused=REFUSED)
+        more = kept_of(settings, planted=False)
+        spec = measured(spec, options, system.about(), refused=REFUSED, **more)
         with Terminal(acts, console) as display:
             judgement = run(spec, system, display)
     if not (folder / calibration.NAME).exists():
@@ -189,6 +192,21 @@ def spec_of(
             relay=RelayOptions(options.rtt) if options.rtt else None,
         )
     )
+
+
+def with_plant(spec: RunSpec, url: str, options: Options) -> RunSpec:
+    """The run with one request that goes to `url`, where nobody listens: it must be found."""
+    where = "http://127.0.0.1:1" if options.remote else url  # tcpmux: nobody has that
+    return replace(spec, load=replace(spec.load, extra=(*spec.load.extra, "--plant", where)))
+
+
+def kept_of(settings: Settings, *, planted: bool) -> dict[str, object]:
+    """What the judgement must know of the settings, as settings.json keeps it."""
+    return {
+        "planted": int(planted),
+        "public": settings.public.service,
+        "stall": settings.verify.stall.model_dump(),
+    }
 
 
 def planting(spec: RunSpec, options: Options, url: str) -> RunSpec:

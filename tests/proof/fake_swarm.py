@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from cyan.proof.requestlog import SignOff
+from cyan.proof.requestlog import STREAMS, SignOff
 from tests.proof.synthetic import JOURNEYS, PATHS
 
 
@@ -29,28 +29,30 @@ def main() -> None:
 
 def hammer(given: argparse.Namespace) -> None:
     log, limit = given.log_dir, time.monotonic() + given.run_limit
-    sent = 0
+    sent, begun = 0, time.monotonic_ns()
     with (log / "intents-0.tsv").open("w") as intents, (log / "results-0.tsv").open("w") as results:
         while time.monotonic() < limit and (given.deaf or not (log / "stop").exists()):
-            send(sent, given.host, intents.write, results.write)
+            due = begun + round(sent * 1e9 / given.rate)
+            time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
+            send(sent, due, given.host, intents.write, results.write)
             sent += 1
             if sent == 20:
                 (log / "ready.json").write_text("{}")
             if given.die_after and sent >= given.die_after:
                 raise SystemExit(9)
             (log / "progress.json").write_text(json.dumps({"sent": sent, "answered": sent}))
-            time.sleep(1 / given.rate)
-    signoff = SignOff(0, sent, sent, 0, sent, 0, 0)
+    signoff = SignOff(0, sent, sent, 0, sent, 0, 0, begun, given.rate)
     (log / "signoff-0.json").write_text(json.dumps(asdict(signoff)))
 
 
-def send(number: int, world: Path, intend, result) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def send(number: int, due: int, world: Path, intend, result) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     color, version = (world / "live").read_text().split()
     journey = JOURNEYS[number % len(JOURNEYS)]
     post = journey in {"order", "login"}
     path, method = PATHS[journey], "POST" if post else "GET"
     now, wall = time.monotonic_ns(), time.time_ns()
-    intent = (number + 1, number % 7, journey, method, path, now - 1000, now, wall)
+    user = number + 10 if journey in STREAMS else number % 7
+    intent = (number + 1, user, journey, method, path, due, now, wall)
     intend("\t".join(map(str, intent)) + "\n")
     status = 201 if journey == "order" else 200
     connection = "new" if number % 5 < 2 else "reused"

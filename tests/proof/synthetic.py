@@ -10,20 +10,23 @@ import numpy as np
 import pandas as pd
 
 from cyan.journal import entries as journal
+from cyan.proof import collected, history
 from cyan.proof import evidence as joined
-from cyan.proof import history
 from cyan.proof.client_log import ClientLog
 from cyan.proof.history import SECOND, Container, Drain, History, Observation, Performed, Switch
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, Failure, SignOff
 from cyan.proof.scenario import Act, broken, deploy, rollback
-from cyan.proof.witnesses import Witnesses
+from cyan.proof.witnesses import Witnesses, hashes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BEGIN = 1_800_000_000 * SECOND
 MS = 1_000_000
+OFFSET = 5 * SECOND  # where the monotonic clock stood when the load began
+RATE = 400.0
 COMPACT = (",", ":")  # as Caddy and the demo separate what they log
+LOGS = tuple(f"app-blue-platform-platform{number}.jsonl" for number in range(4))
 JOURNEYS = joined.JOURNEYS
 PATHS = {
     "page": "/", "items": "/items", "order": "/orders", "login": "/login", "me": "/me",
@@ -49,15 +52,42 @@ class Run:
         return joined.build(log, self.witnesses, self.history, joined.Bounds(**bounds))
 
     def planted(self, row: int, **values: Any) -> Run:
-        """The same run with `values` in one row of the client's log, a status in the proxy's."""
+        """The same run with `values` in one row of the client's log, and as others know them.
+
+        Of a failed request the others know nothing new.
+        """
         frame = self.requests.copy()
         for name, value in values.items():
             column = frame[name]
             if isinstance(column.dtype, pd.CategoricalDtype) and value not in column.cat.categories:
                 frame[name] = column.cat.add_categories([value])
             frame.loc[row, name] = value
-        run = replace(self, requests=frame, signoffs=counted(frame))
+        run = replace(self, requests=frame, signoffs=counted(frame)).told_by_others(row, values)
         return run.answered_by_the_proxy(row, values["status"]) if "status" in values else run
+
+    def told_by_others(self, row: int, values: dict[str, Any]) -> Run:
+        """The same run in which proxy and application know what the client's row now holds."""
+        kept, frame = self.witnesses, self.requests
+        number = int(frame["id"][row])
+        known = {name: values[name] for name in ("color", "version") if values.get(name)}
+        proxy, lines = dict(known), dict(known)
+        if {"sent_ns", "end_ns"} & set(values):
+            begun, end = (int(frame[name][row]) for name in ("sent_ns", "end_ns"))
+            proxy |= {"at_ns": end, "duration_ns": max(end - begun, 0)}
+            lines |= {"at_ns": begun}
+        proxy |= {name: values[name] for name in ("method",) if name in values}
+        if "received_bytes" in values:
+            proxy["size"] = values["received_bytes"]
+        if "path" in values:
+            proxy["path"] = hashes([values["path"]])[0]
+        return replace(
+            self,
+            witnesses=replace(
+                kept,
+                proxy=_changed(kept.proxy, number, proxy),
+                application=_changed(kept.application, number, lines),
+            ),
+        )
 
     def answered_by_the_proxy(self, row: int, status: int) -> Run:
         """The same run in which the proxy logged another status of one request."""
@@ -67,6 +97,27 @@ class Run:
         line = proxy["id"] == self.requests["id"][row]
         told = proxy.assign(status=proxy["status"].where(~line, status).astype(np.int16))
         return replace(self, witnesses=replace(self.witnesses, proxy=told))
+
+    def only(self, kept: Any) -> Run:
+        """The run that sent only the `kept` requests, as all witnesses then know."""
+        left = self.requests[np.asarray(kept)].reset_index(drop=True)
+        first = int(self.requests["id"].min())
+        order = np.argsort(left["id"].to_numpy(), kind="stable")
+        numbers = np.empty(len(left), np.uint64)
+        numbers[order] = first + np.arange(len(left), dtype=np.uint64)
+        names = dict(zip(left["id"], numbers, strict=True))
+        told = {
+            name: frame[frame["id"].isin(names)]
+            for name in ("proxy", "application", "orders", "jobs")
+            if (frame := getattr(self.witnesses, name)) is not None
+        }
+        told = {
+            name: frame.assign(id=frame["id"].map(names).astype(np.uint64))
+            for name, frame in told.items()
+        }
+        frame = left.assign(id=numbers)
+        witnesses = replace(self.witnesses, **told)
+        return replace(self, requests=frame, signoffs=counted(frame), witnesses=witnesses)
 
     def without(self, row: int, *names: str) -> Run:
         """The same run in which the named witness frames lack the lines of one request."""
@@ -85,13 +136,28 @@ class Run:
         return replace(self, witnesses=replace(self.witnesses, **{name: both}))
 
 
-def counted(frame: pd.DataFrame) -> tuple[SignOff, ...]:
+def _changed(
+    frame: pd.DataFrame | None, number: int, values: dict[str, Any]
+) -> pd.DataFrame | None:
+    """A witness's frame with `values` in the lines of one request."""
+    if frame is None or not values:
+        return frame
+    frame, lines = frame.copy(), frame["id"] == number
+    for name, value in values.items():
+        column = frame[name]
+        if isinstance(column.dtype, pd.CategoricalDtype) and value not in column.cat.categories:
+            frame[name] = column.cat.add_categories([value])
+        frame.loc[lines, name] = value
+    return frame
+
+
+def counted(frame: pd.DataFrame, rate: float = RATE) -> tuple[SignOff, ...]:
     """Sign-offs that agree with the rows."""
     signoffs = []
     for worker, rows in frame.groupby("worker"):
         failed = int((rows["answered"] & (rows["failure"] != "")).sum())
         n = len(rows)
-        signoffs.append(SignOff(int(str(worker)), n, n, 0, n - failed, failed, 0))
+        signoffs.append(SignOff(int(str(worker)), n, n, 0, n - failed, failed, 0, OFFSET, rate))
     return tuple(signoffs)
 
 
@@ -154,12 +220,12 @@ def run(n: int = 4000, rate: float = 400, seed: int = 1, *, mixed: bool = True) 
     requests = client(n, rate, told, random)
     if not mixed:
         requests["id"] = np.sort(requests["id"].to_numpy())
-    return Run(requests, told, counted(requests), witnesses(requests))
+    return Run(requests, told, counted(requests, rate), witnesses(requests))
 
 
 def client(n: int, rate: float, told: History, random: np.random.Generator) -> pd.DataFrame:
     """The client's rows; each answered by the color that was live when it was sent."""
-    due = BEGIN + (np.arange(n) / rate * SECOND).astype(np.int64)
+    due = BEGIN + np.rint(np.arange(n) * SECOND / rate).astype(np.int64)
     sent = due + random.exponential(0.3 * MS, n).astype(np.int64)
     sent.sort()
     journey = random.choice(len(JOURNEYS), n, p=SHARES)
@@ -211,8 +277,8 @@ def categories(codes: Any, names: list[str]) -> pd.Categorical[Any]:
 
 
 def seed_base(random: np.random.Generator) -> int:
-    """Where ids begin: they use all 64 bits."""
-    return int(random.integers(1 << 62, 1 << 63))
+    """Where ids begin: they use all 64 bits; the lower half counts from one."""
+    return int(random.integers(1 << 30, 1 << 31)) << 32 | 1
 
 
 def witnesses(requests: pd.DataFrame) -> Witnesses:
@@ -223,6 +289,10 @@ def witnesses(requests: pd.DataFrame) -> Witnesses:
         at_ns=requests["end_ns"],
         duration_ns=requests["end_ns"] - requests["sent_ns"],
         size=requests["received_bytes"],
+        method=requests["method"],
+        path=np.array(hashes(list(requests["path"].cat.categories)), np.uint64)[
+            requests["path"].cat.codes.to_numpy()
+        ],
     )
     logged = requests["journey"] != "socket"  # the client ends it
     start = looks.assign(end=False, at_ns=requests["sent_ns"])
@@ -235,6 +305,7 @@ def witnesses(requests: pd.DataFrame) -> Witnesses:
         orders=pd.DataFrame({"id": ids}),
         jobs=pd.DataFrame({"job": numbers, "id": ids, "done": True}),
         job_runs=pd.DataFrame({"job": numbers}),
+        logs=LOGS,
     )
 
 
@@ -248,18 +319,20 @@ def write(made: Run, folder: Path, *, witnesses: bool = True) -> None:
     _write_client(made, folder / "client")
     if witnesses:
         _write_proxy(made, folder / "proxy.jsonl")
-        _write_application(made, folder / "application" / "app-blue-platform-1.jsonl")
+        for name in LOGS:
+            (folder / "application" / name).touch()
+        _write_application(made, folder / "application" / LOGS[0])
     _write_ledger(made, folder)
     history.save(made.history, folder / "acts.json")
     entries = "\n".join(journal.dump(entry) for entry in _entries(made.history))
     (folder / "journal.jsonl").write_text(entries + "\n")
+    collected.write(folder)
 
 
 def _write_client(made: Run, folder: Path) -> None:
-    offset = 5 * SECOND
     frame = made.requests.assign(wall_ns=made.requests["sent_ns"])
     for name in ("due_ns", "sent_ns", "first_ns", "end_ns"):
-        frame[name] = (frame[name] - BEGIN + offset).where(frame[name] != 0, 0)
+        frame[name] = (frame[name] - BEGIN + OFFSET).where(frame[name] != 0, 0)
     for worker, rows in frame.groupby("worker"):
         _tsv(rows[list(INTENT_COLUMNS)], folder / f"intents-{worker}.tsv")
         answered = rows[rows["answered"]].sort_values("end_ns")
@@ -278,13 +351,18 @@ def _rows(frame: pd.DataFrame) -> Any:
 
 def _write_proxy(made: Run, path: Path) -> None:
     assert made.witnesses.proxy is not None
+    paths = dict(zip(made.requests["id"], made.requests["path"], strict=True))
     lines = [
         json.dumps(
             {
                 "level": "info",
                 "ts": row.at_ns / SECOND,
                 "logger": "http.log.access.log0",
-                "request": {"method": "GET", "headers": {"X-Request-Id": [f"{row.id:016x}"]}},
+                "request": {
+                    "method": row.method,
+                    "uri": paths.get(row.id, ""),
+                    "headers": {"X-Request-Id": [f"{row.id:016x}"]},
+                },
                 "duration": row.duration_ns / SECOND,
                 "size": row.size,
                 "status": row.status,

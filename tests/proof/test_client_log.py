@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from cyan.errors import ProofError
-from cyan.proof import checks, client_log, history
-from cyan.proof.evidence import is_in
+from cyan.proof import checks, client_log, collected, history
+from cyan.proof.client_log import is_in
 from cyan.proof.findings import Verdict
-from cyan.proof.hexids import parse_hex
 from cyan.proof.reconcile import read_case, reconcile
 from cyan.proof.report import render
 from cyan.proof.witnesses import read_witnesses
@@ -23,6 +23,7 @@ from tests.proof import synthetic
 from tests.proof.synthetic import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -127,6 +128,7 @@ def test_a_file_that_cannot_be_read_makes_the_verdict_unknown_and_is_named(
 ) -> None:
     path = folder / name
     path.write_text(BROKEN[name](path.read_text()))
+    collected.write(folder)
     evidence, judgement = reconcile(folder)
     assert (folder / "verdict.json").exists()
     texts = [f.text for f in judgement.findings if f.verdict is Verdict.UNKNOWN]
@@ -172,20 +174,42 @@ def test_the_history_survives_its_files(clean: Run, folder: Path) -> None:
         assert abs(mine.done_ns - theirs.done_ns) < 1000
 
 
-@given(some.lists(some.integers(0, 2**64 - 1), max_size=50))
-def test_every_id_that_was_sent_is_read_again(numbers: list[int]) -> None:
-    texts = pa.array([f"{number:016x}" for number in numbers], pa.string())
-    ids, valid = parse_hex(texts)
-    assert ids.tolist() == numbers
-    assert valid.all()
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(numbers=some.lists(some.integers(0, 2**64 - 1), max_size=20))
+def test_every_id_that_was_sent_is_read_again(tmp_path: Path, numbers: list[int]) -> None:
+    proxy, strangers = proxied(tmp_path, [f"{number:016x}" for number in numbers])
+    assert proxy == numbers
+    assert strangers == 0
 
 
-@given(some.lists(some.one_of(some.none(), some.text(max_size=20)), max_size=30))
-def test_texts_that_are_no_ids_are_refused_and_harm_nothing(texts: list[str | None]) -> None:
+TEXTS = some.one_of(
+    some.none(),
+    some.text(max_size=20),
+    some.text(alphabet="0123456789abcdefxX_ ", min_size=16, max_size=16),
+)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=some.lists(TEXTS, max_size=20))
+def test_texts_that_are_no_ids_are_of_strangers_and_harm_nothing(
+    tmp_path: Path, texts: list[str | None]
+) -> None:
     mixed = [*texts, "00000000000000ff"]
-    ids, valid = parse_hex(pa.array(mixed, pa.string()))
-    assert valid[-1]
-    assert ids[-1] == 255
-    digits = set("0123456789abcdefABCDEF")
-    for text, good in zip(mixed, valid, strict=True):
-        assert good == (text is not None and len(text) == 16 and set(text) <= digits)
+    proxy, strangers = proxied(tmp_path, mixed)
+    ours = [text for text in mixed if text and re.fullmatch("[0-9a-f]{16}", text)]
+    assert proxy == [int(text, 16) for text in ours]
+    assert strangers == len(mixed) - len(ours)
+
+
+def proxied(folder: Path, ids: Iterable[str | None]) -> tuple[list[int], int]:
+    """What is read of a proxy's log in which requests have these ids: numbers, and strangers."""
+    lines = [
+        {"ts": 1.0, "request": {"headers": {"X-Request-Id": [each]} if each is not None else {}},
+         "status": 200, "duration": 0.1}
+        for each in ids
+    ]  # fmt: skip
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    (folder / "proxy.jsonl").write_text(text)
+    read = read_witnesses(folder)
+    assert read.proxy is not None or not lines, read.faults
+    return ([] if read.proxy is None else read.proxy["id"].tolist()), read.strangers

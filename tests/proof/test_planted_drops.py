@@ -12,11 +12,10 @@ import pytest
 
 from cyan.proof import checks
 from cyan.proof.checks import client, order
-from cyan.proof.evidence import STREAMS
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.history import SECOND, History
 from cyan.proof.measures import drop_ids
-from cyan.proof.requestlog import SignOff
+from cyan.proof.requestlog import STREAMS, SignOff
 from tests.proof import synthetic
 from tests.proof.synthetic import MS, Run, counted
 
@@ -170,6 +169,11 @@ def _letting_go(run: Run, **drain: Any) -> Run:
 
 def lost_write(run: Run) -> tuple[Run, int]:
     row = row_of(run, writes(run))
+    return run.without(row, "orders", "jobs"), row
+
+
+def unseen_by_the_ledger_that_has_its_job(run: Run) -> tuple[Run, int]:
+    row = row_of(run, writes(run))
     return run.without(row, "orders"), row
 
 
@@ -232,6 +236,11 @@ def unseen_by_the_application(run: Run) -> tuple[Run, int]:
     return run.without(row, "application"), row
 
 
+def unseen_by_both(run: Run) -> tuple[Run, int]:
+    row = row_of(run, reads(run))
+    return run.without(row, "proxy", "application"), row
+
+
 def answered_otherwise_by_the_proxy(run: Run) -> tuple[Run, int]:
     row = row_of(run, reads(run))
     return run.answered_by_the_proxy(row, 502), row
@@ -262,10 +271,27 @@ PLANTS: tuple[tuple[Plant, Kind], ...] = (
     (double_job, Kind.DOUBLE_JOB),
     (two_jobs_for_one_order_each_done_once, Kind.DOUBLE_JOB),
     (executed_twice, Kind.TWICE),
-    (unseen_by_the_proxy, Kind.UNEXPLAINED),
-    (unseen_by_the_application, Kind.UNEXPLAINED),
+    (unseen_by_both, Kind.UNEXPLAINED),
     (answered_otherwise_by_the_proxy, Kind.UNEXPLAINED),
 )
+
+
+DOUBTS = (
+    unseen_by_the_proxy,
+    unseen_by_the_application,
+    unseen_by_the_ledger_that_has_its_job,
+)
+
+
+@pytest.mark.parametrize("plant", DOUBTS)
+def test_a_good_answer_that_two_of_three_witnesses_tell_of_is_a_doubt_and_no_drop(
+    clean: Run, plant: Plant
+) -> None:
+    run, row = plant(clean)
+    found = [(f.kind, f.verdict, f.act, f.count, f.ids) for f in troubles(run)]
+    number = f"{int(run.requests['id'][row]):016x}"
+    assert found == [(Kind.DOUBT, Verdict.UNKNOWN, 1, 1, (number,))]
+    assert drop_ids(troubles(run)) == ()
 
 
 def test_a_clean_run_has_no_finding_that_is_not_a_pass(clean: Run) -> None:
@@ -342,7 +368,7 @@ def test_drops_of_several_kinds_are_allowed_together_and_not_each(clean: Run) ->
 
 def test_every_kind_of_drop_is_planted() -> None:
     planted = {kind for _, kind in PLANTS}
-    assert planted == set(Kind) - {Kind.NONE, Kind.STREAM_CUT}
+    assert planted == set(Kind) - {Kind.NONE, Kind.STREAM_CUT, Kind.DOUBT}
 
 
 @pytest.mark.parametrize("journey", STREAMS)
@@ -378,9 +404,37 @@ def test_a_check_counts_only_what_it_could_have_found(clean: Run) -> None:
     assert twice[1].n == found[Kind.TWICE, 1].n - 1
 
 
-def test_before_any_switch_nothing_could_be_stale(clean: Run) -> None:
-    run = replace(clean, history=replace(clean.history, switches=()))
-    assert {f.n for f in order.stale(run.evidence())} == {0}
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"color": "green"},
+        {"color": "green", "version": "v2"},
+        {"version": "v0"},
+        {"color": "mauve", "version": "v1"},
+    ],
+    ids=lambda answer: "-".join(answer.values()),
+)
+def test_before_the_first_switch_only_the_release_that_was_live_may_answer(
+    clean: Run, answer: dict[str, str]
+) -> None:
+    row = int(np.flatnonzero(reads(clean))[0])
+    (found,) = troubles(clean.planted(row, **answer))
+    assert (found.kind, found.verdict, found.count) == (Kind.STALE, Verdict.FAIL, 1)
+
+
+@pytest.mark.parametrize("answer", [{"version": "v1"}, {"color": "mauve"}, {"version": "v0"}])
+def test_after_a_switch_color_and_version_are_the_targets(
+    clean: Run, answer: dict[str, str]
+) -> None:
+    row = row_of(clean, reads(clean))
+    (found,) = troubles(clean.planted(row, **answer))
+    assert (found.kind, found.verdict, found.count) == (Kind.STALE, Verdict.FAIL, 1)
+
+
+def test_without_a_journal_nothing_is_stale(clean: Run) -> None:
+    told = replace(clean.history, switches=(), journal_present=False)
+    run = replace(clean, history=told)
+    assert {(f.n, f.count) for f in order.stale(run.evidence())} == {(0, 0)}
 
 
 def reopened(run: Run, wait: int, **values: Any) -> str:
@@ -424,10 +478,24 @@ def test_streams_of_the_new_color_that_die_while_a_drain_cuts_one_are_drops(clea
 @pytest.mark.parametrize("color", ["green", ""])
 def test_a_drain_is_no_excuse_for_more_than_it_cut(clean: Run, color: str) -> None:
     early, late = np.flatnonzero(clean.requests["journey"] == "events")[:2].tolist()
-    run = _dying(_dying(clean, early, 60 * MS, color=color), late, 40 * MS, color=color)
+    run = _dying(_dying(clean, early, 60 * MS), late, 40 * MS)
+    run = run.planted(early, color=color).planted(late, color=color)  # the proxy knows it
     (found,) = troubles(_letting_go(run, cut=1))
     assert (found.kind, found.ids) == (Kind.RESET, (f"{int(run.requests['id'][early]):016x}",))
     assert troubles(_letting_go(run, cut=2)) == []
+
+
+def test_a_drain_is_no_excuse_for_what_was_refused_or_nobody_knows_to_be_its_color_s(
+    clean: Run,
+) -> None:
+    row = int(np.flatnonzero(clean.requests["journey"] == "events")[0])
+    run = _letting_go(_dying(clean, row), cut=3)
+    assert troubles(run) == []
+    (found,) = troubles(run.planted(row, failure="refused"))
+    assert (found.kind, found.verdict) == (Kind.REFUSED, Verdict.FAIL)
+    blue = run.planted(row, color="blue", version="v3").planted(row, color="", version="")
+    (found,) = troubles(blue)
+    assert (found.kind, found.verdict) == (Kind.RESET, Verdict.FAIL)
 
 
 def test_a_reload_cuts_streams_of_both_colors(clean: Run) -> None:

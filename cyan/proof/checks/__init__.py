@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from cyan.proof.checks import acts, allowance, balance, client, order, unexplained, writes
+from cyan.proof.checks import (
+    acts,
+    agreement,
+    allowance,
+    balance,
+    client,
+    order,
+    pace,
+    roll_call,
+    unexplained,
+    writes,
+)
 from cyan.proof.evidence import Evidence
 from cyan.proof.findings import Finding, Verdict
 
@@ -18,19 +29,31 @@ CHECKS: tuple[Check, ...] = (
     order.who_answers,
     *allowance.OF_DROPS,
     allowance.drops_allowed,
+    pace.stood_still,
     client.streams_cut,
     client.replaced_idle,
     writes.recovered,
     writes.foreign_writes,
+    unexplained.doubted,
+    writes.unledgered,
+    agreement.agree,
     unexplained.foreign,
     unexplained.sent_twice,
+    roll_call.collected,
+    roll_call.instrument,
+    roll_call.known,
+    roll_call.counted,
+    roll_call.containers,
+    roll_call.switches,
     balance.rows_balance,
     balance.rows_whole,
     balance.lost_by_witness,
     balance.signed_off,
     balance.every_act_performed,
     balance.swarm_ended,
-    balance.abandoned,
+    pace.unsent,
+    pace.looked,
+    pace.received,
     balance.schedule_kept,
     balance.nothing_empty,
     balance.answers_named,

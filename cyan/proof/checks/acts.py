@@ -73,7 +73,8 @@ def journaled(evidence: Evidence) -> tuple[Finding, ...]:
 
 
 def _journaled(window: Window, item: Performed, switches: tuple[Switch, ...]) -> Finding:
-    within = [s for s in switches if window.start_ns <= s.done_ns <= window.end_ns]
+    inside = [s for s in switches if window.start_ns <= s.done_ns <= window.end_ns]
+    within = [switch for switch in inside if switch.recorded]
     targets = ", ".join(switch.target for switch in within) or "none"
     text = f"switches in the journal: {targets}"
     if item.act.traffic is Traffic.UNTOUCHED:

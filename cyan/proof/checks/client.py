@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyan.proof.checks.tools import for_run, per_act
-from cyan.proof.evidence import STREAMS, Evidence, Mask, is_in, mask, users
+from cyan.proof.client_log import is_in
+from cyan.proof.evidence import Evidence, Mask, mask, users
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.history import SECOND
+from cyan.proof.requestlog import STREAMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,23 +29,25 @@ SERVER_ERROR = 500
 
 def refused(evidence: Evidence) -> tuple[Finding, ...]:
     """The connection was refused, or could not be opened in time."""
-    return per_act(evidence, Kind.REFUSED, _plain(evidence, "refused"), "were refused a connection")
+    return per_act(
+        evidence, Kind.REFUSED, plainly(evidence, "refused"), "were refused a connection"
+    )
 
 
 def reset(evidence: Evidence) -> tuple[Finding, ...]:
     """The connection closed or was reset before the complete answer."""
-    return per_act(evidence, Kind.RESET, _plain(evidence, "reset"), "lost their connection")
+    return per_act(evidence, Kind.RESET, plainly(evidence, "reset"), "lost their connection")
 
 
 def timeout(evidence: Evidence) -> tuple[Finding, ...]:
     """No complete answer within the deadline."""
-    return per_act(evidence, Kind.TIMEOUT, _plain(evidence, "timeout"), "had no answer in time")
+    return per_act(evidence, Kind.TIMEOUT, plainly(evidence, "timeout"), "had no answer in time")
 
 
 def status(evidence: Evidence) -> tuple[Finding, ...]:
     """5xx, or any status that the journey does not expect."""
     hidden = evidence.ok & (evidence.requests["status"].to_numpy() >= SERVER_ERROR)
-    found = _plain(evidence, "status") | hidden
+    found = plainly(evidence, "status") | hidden
     special = session_mask(evidence) | mixed_mask(evidence)
     return per_act(evidence, Kind.STATUS, found & ~special, "had a status nobody expects")
 
@@ -54,7 +58,7 @@ def truncated(evidence: Evidence) -> tuple[Finding, ...]:
     expected = frame["expected_bytes"].to_numpy()
     short = (expected >= 0) & (frame["received_bytes"].to_numpy() != expected)
     hidden = evidence.ok & (short | (frame["digest"].to_numpy() == 0))
-    found = _plain(evidence, "truncated") | hidden
+    found = plainly(evidence, "truncated") | hidden
     return per_act(evidence, Kind.TRUNCATED, found, "were cut short or did not match their digest")
 
 
@@ -125,13 +129,14 @@ def mixed_mask(evidence: Evidence) -> Mask:
 def cut_mask(evidence: Evidence) -> Mask:
     """Failed requests that were in flight to what a drain let go, when it gave up on some.
 
-    No more of them than it gave up on, and those that ended soonest after it: what else fails then
-    is a drop.
+    Only what the proxy or the client knows to be the drained color's, and what ended by a reset or
+    short of its end. No more of them than it gave up on, and those that ended soonest after it:
+    what else fails then is a drop.
     """
     sent = evidence.requests["sent_ns"].to_numpy()
     ended = evidence.requests["end_ns"].to_numpy()
     found = np.zeros(len(sent), bool)
-    dead = evidence.failed & ~session_mask(evidence) & ~mixed_mask(evidence)
+    dead = evidence.failed & is_in(evidence.requests["failure"], ("reset", "truncated"))
     for drain in evidence.history.drains:
         if drain.cut:
             soon = (ended >= drain.done_ns) & (ended <= drain.done_ns + CUT_WITHIN_NS)
@@ -142,14 +147,20 @@ def cut_mask(evidence: Evidence) -> Mask:
 
 
 def _let_go(evidence: Evidence, drain: Drain) -> Mask:
-    """Requests that the drained color answered, or nobody; a reload lets both colors go."""
+    """Requests that the drained color answered; a reload lets both colors go."""
     if drain.step == "reload":
         return np.ones(len(evidence.requests), bool)
-    return is_in(evidence.requests["color"], (drain.color, ""))
+    at_client = is_in(evidence.requests["color"], (drain.color,))
+    told = evidence.of_proxy
+    if told is None or not len(told.frame):
+        return at_client
+    return at_client | (told.there & is_in(told.column("color"), (drain.color,)))
 
 
-def _plain(evidence: Evidence, failure: str) -> Mask:
-    return is_in(evidence.requests["failure"], (failure,)) & evidence.failed & ~cut_mask(evidence)
+def plainly(evidence: Evidence, failure: str) -> Mask:
+    """Requests that failed so at the client, and that no drain cut."""
+    found = is_in(evidence.requests["failure"], (failure,))
+    return found & evidence.failed & ~cut_mask(evidence)
 
 
 def _reconnected(evidence: Evidence, found: Mask) -> str:

@@ -7,25 +7,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyan.proof.checks.tools import per_act
-from cyan.proof.evidence import Evidence, Mask, hex_ids, is_in, mask, users
+from cyan.proof.client_log import is_in
+from cyan.proof.evidence import Evidence, Mask, hex_ids, mask, users
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
-    from cyan.proof.history import Performed
+    import pandas as pd
+
+    from cyan.proof.history import Performed, Switch
 
 FOREVER = np.iinfo(np.int64).max
 NO_ROWS = np.zeros(0, np.int64)
 
 
 def stale(evidence: Evidence) -> tuple[Finding, ...]:
-    """An answer from the old color to a request started after the switch was complete."""
+    """An answer from a release that was not live while the request was on its way."""
     return per_act(
         evidence,
         Kind.STALE,
         stale_mask(evidence),
-        "started after a switch and were answered by the old color",
-        among=evidence.ok & _after_switches(evidence)[0],
+        "were answered by a release that was not live",
+        among=evidence.ok & settled(evidence),
     )
 
 
@@ -41,30 +44,72 @@ def backwards(evidence: Evidence) -> tuple[Finding, ...]:
 
 
 def stale_mask(evidence: Evidence) -> Mask:
-    """Good answers of a color that a completed switch had taken out of the traffic.
+    """Good answers of a release that was not live while the request was on its way.
 
-    A request counts where it started later than the switch plus the bound plus the uncertainty of
-    the clocks, and ended before the next switch could have begun.
+    The switches divide the run into reigns, of each of which one release alone may answer: before
+    the first switch the one that was live before, then each switch's. A request may be answered by
+    those in whose reigns it was on its way, the bound and the clocks' uncertainty allowed for.
     """
-    if not evidence.history.switches:
-        return np.zeros(len(evidence.requests), bool)
-    settled, last = _after_switches(evidence)
-    old = color_codes(evidence, [switch.source for switch in evidence.history.switches])[last]
-    return mask(settled & (evidence.requests["color"].cat.codes.to_numpy() == old) & evidence.ok)
+    frame = evidence.requests
+    reigns = _reigns(evidence)
+    if not reigns:
+        return np.zeros(len(frame), bool)
+    first, last = _reigns_of(evidence)
+    right = np.zeros(len(frame), bool)
+    colors = color_codes(evidence, [color for color, _ in reigns])
+    versions = _codes(frame["version"], [version for _, version in reigns])
+    color, version = frame["color"].cat.codes.to_numpy(), frame["version"].cat.codes.to_numpy()
+    for step in range(int((last - first).max(initial=0)) + 1):
+        of = np.minimum(first + step, last)
+        right |= (color == colors[of]) & ((version == versions[of]) | (versions[of] == ANY))
+    nameless = is_in(frame["color"], ("",))
+    return mask(evidence.ok & ~right & ~nameless)
 
 
-def _after_switches(evidence: Evidence) -> tuple[Mask, Any]:
-    """The requests that one color alone may answer, and the number of each one's last switch."""
-    switches = evidence.history.switches
-    if not switches:
-        return np.zeros(len(evidence.requests), bool), np.zeros(len(evidence.requests), np.int64)
+def _reigns(evidence: Evidence) -> list[tuple[str, str]]:
+    """Color and version of each reign in order; a version "" is any. None without a journal."""
+    history = evidence.history
+    loaded = [item for item in history.performed if item.loaded]
+    if not history.journal_present or not loaded:
+        return []
+    before = loaded[0].before
+    return [(before.live, before.version), *((s.target, s.version) for s in _switches(evidence))]
+
+
+def _switches(evidence: Evidence) -> list[Switch]:
+    """The switches under load."""
+    since = evidence.history.load_begun_ns
+    return [switch for switch in evidence.history.switches if switch.done_ns > since]
+
+
+def _reigns_of(evidence: Evidence) -> tuple[Any, Any]:
+    """The numbers of the first and the last reign in which each request was on its way."""
+    switches = _switches(evidence)
     margin = evidence.bounds.stale_ns + evidence.uncertainty_ns
-    done = np.array([switch.done_ns for switch in switches]) + margin
-    begun = np.array([switch.begun_ns for switch in switches[1:]]) - evidence.uncertainty_ns
-    until = np.append(begun, FOREVER)
-    last = np.searchsorted(done, evidence.requests["sent_ns"].to_numpy(), side="left") - 1
-    settled = (last >= 0) & (evidence.requests["end_ns"].to_numpy() < until[np.maximum(last, 0)])
-    return mask(settled), np.maximum(last, 0)
+    done = np.array([switch.done_ns for switch in switches], np.int64) + margin
+    begun = np.array([switch.begun_ns for switch in switches], np.int64) - evidence.uncertainty_ns
+    frame = evidence.requests
+    first = np.searchsorted(done, frame["sent_ns"].to_numpy(), side="left")
+    last = np.searchsorted(begun, frame["end_ns"].to_numpy(), side="right")
+    return first, np.maximum(first, last)
+
+
+def settled(evidence: Evidence) -> Mask:
+    """The requests that one release alone may answer."""
+    if not _reigns(evidence):
+        return np.zeros(len(evidence.requests), bool)
+    first, last = _reigns_of(evidence)
+    return mask(first == last)
+
+
+ANY = -3
+"""The code of a version that nobody knows, so that any will do."""
+
+
+def _codes(column: pd.Series[Any], wanted: list[str]) -> Any:  # noqa: ANN401 - numpy array
+    """The categorical codes of `wanted`; ANY for "", and one that nothing has for an unknown."""
+    known = list(column.cat.categories)
+    return np.array([(known.index(w) if w in known else -2) if w else ANY for w in wanted])
 
 
 def color_codes(evidence: Evidence, colors: list[str]) -> Any:  # noqa: ANN401 - numpy array

@@ -28,6 +28,7 @@ def per_act(  # noqa: PLR0913 - what differs between checks
     `found` marks the requests that the check is about, `among` those that it looked at (all where
     None). One that the act does not excuse, or more than it allows, make the finding `bad`.
     """
+    found = found & ~evidence.planted
     acts = evidence.requests["act"].to_numpy()
     number = len(evidence.history.performed)
     looked_at = np.bincount((acts if among is None else acts[among]) + 1, minlength=number + 1)
@@ -62,7 +63,7 @@ def _grave(kind: Kind, act: Act, good: Mask) -> Mask:
     Only what failed at the client may be: not an answer that the client took for `good`, and never
     what became of a write, a job, a session or the order of versions.
     """
-    if kind is Kind.UNEXPLAINED:
+    if kind in {Kind.UNEXPLAINED, Kind.DOUBT}:
         return np.full(len(good), not act.loses_lines)
     return good if kind in EXCUSABLE else np.ones(len(good), bool)
 

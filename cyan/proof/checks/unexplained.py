@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cyan.proof.checks.tools import for_run, per_act
-from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids, is_in, mask
+from cyan.proof.client_log import is_in
+from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids, mask
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 
 ENDLESS = ("socket",)
@@ -15,6 +18,15 @@ UPGRADED, NOT_TOLD = 101, 0
 ERRORS = range(500, 600)
 NOBODY = (502, 503, 504)
 """What a proxy answers when the application does not."""
+
+
+def doubted(evidence: Evidence) -> tuple[Finding, ...]:
+    """A good answer that one of proxy and application does not tell of, and the other does.
+
+    Two witnesses against one: that one has lost a line, and no request was dropped.
+    """
+    sentence = "were answered well, and one of proxy and application has no whole line of it"
+    return per_act(evidence, Kind.DOUBT, doubted_mask(evidence), sentence, bad=Verdict.UNKNOWN)
 
 
 def unexplained(evidence: Evidence) -> tuple[Finding, ...]:
@@ -61,6 +73,23 @@ def foreign(evidence: Evidence) -> tuple[Finding, ...]:
 
 def unexplained_mask(evidence: Evidence) -> Mask:
     """Requests on which the witnesses contradict each other, by the table of WITNESS.md."""
+    return _contradicted(evidence) & ~doubted_mask(evidence)
+
+
+def doubted_mask(evidence: Evidence) -> Mask:
+    """Good answers of which only one of proxy and application tells, while both have logs."""
+    frame = evidence.requests
+    proxied, started, finished = (
+        frame[name].to_numpy() for name in ("proxied", "started", "finished")
+    )
+    if (proxied == ABSENT).any() or (started == ABSENT).any():
+        return np.zeros(len(frame), bool)
+    endless = is_in(frame["journey"], ENDLESS)
+    at_proxy, at_application = proxied > 0, (started > 0) & ((finished > 0) | endless)
+    return mask(evidence.ok & (at_proxy ^ at_application) & (finished <= 1))
+
+
+def _contradicted(evidence: Evidence) -> Mask:
     frame = evidence.requests
     proxied, started, finished = (
         frame[name].to_numpy() for name in ("proxied", "started", "finished")

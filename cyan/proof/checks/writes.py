@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cyan.proof.checks.tools import for_run, per_act
-from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids, is_in
+from cyan.proof.client_log import is_in
+from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
 
 CREATED = 201
@@ -24,10 +25,27 @@ def lost_write(evidence: Evidence) -> tuple[Finding, ...]:
     acknowledged = (
         orders(evidence) & evidence.ok & (evidence.requests["status"].to_numpy() == CREATED)
     )
-    found = acknowledged & (written == 0)
+    found = acknowledged & (written == 0) & ~_by_job(evidence)
     return per_act(
         evidence, Kind.LOST_WRITE, found, "were acknowledged and not written", among=acknowledged
     )
+
+
+def unledgered(evidence: Evidence) -> tuple[Finding, ...]:
+    """Writes that the ledger lacks although their job is there: the ledger has lost lines."""
+    found = orders(evidence) & (evidence.requests["written"].to_numpy() == 0) & _by_job(evidence)
+    sentence = "are not in the ledger, although the job that they made is"
+    return per_act(
+        evidence, Kind.DOUBT, found, sentence, bad=Verdict.UNKNOWN, among=orders(evidence)
+    )
+
+
+def _by_job(evidence: Evidence) -> Mask:
+    """The requests of which a job tells, which only what they wrote can have made."""
+    jobs = evidence.witnesses.jobs
+    if jobs is None:
+        return np.zeros(len(evidence.requests), bool)
+    return np.asarray(evidence.ranked.count(jobs["id"].to_numpy()) > 0)
 
 
 def double_write(evidence: Evidence) -> tuple[Finding, ...]:
