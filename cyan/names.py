@@ -113,6 +113,10 @@ SETTLING = frozenset(
 )
 
 
+REHEARSED = ("never-healthy", "fails-smoke")
+"""How a deploy can be made to fail on purpose: by cyan's own hand, whatever the application is."""
+
+
 def valid_version(text: str) -> str:
     """Return `text` if it can name a release; UsageError says why where it cannot."""
     if text == "latest":

@@ -27,6 +27,7 @@ from cyan.values import (
     RequestPathIfAny,
     Seconds,
     Variable,
+    Version,
 )
 
 LOCAL = (".local", ".internal", ".home.arpa")
@@ -392,6 +393,15 @@ class VerifySettings(Model):
     locustfile: Local = bundled("loadtests/locustfile.py")
     workers_directory: AbsolutePath | None = None
     stall: StallSettings = StallSettings()
+    load: Local | None = None
+    versions: tuple[Version, ...] = ()
+    ledger: str = ""
+
+    @model_validator(mode="after")
+    def _two_versions(self) -> Self:
+        if self.versions and len(set(self.versions)) < 2:  # noqa: PLR2004 - A and B
+            raise ValueError("versions: a rotation wants two that differ")
+        return self
 
 
 class Settings(Model):
@@ -520,7 +530,8 @@ class Settings(Model):
         Unless given, what two cores carry that are clients, proxy and application at once: the
         handshakes of TLS take so much of them that at 300 a deploy has too little left.
         """
-        return self.verify.rate or (100.0 if self.site.domain else 300.0)
+        usual = 300.0 if not self.site.domain and not self.adopted else 100.0
+        return self.verify.rate or usual
 
     @property
     def is_lab(self) -> bool:
@@ -669,7 +680,10 @@ def _anchored(settings: Settings, base: Path) -> Settings:
                 }
             ),
             "verify": settings.verify.model_copy(
-                update={"locustfile": at(settings.verify.locustfile)}
+                update={
+                    "locustfile": at(settings.verify.locustfile),
+                    "load": at(settings.verify.load) if settings.verify.load else None,
+                }
             ),
         }
     )

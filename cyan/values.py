@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from cyan.names import DOMAIN_PATTERN, names_a_path
+from cyan.names import DOMAIN_PATTERN, VERSION_PATTERN, names_a_path
 
 
 def _one_line(path: Path) -> Path:
@@ -36,6 +36,12 @@ def _requested_if_any(path: str) -> str:
     return _requested(path) if path else path
 
 
+def _not_latest(version: str) -> str:
+    if version == "latest":
+        raise ValueError("not latest: nobody can know what is running")
+    return version
+
+
 def _domain(name: str) -> str:
     if name and not DOMAIN_PATTERN.fullmatch(name):
         raise ValueError("a name such as shop.example.org; in Punycode where it is not ASCII")
@@ -54,6 +60,9 @@ HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$")]
 Headers = Mapping[HeaderName, HeaderValue]
 """What a request is sent with: https://www.rfc-editor.org/rfc/rfc9110#section-5."""
 
+Version = Annotated[
+    str, StringConstraints(pattern=f"^{VERSION_PATTERN.pattern}$"), AfterValidator(_not_latest)
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 

@@ -18,7 +18,7 @@ import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 
-from cyan.proof.requestlog import Connection, Failure
+from cyan.proof.requestlog import Connection, Failure, Framing
 from loadtests.place import Place
 
 if TYPE_CHECKING:
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 DEADLINE = 30.0  # seconds for a complete answer
 CONNECT = 5.0  # seconds for a connection to open
 BLOCK = 65_536
+BODILESS = (204, 304)
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request: what is sent, and the status that it must be answered with."""
+    """One request: what is sent, and the status, or one of those, that it must be answered with."""
 
     journey: str
     method: str
     path: str
-    expects: int = 200
+    expects: int | tuple[int, ...] = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     deadline: float = DEADLINE
@@ -60,6 +61,7 @@ class Answer:
     failure: Failure = Failure.NONE
     error: str = ""
     received: int = 0
+    framing: str = ""
 
     def fail(self, failure: Failure, error: str) -> None:
         """Say how it failed; the first failure stays."""
@@ -74,6 +76,8 @@ class Session:
         self.place = Place(place) if isinstance(place, str) else place
         self.user = user
         self.state: dict[str, str] = {}
+        self.steps: Any = None  # of a journey that somebody wrote: how far this user is
+        self.said: Answer | None = None
         self.replaced = 0
         self._open = False
         self._connected_ns = 0
@@ -133,7 +137,10 @@ class Session:
         answer.first_ns = time.monotonic_ns()
         answer.status = response.status_code
         length = response.content_length
-        answer.expected = -1 if length is None else length
+        answer.expected = -1 if length is None or call.method == "HEAD" else length
+        answer.framing = framed(
+            call, answer.status, length, _text(response.get("transfer-encoding"))
+        )
         answer.color = _text(response.get("x-color"))
         answer.version = _text(response.get("x-version"))
         answer.cookie = _text(response.get("set-cookie")).partition(";")[0]
@@ -174,8 +181,10 @@ def about_connection(answer: Answer, connected_ns: int, called_ns: int) -> None:
 
 def verify(call: Call, request_id: str, headers: Any, answer: Answer) -> None:  # noqa: ANN401
     """Check status, length, digest and identity of a complete answer."""
-    if answer.status != call.expects:
-        answer.fail(Failure.STATUS, f"status {answer.status}, wanted {call.expects}")
+    wanted = (call.expects,) if isinstance(call.expects, int) else call.expects
+    if answer.status not in wanted:
+        named = " or ".join(map(str, wanted))
+        answer.fail(Failure.STATUS, f"status {answer.status}, wanted {named}")
     if answer.expected >= 0 and answer.received != answer.expected:
         answer.fail(Failure.TRUNCATED, f"{answer.received} of {answer.expected} bytes")
     promised = _text(headers.get("content-digest"))
@@ -186,6 +195,15 @@ def verify(call: Call, request_id: str, headers: Any, answer: Answer) -> None:  
     echoed = _text(headers.get("x-request-id"))
     if echoed and echoed != request_id:
         answer.fail(Failure.STATUS, f"this is the answer to request {echoed}")
+
+
+def framed(call: Call, status: int, length: int | None, coding: str) -> str:
+    """What says that an answer is whole: https://www.rfc-editor.org/rfc/rfc9112#section-6.3."""
+    if call.method == "HEAD" or status in BODILESS:
+        return Framing.NONE
+    if "chunked" in coding.lower():
+        return Framing.CHUNKED
+    return Framing.CLOSE if length is None else Framing.LENGTH
 
 
 def digest(body: bytes) -> str:

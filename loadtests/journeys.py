@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import gevent
 import websocket
 
-from cyan.proof.requestlog import Failure
+from cyan.proof.requestlog import STREAMS, Failure
 from loadtests.client import (
     CONNECT,
     Answer,
@@ -32,7 +32,14 @@ STREAM = 4.0  # seconds that a stream or a WebSocket lasts
 DOWNLOAD = 1_000_000  # bytes
 PAUSE = 0.4  # seconds between two messages on a WebSocket
 
+pools: tuple[str, ...] = ("me", "secure")
+
 dice = random.Random(1)  # noqa: S311 - a choice of paths; seeded anew by the swarm
+
+
+def alone(journey: str) -> bool:
+    """Whether a journey opens a connection of its own."""
+    return journey in {"fresh", *STREAMS}
 
 
 def call_of(journey: str, session: Session, path: str) -> Call:

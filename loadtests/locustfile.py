@@ -20,9 +20,11 @@ import gevent
 from locust import User, events, task
 from locust.runners import WorkerRunner
 
+from cyan.proof.loadfile import read
 from cyan.proof.requestlog import OVERWHELMED
 from loadtests import journeys, selftest
 from loadtests.log import Log
+from loadtests.own import Own
 from loadtests.place import Place
 from loadtests.schedule import SECOND, Due, arrivals, chosen
 from loadtests.swarm import Swarm, SwarmOptions
@@ -62,6 +64,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--run-limit", type=float, default=900.0, help="seconds after which it ends by itself")
     add("--in-flight", type=int, default=2000, help="requests at once at which it stops")
     add("--journeys", default="", help="a comma list of journeys (all of the demo's)")
+    add("--load", default="", metavar="FILE", help="what users ask for: load.yaml")
     add("--path", default="/", help="what the journey 'get' asks for")
     add(
         "--refuse",
@@ -131,6 +134,10 @@ class Witness(User):
             return UNBELIEVABLE
         options = self.environment.parsed_options
         weights = chosen(options.journeys, secure=bool(options.secure))
+        theirs = None
+        if options.load:
+            theirs = Own(read(Path(options.load)), options.seed + self._worker())
+            weights = theirs.weights
         size, own = options.expect_workers, self._worker()
         _come_first()
         folder = Path(os.environ.get(LOG_DIR, options.log_dir))
@@ -145,6 +152,7 @@ class Witness(User):
             options.through,
             in_flight=-(-options.in_flight // size),
             refuse=_planted(options.refuse) if own == 0 else {},
+            journeys=theirs or journeys,
             plant=options.plant if own == 0 else "",
         )
         journeys.dice.seed(options.seed + own)

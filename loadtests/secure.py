@@ -17,8 +17,16 @@ import gevent
 import httpx
 from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
-from cyan.proof.requestlog import Failure
-from loadtests.client import CONNECT, Answer, about_connection, late, network_failure, verify
+from cyan.proof.requestlog import Failure, Framing
+from loadtests.client import (
+    CONNECT,
+    Answer,
+    about_connection,
+    framed,
+    late,
+    network_failure,
+    verify,
+)
 
 if TYPE_CHECKING:
     from loadtests.client import Call
@@ -103,6 +111,10 @@ class SecureSession:
         answer.first_ns = time.monotonic_ns()
         answer.status = response.status_code
         answer.expected = int(response.headers.get("content-length", -1))
+        over = response.http_version == "HTTP/2"
+        coding = response.headers.get("transfer-encoding", "")
+        length = None if answer.expected < 0 else answer.expected
+        answer.framing = Framing.STREAM if over else framed(call, answer.status, length, coding)
         answer.color = response.headers.get("x-color", "")
         answer.version = response.headers.get("x-version", "")
         try:

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 
@@ -26,9 +26,21 @@ if TYPE_CHECKING:
 GENEROUS = 50  # sessions may be this many times what was asked for; then arrivals are abandoned
 FINISH = 40.0  # seconds that requests in flight may take to end
 FLUSH = 0.25  # seconds between two writes of the log
-# Streams are begun again, once, where they fail.
-ALONE = ("fresh", *STREAMS)  # journeys that open a connection of their own
 PLANT_AFTER = 200
+
+
+class Journeys(Protocol):
+    """What the users do: the demo's (loadtests.journeys), or any site's (loadtests.own).
+
+    `pools` are the journeys that have sessions of their own; `alone` says whether an arrival opens
+    a connection of its own.
+    """
+
+    pools: tuple[str, ...]
+
+    def alone(self, journey: str) -> bool: ...  # noqa: D102
+    def call_of(self, name: str, session: Any, path: str) -> Call: ...  # noqa: ANN401, D102
+    def perform(self, call: Call, session: Any, request_id: str) -> Answer: ...  # noqa: ANN401, D102
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class SwarmOptions:
     in_flight: int = 2000  # requests of this process: more would overwhelm the site, or us
     refuse: Mapping[int, str] = field(default_factory=dict)
     """Calibration's plants: the so-manieth request sent goes to that URL, where nobody listens."""
+    journeys: Journeys = journeys
     plant: str = ""
     """A URL where nobody listens, for one request beside the schedule, after PLANT_AFTER others."""
 
@@ -98,7 +111,9 @@ class Swarm:
         self._replaced = 0
         self._begun, self._rate = 0, 0.0
         self._id = secrets.randbits(23) << 40 | orders.worker << 32
-        self._free: dict[str, deque[Any]] = {kind: deque() for kind in ("any", "me", "secure")}
+        self._free: dict[str, deque[Any]] = {
+            kind: deque() for kind in ("any", *orders.journeys.pools)
+        }
         self._free["any"].extend(self._session("any") for _ in range(orders.sessions))
 
     def run(self, arrivals: Iterable[Due], begun: int, rate: float) -> None:
@@ -183,12 +198,12 @@ class Swarm:
             return
         kind = due.journey if due.journey in self._free else "any"
         fresh = self._orders.fresh_connections
-        alone = due.journey in ALONE or (fresh and kind == "any")
+        alone = self._orders.journeys.alone(due.journey) or (fresh and kind == "any")
         session = self._taken(kind, alone=alone)
         if session is None:
             self._unsent(due)
             return
-        call = journeys.call_of(due.journey, session, self._orders.path)
+        call = self._orders.journeys.call_of(due.journey, session, self._orders.path)
         replaced = session.replaced
         try:
             answer = self._sent(due, call, session)
@@ -228,7 +243,7 @@ class Swarm:
             session = Session(self._orders.refuse[self.counts.sent], session.user)
         self.counts.lags.append(sent - due.at)
         try:
-            answer = journeys.perform(call, session, f"{number:016x}")
+            answer = self._orders.journeys.perform(call, session, f"{number:016x}")
         except Exception as error:  # noqa: BLE001 - as above
             self.broken.append(f"{call.journey}: {error!r}")
             answer = Answer(end_ns=time.monotonic_ns(), failure=Failure.STATUS)
@@ -257,6 +272,7 @@ class Swarm:
                 answer.age_ns,
                 answer.color,
                 answer.version,
+                answer.framing,
                 answer.failure,
                 escaped(answer.error),
             )

@@ -54,8 +54,8 @@ def test_that_nothing_is_left_is_an_error_only_where_it_is_so_on_every_host(
     assert capsys.readouterr().out.count("blue v1 serves") == len(HOSTS) - left_on
 
 
-def test_an_adopted_application_is_not_verified_by_the_journeys_of_the_demo(tmp_path: Path) -> None:
+def test_what_needs_the_demo_is_not_done_with_an_adopted_application(tmp_path: Path) -> None:
     wanted = adopted(tmp_path)
-    with pytest.raises(UsageError, match="journeys are the demo's"):
+    with pytest.raises(UsageError, match="this needs the demo"):
         _demos(wanted)
     assert _demos(worlds.settings()) == worlds.settings()

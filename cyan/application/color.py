@@ -66,7 +66,7 @@ class Mould:
     """What a color's file is made with.
 
     `grace` is the seconds that a service gets to end which does not say how many it wants. `quick`
-    says that the engine knows a `start_interval`.
+    says that the engine knows a `start_interval`. `sick` is a service that is never to be healthy.
     """
 
     app: str
@@ -77,6 +77,7 @@ class Mould:
     adopted: AdoptedSettings
     grace: float
     quick: bool = False
+    sick: str = ""
 
     @property
     def network(self) -> str:
@@ -211,6 +212,8 @@ class _Service:
         check: Given = kept.get("healthcheck") or {}
         if self.mould.quick and check.get("test") and not check.get("disable"):
             kept["healthcheck"] = {**QUICK, **check}
+        if self.name == self.mould.sick:
+            kept["healthcheck"] = {"test": ["CMD", "false"], "interval": "1s", "retries": 3}
         if build := self._build():
             kept["build"] = build
         if needs := self._needs():

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from cyan.proof.findings import DROPS, Verdict
+from cyan.proof.findings import DROPS, Kind, Verdict
 from cyan.proof.relay.plants import PLANTS, REFUSED, SENT_TWICE
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 NAME = "calibration.json"
 PLANTED = "planted.jsonl"
-CONFIDENCE = 0.95
 WITHIN = 90.0  # seconds in which a request for every plant must have come by
 POLL = 0.1
 NONE_CAME = "none came by"
@@ -72,24 +71,13 @@ class Calibration:
         return Verdict.PASS if sure else Verdict.UNKNOWN
 
     @property
-    def sensitivity(self) -> float:
-        """The share of drops that are found, at least, at 95 %: 0.05^(1/d) where all d were.
-
-        The one-sided Clopper-Pearson lower bound (see `statistics.upper_bound`); 0 where one was
-        missed, since then the instrument is to be mended and not to be rated.
-        """
-        if self.verdict is not Verdict.PASS:
-            return 0.0
-        return float((1 - CONFIDENCE) ** (1 / len(self.sought)))
-
-    @property
     def sentence(self) -> str:
         """The result in one sentence."""
         total = len(self.sought)
         if self.verdict is Verdict.PASS:
             return (
-                f"All {total} planted drops were found, each by its own check, and nothing else: "
-                f"at least {self.sensitivity:.0%} of drops are found (95 %)."
+                f"{total} of {total} kinds of drop were planted and found, each by its own check, "
+                "and nothing else was."
             )
         unplanted = sum(not each.id for each in self.sought)
         doubts = f" The run itself is in doubt: {'; '.join(self.doubts)}." if self.doubts else ""
@@ -111,7 +99,7 @@ def calibrate(
     found = {
         (finding.check, number)
         for finding in findings
-        if finding.kind in DROPS or finding.check == SENT_TWICE
+        if _of_plants(finding)
         for number in finding.ids
     }
     sought = []
@@ -125,10 +113,15 @@ def calibrate(
         f"{finding.check}, {finding.about}: {finding.text}"
         for finding in findings
         if finding.verdict is not Verdict.PASS
-        and finding.kind not in DROPS
-        and finding.check != SENT_TWICE
+        and not _of_plants(finding)
+        and not (finding.ids and set(finding.ids) <= set(planted.values()))
     )
     return Calibration(tuple(sought), tuple(sorted(found - wanted)), doubts)
+
+
+def _of_plants(finding: Finding) -> bool:
+    """Whether a check looks for what can be planted."""
+    return finding.kind in DROPS or finding.kind is Kind.DOUBT or finding.check == SENT_TWICE
 
 
 def of_run(
@@ -166,7 +159,6 @@ def as_json(made: Calibration) -> dict[str, Any]:
     return {
         "verdict": str(made.verdict),
         "sentence": made.sentence,
-        "sensitivity": made.sensitivity,
         "planted": [asdict(each) for each in made.sought],
         "extra": [{"check": check, "id": number} for check, number in made.extra],
         "doubts": list(made.doubts),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cyan.proof import reigns
 from cyan.proof.client_log import is_in
 from cyan.proof.findings import STEADY
 from cyan.proof.requestlog import PLANTED
@@ -30,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 JOURNEYS = (
     "page", "items", "order", "login", "me", "slow", "download", "ask", "events", "socket", "fresh",
 )  # fmt: skip
-WITNESSES = ("proxy", "application", "ledger", "journal")
+WITNESSES = ("proxy", "application", "ledger", "jobs", "journal")
 ROUNDED_NS = 1_000
 """What is lost of an instant that a log tells as seconds in a double."""
 
@@ -61,8 +62,9 @@ class Bounds:
     `journey_n`: of a journey that sends as many on average in the time of an act, some must be
     there. `required`: the witnesses without which the verdict is unknown. `blind_ms`: the longest
     time without a request in an act; `received_p99_ms`: how much later than the proxy's end the
-    client may have had an answer. `planted` requests were sent where nobody listens. `public` is
-    the service whose containers leave the application's logs.
+    client may have had an answer. `writes` are the journeys whose
+    ids the ledger holds (the demo's orders where there are none). `planted` requests were sent
+    where nobody listens. `public` is the service whose containers leave the application's logs.
     """
 
     stale_ns: int = 5_000_000
@@ -76,6 +78,7 @@ class Bounds:
     methods: tuple[str, ...] = ("GET", "POST")
     connections: tuple[str, ...] = ("new", "reused")
     required: tuple[str, ...] = WITNESSES
+    writes: tuple[str, ...] = ()
     workers: int = 1
     planted: int = 0
     public: str = "platform"
@@ -140,6 +143,12 @@ class Evidence:
     history: History
     bounds: Bounds = field(default_factory=Bounds)
     changed: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def reigns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The first and the last reign in which each request was on its way: cyan.proof.reigns."""
+        stale_ns = self.bounds.stale_ns
+        return reigns.spans(self.requests, self.history, self.uncertainty_ns, stale_ns)
 
     @cached_property
     def of_proxy(self) -> Told | None:
@@ -258,7 +267,24 @@ def build(
         counted = dict(zip(columns, pool.map(lambda count: count(), columns.values()), strict=True))
     for name, values in counted.items():
         requests[name] = values
-    return Evidence(client, requests, known, witnesses, history, bounds or Bounds(), changed)
+    made = Evidence(client, requests, known, witnesses, history, bounds or Bounds(), changed)
+    return _named(made)
+
+
+def _named(evidence: Evidence) -> Evidence:
+    """The evidence with who answered, where none of the answers themselves says.
+
+    The color is what the proxy's log names, the version what that color's containers said.
+    """
+    requests, told = evidence.requests, evidence.of_proxy
+    silent = is_in(requests["color"], ("",))
+    if told is None or not silent[evidence.ok].all():
+        return evidence
+    color = told.column("color").astype(str).where(told.there & silent, "").to_numpy()
+    requests["color"] = requests["color"].astype(str).mask(silent, color).astype("category")
+    if is_in(requests["version"], ("",))[evidence.ok].all():
+        requests["version"] = reigns.versions(requests["color"], evidence.history, evidence.reigns)
+    return evidence
 
 
 def _ids(frame: pd.DataFrame | None) -> npt.NDArray[np.uint64]:

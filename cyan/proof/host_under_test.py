@@ -102,7 +102,10 @@ class HostUnderTest:
         A witness that cannot be fetched whole is left out, the reason goes to missing.txt, and the
         verdict is unknown.
         """
-        for fetch in (self._fetch_ledger, self._fetch_logs):  # the ledger waits, so it is first
+        ledger = () if self._settings.adopted else (self._fetch_ledger,)
+        ledger = (self._fetch_written,) if self._settings.verify.ledger else ledger
+        # The ledger waits, so it is first.
+        for fetch in (*ledger, self._fetch_logs, self._fetch_errors):
             try:
                 fetch(folder)
             except HostError as error:
@@ -126,7 +129,7 @@ class HostUnderTest:
         """The logs on the host."""
         command = (
             f"cd {shlex.quote(str(self._directory))} && "
-            "find logs journal.jsonl -type f -printf '%i %s %p\\n' 2>/dev/null || true"
+            "find -H logs journal.jsonl -type f -printf '%i %s %p\\n' 2>/dev/null || true"
         )
         rows = (line.split(" ", 2) for line in self._host.run(command).stdout.splitlines())
         return tuple(LogFile(path, int(inode), int(size)) for inode, size, path in rows)
@@ -181,12 +184,27 @@ class HostUnderTest:
             answer = self._ask(database, f"copy ({query}) to stdout with csv header")
             (folder / f"{name}.csv").write_text(answer, encoding="utf-8")
 
+    def _fetch_written(self, folder: Path) -> None:
+        """What a command of the user's prints on the host: the ids of what was written since."""
+        command = self._settings.verify.ledger.replace("{since}", f"{self._since:.6f}")
+        told = self._host.run(command).stdout.split()
+        (folder / "orders.csv").write_text("\n".join(("request_id", *told)) + "\n")
+
+    def _fetch_errors(self, folder: Path) -> None:
+        """What the proxy said of errors since the run began: only there is a cut answer told."""
+        since = f"{self._since:.6f}"
+        words = ("docker", "logs", "--since", since, self._service(self._settings.proxy))
+        said = self._host.run(f"{shlex.join(words)} 2>&1").stdout
+        errors = [line for line in said.splitlines() if line.startswith('{"level":"error"')]
+        (folder / "proxy-errors.jsonl").write_text("".join(f"{line}\n" for line in errors))
+
     def _ask(self, database: str, query: str) -> str:
         return self._engine.exec(database, ("sh", "-c", PSQL, query.format(since=self._since)))
 
     def _service(self, name: str) -> str:
         """The container of a service that both colors share."""
-        for item in self._engine.containers(self._settings.app):
+        beside = (self._settings.proxy_project,) if self._settings.adopted else ()
+        for item in self._engine.containers(self._settings.app, beside=beside):
             if item.color is None and item.service == name:
                 return item.id
         raise HostError(f"there is no {name}", where=self._host.name)

@@ -88,6 +88,7 @@ def _bounds(kept: dict[str, Any]) -> Bounds:
         journeys=(*kept.get("journeys", JOURNEYS), *secure),
         methods=tuple(kept.get("methods", Bounds.methods)),
         required=tuple(kept.get("witnesses", Bounds.required)),
+        writes=tuple(kept.get("writes", ())),
         planted=int(kept.get("planted", 0)),
         public=str(kept.get("public", Bounds.public)),
         stall=Stall(**kept.get("stall", {})),

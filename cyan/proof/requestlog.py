@@ -34,6 +34,19 @@ class Connection(StrEnum):
     REUSED = "reused"
 
 
+class Framing(StrEnum):
+    """What says that an answer is whole."""
+
+    NONE = "none"  # it has no body
+    LENGTH = "length"  # Content-Length
+    CHUNKED = "chunked"  # the last chunk, of no length
+    STREAM = "stream"  # HTTP/2's END_STREAM
+    CLOSE = "close"  # the connection's end, which a cut answer has as well
+
+
+WHOLE = (Framing.NONE, Framing.LENGTH, Framing.CHUNKED, Framing.STREAM)
+"""How a good answer is known to be whole."""
+
 INTENT_COLUMNS = ("id", "user", "journey", "method", "path", "due_ns", "sent_ns", "wall_ns")
 """One row per request that was about to be sent. `id` is an unsigned 64-bit integer, sent to the
 server as 16 hexadecimal digits in X-Request-ID. `user` is a number that its worker gives to one
@@ -64,6 +77,7 @@ RESULT_COLUMNS = (
     "connection_age_ns",
     "color",  # X-Color of the answer, "" where there was none
     "version",  # X-Version
+    "framing",  # Framing, "" where there was no answer
     "failure",
     "error",  # the text of the error, tabs and newlines escaped
 )

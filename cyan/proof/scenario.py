@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cyan.errors import UsageError
+from cyan.names import REHEARSED
 
 
 class Traffic(StrEnum):
@@ -63,9 +64,13 @@ def rollback(version: str, *, name: str, prepare: tuple[tuple[str, ...], ...] = 
     return Act(name, ("rollback",), Traffic.SWITCH, version, prepare=prepare)
 
 
-def broken(version: str, fault: str, *, name: str) -> Act:
-    """Deploy a release with `fault`: the command must fail and the live color stay untouched."""
-    arguments = ("deploy", "--version", version, "--env", f"FAULT={fault}")
+def broken(version: str, fault: str, *, name: str, rehearsed: bool = False) -> Act:
+    """Deploy a release with `fault`: the command must fail and the live color stay untouched.
+
+    The fault is the demo application's own, or one that cyan rehearses with any.
+    """
+    how = ("--rehearse", fault) if rehearsed else ("--env", f"FAULT={fault}")
+    arguments = ("deploy", "--version", version, *how)
     return Act(
         name,
         arguments,
@@ -75,27 +80,36 @@ def broken(version: str, fault: str, *, name: str) -> Act:
     )
 
 
-def full() -> tuple[Act, ...]:
+DEMO = ("v1", "v2", "v3")
+"""The demo's versions. Its releases can be told to misbehave; others are made to by cyan."""
+
+
+def full(versions: tuple[str, ...] = DEMO) -> tuple[Act, ...]:
     """The eight acts of the main job."""
+    one, two, three = (*versions, *versions)[:3]
+    last = next(each for each in versions if each != three)
+    sick, bad = ("never-healthy", "bad-smoke") if versions == DEMO else REHEARSED
+    rehearsed = versions != DEMO
     return (
-        deploy("v1"),
-        deploy("v2"),
-        deploy("v3"),
-        rollback("v2", name="rollback while warm"),
-        rollback("v3", name="rollback after cleanup", prepare=(("cleanup",),)),
-        broken("v1", "never-healthy", name="never healthy"),
-        broken("v1", "bad-smoke", name="fails smoke"),
-        deploy("v1", name="deploy after failures"),
+        deploy(one),
+        deploy(two),
+        deploy(three),
+        rollback(two, name="rollback while warm"),
+        rollback(three, name="rollback after cleanup", prepare=(("cleanup",),)),
+        broken(last, sick, name="never healthy", rehearsed=rehearsed),
+        broken(last, bad, name="fails smoke", rehearsed=rehearsed),
+        deploy(last, name="deploy after failures"),
     )
 
 
-def quick() -> tuple[Act, ...]:
+def quick(versions: tuple[str, ...] = DEMO) -> tuple[Act, ...]:
     """Half of the acts: a switch each way, and one that must fail."""
+    one, two, three = (*versions, *versions)[:3]
     return (
-        deploy("v1"),
-        deploy("v2"),
-        rollback("v1", name="rollback while warm"),
-        broken("v3", "never-healthy", name="never healthy"),
+        deploy(one),
+        deploy(two),
+        rollback(one, name="rollback while warm"),
+        broken(three, "never-healthy", name="never healthy", rehearsed=versions != DEMO),
     )
 
 
@@ -131,7 +145,7 @@ def migrations(folder: str) -> tuple[Act, ...]:
     )
 
 
-def reload() -> tuple[Act, ...]:
+def reload(versions: tuple[str, ...] = DEMO) -> tuple[Act, ...]:
     """Changes of the proxy's configuration, which may drop a few.
 
     Caddy 2.6 ends every WebSocket with the configuration that it was opened under; these have
@@ -139,17 +153,17 @@ def reload() -> tuple[Act, ...]:
     """
     again = Act("proxy.reload", ("proxy.reload", "--again"), Traffic.UNTOUCHED, allowed_drops=5)
     return (
-        deploy("v1"),
+        deploy(versions[0]),
         *(replace(again, name=f"proxy.reload by lame duck, {number}") for number in (1, 2, 3)),
-        deploy("v2", name="deploy after them"),
+        deploy(versions[1], name="deploy after them"),
     )
 
 
 SCENARIOS = {"full": full, "quick": quick, "reload": reload}
 
 
-def scenario(name: str) -> tuple[Act, ...]:
-    """The acts of the scenario called `name`; UsageError where there is none."""
+def scenario(name: str, versions: tuple[str, ...] = DEMO) -> tuple[Act, ...]:
+    """The acts of the scenario called `name`, with two versions or more; UsageError for none."""
     if name not in SCENARIOS:
         raise UsageError(f"no scenario {name!r}", todo=f"use one of {', '.join(SCENARIOS)}")
-    return SCENARIOS[name]()
+    return SCENARIOS[name](versions)

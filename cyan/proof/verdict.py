@@ -19,6 +19,7 @@ from cyan.proof.statistics import Latency, upper_bound
 from cyan.proof.wording import rate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SCHEMA = "cyan.verdict/1"
@@ -50,6 +51,23 @@ class Judgement:
     measured_on: dict[str, Any]
 
 
+NOT_LOOKED_AT = {
+    "application": "what was executed twice",
+    "ledger": "writes lost or doubled",
+}
+"""What nobody can tell without a witness."""
+
+
+def basis(measured_on: Mapping[str, Any]) -> str:
+    """On which witnesses a verdict rests, and what they cannot tell; "" where all are there."""
+    there = measured_on.get("witnesses")
+    if there is None:
+        return ""
+    missing = [what for witness, what in NOT_LOOKED_AT.items() if witness not in there]
+    names = ["client", *(name for name in there if name != "journal")]
+    return f"on {' and '.join(names)}; not looked at: {', '.join(missing)}" if missing else ""
+
+
 def judge(
     n: int,
     findings: tuple[Finding, ...],
@@ -67,7 +85,7 @@ def judge(
     drops = drop_ids(findings)
     return Judgement(
         verdict=verdict,
-        sentence=_sentence(verdict, n, len(drops), findings, history),
+        sentence=_sentence(verdict, n, len(drops), findings, history) + _based(measured_on),
         n=n,
         drops=drops,
         bound=upper_bound(min(len(drops), n), n),
@@ -76,6 +94,11 @@ def judge(
         history=history,
         measured_on=measured_on,
     )
+
+
+def _based(measured_on: Mapping[str, Any]) -> str:
+    told = basis(measured_on)
+    return f" (Judged {told}.)" if told else ""
 
 
 def _sentence(
@@ -119,6 +142,7 @@ def as_json(judgement: Judgement) -> dict[str, Any]:
         "drops": len(judgement.drops),
         "bound": judgement.bound,
         "price": price(judgement.n),
+        "basis": basis(judgement.measured_on),
         "acts": [_act(measure, item) for measure, item in pairs],
         "steady": _measures(steady),
         "checks": [_finding(finding) for finding in judgement.findings],

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
-from cyan.proof import calibration, demo_migration, scenario
+from cyan.proof import calibration, demo_migration, scenario, theirs
 from cyan.proof.findings import Verdict
 from cyan.proof.load import Load
 from cyan.proof.relay.process import RelayOptions, nobody
@@ -117,11 +117,12 @@ def verify(
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     folder = new_folder(project, "verify")
-    acts = _acts(options, folder)
+    acts = _acts(settings, options, folder)
     with HostUnderTest(settings, machine) as system, nobody() as url:
         spec = spec_of(settings, folder, project, acts, options)
         spec = secured(with_plant(spec, url, options), settings, options, system)
-        more = kept_of(settings, planted=True)
+        spec = theirs.loaded(spec, settings) if settings.adopted else spec
+        more = {**kept_of(settings, planted=True), **theirs.kept(spec, settings)}
         spec = measured(spec, options, system.about(), **more)
         with Terminal(acts, console) as display:
             judgement = run(spec, system, display)
@@ -129,10 +130,10 @@ def verify(
     return judgement
 
 
-def _acts(options: Options, folder: Path) -> tuple[Act, ...]:
+def _acts(settings: Settings, options: Options, folder: Path) -> tuple[Act, ...]:
     """The acts of the scenario that was asked for, with the files that they need."""
     if options.scenario != "migrations":
-        return scenario.scenario(options.scenario)
+        return scenario.scenario(options.scenario, settings.verify.versions or scenario.DEMO)
     return scenario.migrations(str(demo_migration.write(folder, folder.name)))
 
 

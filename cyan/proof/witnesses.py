@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - the queries are this module's own, and a path is quoted
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -40,6 +41,10 @@ APPLICATION = {
     "service": "varchar",
 }
 """Only what a check asks for is read: each further field costs seconds in ten million lines."""
+
+ABORTED = "aborting with incomplete response"
+"""What Caddy says of an answer that the application did not end, which Caddy 2.6 itself then ends
+as if it were whole: https://github.com/caddyserver/caddy/blob/v2.6.2/modules/caddyhttp/reverseproxy/reverseproxy.go."""
 
 ID = "case when regexp_full_match({0}, '[0-9a-f]{{16}}') then ('0x' || {0})::ubigint end"
 """An id as it was sent, as a number; null for one that is no client's of ours."""
@@ -83,6 +88,8 @@ class Witnesses:
     jobs: pd.DataFrame | None = None
     job_runs: pd.DataFrame | None = None
     strangers: int = 0
+    aborted_ns: tuple[int, ...] = ()
+    """When the proxy, by its log of errors, gave up an answer that the application had cut off."""
     faults: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     """The names of the application's logs that were read."""
@@ -125,6 +132,7 @@ def read_witnesses(
         jobs=read("jobs.csv", _jobs, None),
         job_runs=read("job_runs.csv", _job_runs, None),
         strangers=strange + odd,
+        aborted_ns=read("proxy-errors.jsonl", _aborted, ()),
         faults=tuple(faults),
         logs=logs,
     )
@@ -178,6 +186,14 @@ def _proxy(path: Path) -> tuple[pd.DataFrame | None, int]:
     if not path.exists():
         return None, 0
     return _asked(OF_PROXY.replace("LINES", _lines(JSON, PROXY, [path])))
+
+
+def _aborted(path: Path) -> tuple[int, ...]:
+    """When the proxy gave up an answer; it does not say whose."""
+    if not path.exists():
+        return ()
+    told = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return tuple(round(each["ts"] * 1e9) for each in told if each["msg"] == ABORTED)
 
 
 def _application(

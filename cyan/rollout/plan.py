@@ -13,7 +13,7 @@ from cyan.engines import compose
 from cyan.engines.versions import START_INTERVAL, newer
 from cyan.errors import DeployError, UsageError
 from cyan.hosts.look import previous
-from cyan.names import Kind
+from cyan.names import REHEARSED, Kind
 from cyan.proxies import caddy
 from cyan.releases.contents import EMPTY, Contents
 from cyan.rollout import work
@@ -116,6 +116,7 @@ class Request:
     lock_wait: float = 0
     contents: Contents = EMPTY
     application: Application | None = None  # that of the settings, unless given
+    rehearse: str = ""  # how it is made to fail on purpose: one of REHEARSED
     take_over: bool = False  # whether the ports of the application's own stack may be moved
 
     @property
@@ -256,7 +257,8 @@ def _mould(
 ) -> Mould:
     grace = settings.drain.timeout
     color, version, release = target.color, target.version, target.id
-    return Mould(settings.app, color, version, release, request.by, adopted, grace)
+    sick = settings.public.service if request.rehearse == REHEARSED[0] else ""
+    return Mould(settings.app, color, version, release, request.by, adopted, grace, sick=sick)
 
 
 def _run(

@@ -13,6 +13,7 @@ from cyan.cli import quietly
 from cyan.tasks.adoption import init
 from cyan.tasks.evidence import chaos, hammer, nightly, report, verify_zero_downtime
 from cyan.tasks.lab import lab_down, lab_status, lab_up
+from cyan.tasks.load import load_learn
 from cyan.tasks.migration import (
     migrate_backfill,
     migrate_check,
@@ -43,6 +44,7 @@ migrate = Collection(
     "migrate", migrate_check, migrate_status, migrate_expand, migrate_backfill, migrate_contract
 )
 proxy = Collection("proxy", proxy_reload)
+load = Collection("load", load_learn)
 
 namespace = Collection(
     init,
@@ -59,6 +61,7 @@ namespace = Collection(
     logs,
     history,
     hammer,
+    load,
     verify_zero_downtime,
     chaos,
     nightly,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cyan.proof.remote_workers import RemoteWorkers
     from cyan.settings import HostSettings, Settings
 
-VERSIONS = ("v1", "v2", "v3")
+TWO = 2  # versions
 RUN = "a folder of reports/ (the newest one unless given)"
 
 
@@ -71,6 +71,7 @@ def hammer(
         "processes": "how many processes of this machine share the load",
         "workers": "machines that share the load, as user@host:port,... over SSH",
         "seed": "of the choice of journeys",
+        "versions": "what to rotate through, as A,B; the demo's v1,v2,v3 unless given or set",
         "host": HOST,
         "yes_on": "the name of a host that is no lab, where nobody can be asked: user@address:port",
     },
@@ -89,6 +90,7 @@ def verify_zero_downtime(
     processes: int = 1,
     workers: str = "",
     seed: int = 0,
+    versions: str = "",
     host: str = "",
     yes_on: str = "",
 ) -> None:
@@ -98,7 +100,9 @@ def verify_zero_downtime(
     from cyan.proof import verify
     from cyan.terminal import console
 
-    wanted = _demos(settings(c))
+    wanted = _versioned(settings(c), versions)
+    if migrations or calibrate:
+        _demos(wanted)
     machine = hosts(wanted, host)[0]
     options = verify.Options(
         scenario=_one_of(quick=quick, migrations=migrations, reload=reload) or "full",
@@ -205,21 +209,41 @@ def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG00
     sys.exit(verify.report(folder, console, more).verdict.exit_code)
 
 
+def _versioned(wanted: Settings, versions: str) -> Settings:
+    """The settings with the versions that were given. Raises UsageError where two are missing."""
+    from cyan.names import valid_version
+
+    given = tuple(valid_version(each) for each in versions.split(",") if each)
+    if given:
+        changed = wanted.verify.model_copy(update={"versions": given})
+        wanted = wanted.model_copy(update={"verify": changed})
+    if len(set(wanted.verify.versions)) < TWO and (given or wanted.adopted):
+        raise UsageError(
+            "a verification rotates between two versions, which differ",
+            where="cyan.verify.versions",
+            todo="inv verify-zero-downtime --versions A,B: tags that your images have",
+        )
+    return wanted
+
+
 def _demos(wanted: Settings) -> Settings:
     """The settings. Raises UsageError for an application whose journeys nobody has told."""
     if wanted.adopted:
         raise UsageError(
-            "a verification's journeys are the demo's: they would say nothing of this application",
+            "this needs the demo, whose releases misbehave when they are told to",
             where="cyan.adopted",
-            todo="load it by inv hammer --url, with --path, while you deploy",
+            todo="inv verify-zero-downtime --versions A,B proves this application's own deploys",
         )
     return wanted
 
 
 def _agreed(wanted: Settings, machine: HostSettings, scenario: str, yes_on: str) -> None:
     """Have the verification of a host that is no lab agreed to. Raises UsageError else."""
+    from cyan.proof.scenario import DEMO
+
+    versions = ", ".join(wanted.verify.versions or DEMO)
     does = (
-        f"this deploys {', '.join(VERSIONS)} of {wanted.app} to {machine.name}, some of them "
+        f"this deploys {versions} of {wanted.app} to {machine.name}, some of them "
         f"broken on purpose, rolls back, and loads {wanted.site.url} all the while ({scenario})"
     )
     if yes_on == machine.name or (not yes_on and confirmed(f"{does}.")):

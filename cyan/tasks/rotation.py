@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cyan.rollout.plan import Request
     from cyan.settings import HostSettings, Settings
 
+IMPOSSIBLE = "what no answer contains, because this is a rehearsal"
 FORCE = "a check of preflight to override, by its name; may be given often"
 
 
@@ -32,6 +33,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
         "resume": "go on with the deploy or rollback that was left unfinished",
         "abort": "undo the deploy or rollback that was left unfinished",
         "force": FORCE,
+        "rehearse": "make it fail, to see that no user notices: never-healthy or fails-smoke",
         "take_over": "the first deploy may take the ports of the application's own stack",
         "lock_wait": LOCK_WAIT,
         "host": HOST,
@@ -45,6 +47,7 @@ def deploy(
     resume: bool = False,
     abort: bool = False,
     force: list[str] | None = None,
+    rehearse: str = "",
     take_over: bool = False,
     lock_wait: str = "0",
     host: str = "",
@@ -58,7 +61,9 @@ def deploy(
     forced = _forced(wanted, force)
     if resume or abort:
         _alone(
-            resume=resume, abort=abort, others=bool(version or env or take_over or (abort and plan))
+            resume=resume,
+            abort=abort,
+            others=bool(version or env or rehearse or take_over or (abort and plan)),
         )
     if abort:
         _abort(wanted, host, wait)
@@ -66,7 +71,7 @@ def deploy(
     what = "resume" if resume else "deploy"
     version = "" if resume else valid_version(given(version, "--version", "v1"))
     request = _request(what, version, forced, wait, env or ())
-    request = replace(request, take_over=take_over or plan)
+    request = replace(_rehearsed(wanted, request, rehearse), take_over=take_over or plan)
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted))
     if resume and not plan:
@@ -96,6 +101,29 @@ def rollback(
     wanted = settings(c)
     request = _request("rollback", "", _forced(wanted, force), seconds(lock_wait))
     _rotate(wanted, request, host, plan=plan)
+
+
+def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
+    """The request for a release that fails on purpose. Raises UsageError."""
+    from cyan.application.record import Application
+    from cyan.names import REHEARSED
+    from cyan.settings import SmokeCheck
+
+    if not how:
+        return request
+    if how not in REHEARSED:
+        raise UsageError(f"--rehearse {how!r} is unknown", todo=f"one of {', '.join(REHEARSED)}")
+    if how == REHEARSED[0] and not wanted.adopted:
+        raise UsageError(
+            "--rehearse never-healthy is for an application that was adopted: another's health "
+            "checks are in its own Compose file",
+            todo="--rehearse fails-smoke",
+        )
+    application = Application.of(wanted)
+    if how == REHEARSED[1]:
+        never = SmokeCheck(path=wanted.public.ready, contains=IMPOSSIBLE)
+        application = application.model_copy(update={"smoke": (*application.smoke, never)})
+    return replace(request, application=application, rehearse=how)
 
 
 def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> None:

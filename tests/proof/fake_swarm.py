@@ -68,6 +68,7 @@ def send(number: int, due: int, world: Path, intend, result) -> None:  # type: i
         5,
         color,
         version,
+        "length",
         "",
         "",
     )

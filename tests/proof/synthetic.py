@@ -261,6 +261,7 @@ def client(n: int, rate: float, told: History, random: np.random.Generator) -> p
             "version": pd.Categorical(
                 np.array([v for _, v in LIVE])[epoch], ["", "v1", "v2", "v3"]
             ),
+            "framing": categories(np.zeros(n), ["length", "chunked", "close", ""]),
             "failure": categories(np.zeros(n), list(Failure)),
             "error": categories(np.zeros(n), [""]),
             "answered": np.ones(n, bool),

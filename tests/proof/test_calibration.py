@@ -46,10 +46,9 @@ def found() -> list[Finding]:
     ]
 
 
-def test_all_found_and_nothing_else_passes_with_the_sensitivity_that_this_proves() -> None:
+def test_all_found_and_nothing_else_passes() -> None:
     made = calibrate(PLANTED, found())
     assert made.verdict is Verdict.PASS
-    assert made.sensitivity == pytest.approx(0.05 ** (1 / len(ALL)))
 
 
 def test_a_run_that_ended_before_anything_was_planted_is_unknown_and_says_so(
@@ -84,7 +83,6 @@ def test_one_that_is_missed_fails(missed: int) -> None:
     made = calibrate(PLANTED, findings)
     assert made.verdict is Verdict.FAIL
     assert [each.plant for each in made.sought if not each.found] == [ALL[missed].name]
-    assert made.sensitivity == 0
 
 
 def test_one_that_another_check_found_fails() -> None:
@@ -115,7 +113,6 @@ def test_a_run_that_is_in_doubt_leaves_the_instrument_unknown(doubt: Finding) ->
     made = calibrate(PLANTED, [*found(), doubt])
     assert made.verdict is Verdict.UNKNOWN
     assert doubt.text in made.sentence
-    assert made.sensitivity == 0
 
 
 def test_a_plant_that_was_missed_fails_also_in_a_run_that_is_in_doubt() -> None:

@@ -109,7 +109,8 @@ def test_a_log_taken_away_is_unknown(clean: Run, name: str) -> None:
 @pytest.mark.parametrize("received", [0, 300])
 def test_a_good_answer_whose_end_nobody_could_know_is_unknown(clean: Run, received: int) -> None:
     row = int(np.flatnonzero(clean.requests["journey"] == "items")[0])
-    run = clean.planted(row, expected_bytes=-1, received_bytes=received, digest=-1)
+    values = {"expected_bytes": -1, "received_bytes": received, "digest": -1}
+    run = clean.planted(row, framing="close", **values)
     assert judged(run) == (Verdict.UNKNOWN, ["answers measured"])
 
 

@@ -48,6 +48,7 @@ class Around(HostUnderTest):
         self._before = ()
 
     def _fetch_ledger(self, folder: Path) -> None: ...
+    def _fetch_errors(self, folder: Path) -> None: ...
 
 
 @pytest.fixture

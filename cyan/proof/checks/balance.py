@@ -8,11 +8,11 @@ import numpy as np
 
 from cyan.proof.checks.tools import for_run
 from cyan.proof.checks.unexplained import ENDLESS
-from cyan.proof.checks.writes import ledger_present
+from cyan.proof.checks.writes import jobs_present, ledger_present
 from cyan.proof.client_log import is_in
 from cyan.proof.evidence import Evidence, Mask, about, hex_ids, mask
 from cyan.proof.findings import MOST_IDS, RUN, Finding, Verdict
-from cyan.proof.requestlog import OVERWHELMED
+from cyan.proof.requestlog import OVERWHELMED, WHOLE
 
 if TYPE_CHECKING:
     from cyan.proof.requestlog import SignOff
@@ -192,15 +192,19 @@ def answers_named(evidence: Evidence) -> tuple[Finding, ...]:
 
 
 def answers_measured(evidence: Evidence) -> tuple[Finding, ...]:
-    """Every good answer promised a length or a digest; else nobody can tell what was cut short.
+    """Every good answer said where it ends; else nobody can tell what was cut short.
+
+    By a length, a digest, a last chunk or HTTP/2's END_STREAM: only an answer that ends with its
+    connection does not.
 
     A WebSocket's messages are looked at one by one instead.
     """
     frame = evidence.requests
     promised = (frame["expected_bytes"].to_numpy() >= 0) | (frame["digest"].to_numpy() >= 0)
+    promised |= is_in(frame["framing"], WHOLE)
     looked = evidence.ok & ~is_in(frame["journey"], ENDLESS)
     ids = frame["id"].to_numpy()[looked & ~promised]
-    text = f"{len(ids):,} good answers promise neither a length nor a digest"
+    text = f"{len(ids):,} good answers do not say where they end"
     n, kept = int(looked.sum()), hex_ids(ids[:MOST_IDS])
     return (for_run("answers measured", len(ids), text, n=n, ids=kept),)
 
@@ -225,6 +229,7 @@ def logs_present(evidence: Evidence) -> tuple[Finding, ...]:
         "proxy": bool((proxied > 0).any()),
         "application": bool((started > 0).any()),
         "ledger": ledger_present(evidence),
+        "jobs": jobs_present(evidence),
         "journal": evidence.history.journal_present,
     }
     absent = [name for name in evidence.bounds.required if not present[name]]

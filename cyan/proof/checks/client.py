@@ -8,7 +8,7 @@ import numpy as np
 
 from cyan.proof.checks.tools import for_run, per_act
 from cyan.proof.client_log import is_in
-from cyan.proof.evidence import Evidence, Mask, mask, users
+from cyan.proof.evidence import ROUNDED_NS, Evidence, Mask, mask, users
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.history import SECOND
 from cyan.proof.requestlog import STREAMS
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CUT_WITHIN_NS = 15 * SECOND
 """A drain that gave up sends SIGTERM at once; what it cuts ends within this."""
+
+ABORTED_WITHIN_NS = 5_000_000
+"""Within this the proxy logs a request after it has given its answer up."""
 
 OK = 200
 UNAUTHORISED = 401
@@ -57,9 +60,28 @@ def truncated(evidence: Evidence) -> tuple[Finding, ...]:
     frame = evidence.requests
     expected = frame["expected_bytes"].to_numpy()
     short = (expected >= 0) & (frame["received_bytes"].to_numpy() != expected)
-    hidden = evidence.ok & (short | (frame["digest"].to_numpy() == 0))
+    hidden = evidence.ok & (short | (frame["digest"].to_numpy() == 0) | aborted_mask(evidence))
     found = plainly(evidence, "truncated") | hidden
     return per_act(evidence, Kind.TRUNCATED, found, "were cut short or did not match their digest")
+
+
+def aborted_mask(evidence: Evidence) -> Mask:
+    """Good answers in chunks that the proxy ended for an application that had not.
+
+    The proxy's log of errors says when, and not of which request: it is the next that it logs.
+    """
+    told, found = evidence.of_proxy, np.zeros(len(evidence.requests), bool)
+    if told is None or not len(told.frame) or not evidence.witnesses.aborted_ns:
+        return found
+    chunked = is_in(evidence.requests["framing"], ("chunked",))
+    rows = np.flatnonzero(told.there & (chunked | ~evidence.ok))  # others told the client
+    ended = told.column("at_ns").to_numpy()[rows]
+    order = np.argsort(ended, kind="stable")
+    for at in evidence.witnesses.aborted_ns:
+        place = int(np.searchsorted(ended[order], at - ROUNDED_NS))
+        if place < len(rows) and ended[order][place] <= at + ABORTED_WITHIN_NS:
+            found[rows[order[place]]] = True
+    return mask(found & evidence.ok)
 
 
 def session_lost(evidence: Evidence) -> tuple[Finding, ...]:

@@ -10,12 +10,13 @@ from cyan.proof.checks.tools import per_act
 from cyan.proof.client_log import is_in
 from cyan.proof.evidence import Evidence, Mask, hex_ids, mask, users
 from cyan.proof.findings import MOST_IDS, Finding, Kind, Verdict
+from cyan.proof.reigns import reigns_of
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cyan.proof.history import Performed, Switch
+    from cyan.proof.history import Performed
 
 FOREVER = np.iinfo(np.int64).max
 NO_ROWS = np.zeros(0, np.int64)
@@ -51,10 +52,10 @@ def stale_mask(evidence: Evidence) -> Mask:
     those in whose reigns it was on its way, the bound and the clocks' uncertainty allowed for.
     """
     frame = evidence.requests
-    reigns = _reigns(evidence)
+    reigns = reigns_of(evidence.history)
     if not reigns:
         return np.zeros(len(frame), bool)
-    first, last = _reigns_of(evidence)
+    first, last = evidence.reigns
     right = np.zeros(len(frame), bool)
     colors = color_codes(evidence, [color for color, _ in reigns])
     versions = _codes(frame["version"], [version for _, version in reigns])
@@ -66,39 +67,11 @@ def stale_mask(evidence: Evidence) -> Mask:
     return mask(evidence.ok & ~right & ~nameless)
 
 
-def _reigns(evidence: Evidence) -> list[tuple[str, str]]:
-    """Color and version of each reign in order; a version "" is any. None without a journal."""
-    history = evidence.history
-    loaded = [item for item in history.performed if item.loaded]
-    if not history.journal_present or not loaded:
-        return []
-    before = loaded[0].before
-    return [(before.live, before.version), *((s.target, s.version) for s in _switches(evidence))]
-
-
-def _switches(evidence: Evidence) -> list[Switch]:
-    """The switches under load."""
-    since = evidence.history.load_begun_ns
-    return [switch for switch in evidence.history.switches if switch.done_ns > since]
-
-
-def _reigns_of(evidence: Evidence) -> tuple[Any, Any]:
-    """The numbers of the first and the last reign in which each request was on its way."""
-    switches = _switches(evidence)
-    margin = evidence.bounds.stale_ns + evidence.uncertainty_ns
-    done = np.array([switch.done_ns for switch in switches], np.int64) + margin
-    begun = np.array([switch.begun_ns for switch in switches], np.int64) - evidence.uncertainty_ns
-    frame = evidence.requests
-    first = np.searchsorted(done, frame["sent_ns"].to_numpy(), side="left")
-    last = np.searchsorted(begun, frame["end_ns"].to_numpy(), side="right")
-    return first, np.maximum(first, last)
-
-
 def settled(evidence: Evidence) -> Mask:
     """The requests that one release alone may answer."""
-    if not _reigns(evidence):
+    if not reigns_of(evidence.history):
         return np.zeros(len(evidence.requests), bool)
-    first, last = _reigns_of(evidence)
+    first, last = evidence.reigns
     return mask(first == last)
 
 

@@ -59,7 +59,7 @@ PLANTS = (
     _by_demo("job lost", "lost-job", Kind.LOST_JOB),
     _by_demo("job done twice", "double-job", Kind.DOUBLE_JOB),
     _by_demo("executed twice", "twice", Kind.TWICE, "GET", "/items"),
-    _by_demo("not seen by the application", "unseen", Kind.UNEXPLAINED, "GET", "/items"),
+    _by_demo("not seen by the application", "unseen", Kind.DOUBT, "GET", "/items"),
     _by_demo("colors mixed", "mixed", Kind.MIXED, "GET", "/ask"),
 )
 """What a relay between swarm and proxy plants."""
