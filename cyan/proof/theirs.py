@@ -11,6 +11,7 @@ from cyan.errors import UsageError
 from cyan.proof import loadfile
 
 if TYPE_CHECKING:
+    from cyan.proof.history import Observation
     from cyan.proof.run import RunSpec
     from cyan.settings import Settings
 
@@ -22,6 +23,12 @@ EXPECTED = 20.0
 
 NEVER = 2.0
 """Seconds in which a site must answer before it is loaded."""
+
+
+def live(seen: Observation) -> None:
+    """Raise UsageError where no color is live: a take-over is agreed to, not done under load."""
+    if not seen.live:
+        raise UsageError("no release of cyan's is live yet", todo=_DEPLOY)
 
 
 def loaded(spec: RunSpec, settings: Settings) -> RunSpec:

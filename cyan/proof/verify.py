@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from cyan.proof.verdict import Judgement
     from cyan.settings import HostSettings, Settings
 
-REQUESTS = {"full": 51_000, "quick": 0}
-"""How many requests a scenario makes at least, acts or not."""
+SECONDS = {"full": 170.0}
+"""How long a scenario's load lasts at least, acts or not: at 300 a second for 51,000 requests."""
 
 THROUGH_PLANTER = 150.0
 """Requests a second through the relay that plants, unless given: it reads every one, and shares
@@ -121,7 +121,9 @@ def verify(
     with HostUnderTest(settings, machine) as system, nobody() as url:
         spec = spec_of(settings, folder, project, acts, options)
         spec = secured(with_plant(spec, url, options), settings, options, system)
-        spec = theirs.loaded(spec, settings) if settings.adopted else spec
+        if settings.adopted:
+            theirs.live(system.observe())
+            spec = theirs.loaded(spec, settings)
         more = {**kept_of(settings, planted=True), **theirs.kept(spec, settings)}
         spec = measured(spec, options, system.about(), **more)
         with Terminal(acts, console) as display:
@@ -189,7 +191,7 @@ def spec_of(
             load=load,
             steady=wanted.steady,
             gap=wanted.gap,
-            requests=REQUESTS.get(options.scenario, 0),
+            requests=round(SECONDS.get(options.scenario, 0) * load.rate),
             relay=RelayOptions(options.rtt) if options.rtt else None,
         )
     )

@@ -208,6 +208,11 @@ def _start(
     )
 
 
+def is_warm(back: Release, world: Observation) -> bool:
+    """Whether the containers of the release to go back to are still the standby's."""
+    return world.release(world.standby) == back.id and back.color is world.standby
+
+
 def rollback(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
     """The plan that makes the previous release live: at once while warm, else by deploying it.
 
@@ -215,8 +220,7 @@ def rollback(request: Request, world: Observation, settings: Settings, compose_t
     """
     back = rollback_target(world)
     request = replace(request, version=back.version)
-    warm = world.release(world.standby) == back.id and back.color is world.standby
-    if not warm:
+    if not is_warm(back, world):
         return deploy(request, world, settings, compose_text)
     start = _start_again(world, settings, back)
     run = _run(request, back, world, settings, fresh=bool(start))

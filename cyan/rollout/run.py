@@ -16,7 +16,6 @@ from cyan.hosts.session import Session, session
 from cyan.interrupt import ignored
 from cyan.journal.entries import Event
 from cyan.journal.writer import Writer
-from cyan.names import Kind
 from cyan.releases import mounted
 from cyan.releases.contents import Contents
 from cyan.releases.images import parse
@@ -110,10 +109,9 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     if request.what == "resume":
         return _resumed(host, settings, world, request)
     back = planning.rollback_target(world)
-    plan = planning.rollback(request, world, settings, "")
-    if not any(step.kind is Kind.FETCH for step in plan.steps):
-        return plan
-    request, text = _again(host, settings, world, back, request)
+    text = ""
+    if not planning.is_warm(back, world):
+        request, text = _again(host, settings, world, back, request)
     return planning.rollback(request, world, settings, text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -160,6 +161,8 @@ def rotated(app: Foreign, times: int, *, orders: bool) -> None:
         for number in range(times):
             app.cyan("deploy", "--version", VERSIONS[2 - number % 2])
         app.cyan("rollback")
+        app.cyan("cleanup")
+        app.cyan("rollback")  # from what its release left on the host
     assert (seen.failures, seen.on_kept) == ([], [])
     assert seen.answers > 50 * times
     assert orders or seen.versions == {"v1", "v2"}
@@ -199,6 +202,79 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     mine = {name for name in names if name.startswith("cyan-foreign")}
     kept = {"cyan-foreign-flask-db-1"} if orders else set[str]()
     assert mine == {f"cyan-foreign-{foreign.name}-web-1", *kept}
+
+
+def proven(app: Foreign, *words: str, load: str = "") -> tuple[int, dict[str, Any]]:
+    """Verify its own deploys, briefly: the exit code, and the verdict."""
+    path = app.folder / "invoke.yaml"
+    made = yaml.safe_load(path.read_text())
+    made["cyan"]["verify"] = {"steady": 4, "gap": 2, "rate": 60, "sessions": 10}
+    if load:
+        (app.folder / "load.yaml").write_text(load)
+        made["cyan"]["verify"]["load"] = "load.yaml"
+    path.write_text(yaml.safe_dump(made))
+    wanted = ("verify-zero-downtime", "--quick", "--versions", "v1,v2", *words)
+    done = app.cyan(*wanted, check=False)
+    (newest,) = sorted(app.folder.glob("reports/*-verify/verdict.json"))[-1:]
+    verdict = json.loads(newest.read_text())
+    assert verdict["sentence"] in " ".join(done.stdout.split())
+    return done.returncode, verdict
+
+
+CUT = "requests: [{path: /, weight: 40}, {path: /cut}]"
+
+
+@pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
+def test_it_proves_its_own_deploys_and_finds_what_is_planted(foreign: Foreign) -> None:
+    foreign.adopt()
+    assert "deploy a version first" in foreign.cyan(
+        "verify-zero-downtime", "--versions", "v1,v2", check=False
+    ).stderr  # fmt: skip
+    foreign.cyan("deploy", "--version", "v1", "--take-over")
+    code, verdict = proven(foreign)
+    assert (code, verdict["verdict"], verdict["drops"]) == (0, "pass", 0), verdict["sentence"]
+    assert verdict["basis"] == (
+        "on client and proxy; not looked at: what was executed twice, writes lost or doubled"
+    )
+    acts = {act["name"]: act for act in verdict["acts"]}
+    assert (acts["never healthy"]["exit_code"], acts["never healthy"]["must_fail"]) == (1, True)
+    answered = {(each["color"], each["version"]) for each in acts["deploy v2"]["answers"]}
+    assert len(answered) == 2
+    assert {version for _, version in answered} == {"v1", "v2"}
+    code, verdict = proven(foreign, load=CUT)
+    found = {each["check"] for each in verdict["checks"] if each["verdict"] == "fail"}
+    assert (code, found) == (1, {"truncated"})  # although Caddy ended it as if it were whole
+    assert 0 < verdict["drops"] < verdict["requests"] // 20
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["flask"], indirect=True)
+def test_a_ledger_of_its_own_finds_lost_writes(foreign: Foreign) -> None:
+    """The application knows no request ids: the body holds it, and the database keeps that."""
+    foreign.adopt()
+    foreign.cyan("deploy", "--version", "v1", "--take-over")
+    path = foreign.folder / "invoke.yaml"
+    ask = (
+        "docker exec cyan-foreign-flask-db-1 sh -c 'PGPASSWORD=$POSTGRES_PASSWORD psql "
+        '-h 127.0.0.1 -U shop -d shop -Atc "select id from shop_orders"\''
+    )
+    shapes = [
+        {"path": "/", "weight": 3},
+        {"path": "/orders", "method": "POST", "body": "{request_id}", "writes": True},
+    ]
+    for query, wanted in ((ask, "pass"), (f"{ask} | sed 1~50d", "fail")):
+        (foreign.folder / "load.yaml").write_text(yaml.safe_dump({"requests": shapes}))
+        made = yaml.safe_load(path.read_text())
+        verify = {"steady": 4, "gap": 2, "rate": 60, "load": "load.yaml", "ledger": query}
+        made["cyan"]["verify"] = verify
+        path.write_text(yaml.safe_dump(made))
+        words = ("verify-zero-downtime", "--quick", "--versions", "v1,v2")
+        foreign.cyan(*words, check=False)
+        (newest,) = sorted(foreign.folder.glob("reports/*-verify/verdict.json"))[-1:]
+        verdict = json.loads(newest.read_text())
+        assert verdict["verdict"] == wanted, verdict["sentence"]
+        found = {each["check"] for each in verdict["checks"] if each["verdict"] == "fail"}
+        assert found == (set() if wanted == "pass" else {"lost write"})
 
 
 @pytest.mark.parametrize("foreign", ["chunked"], indirect=True)

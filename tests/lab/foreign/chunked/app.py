@@ -13,6 +13,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        if self.path == "/cut":  # as an application that is killed
+            self.wfile.write(b"7\r\na shop \r\n")
+            self.close_connection = True
+            return
         for part in (b"a shop ", b"of version ", f"{os.environ['VERSION']}\n".encode()):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         self.wfile.write(b"0\r\n\r\n")
