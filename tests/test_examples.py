@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cyan.proof.loadfile import LoadFile
 from cyan.settings import load
 
 PROJECT = Path(__file__).parent.parent
@@ -37,8 +38,13 @@ def merged(into: Any, change: Any) -> Any:
 
 def fences(path: Path) -> list[str]:
     """The YAML examples of a page that are settings."""
-    found = re.findall(r"```ya?ml\n(.*?)```", path.read_text(), flags=re.DOTALL)
-    return [text for text in found if not OTHERS & set(yaml.safe_load(text) or {})]
+    others = OTHERS | {"requests"}
+    return [text for text in yaml_of(path) if not others & set(yaml.safe_load(text) or {})]
+
+
+def yaml_of(path: Path) -> list[str]:
+    """All YAML examples of a page."""
+    return re.findall(r"```ya?ml\n(.*?)```", path.read_text(), flags=re.DOTALL)
 
 
 def commented() -> list[tuple[str, str]]:
@@ -68,6 +74,14 @@ def commented() -> list[tuple[str, str]]:
             above = path[: len(off[1]) // 2]
             found.append((".".join(above), "\n".join(part[len(off[1]) :] for part in body)))
     return found
+
+
+def test_a_load_that_a_page_shows_is_one() -> None:
+    texts = [yaml.safe_load(text) for path in PAGES for text in yaml_of(path)]
+    loads = [told for told in texts if told and "requests" in told]
+    assert loads
+    for told in loads:
+        LoadFile.model_validate(told)
 
 
 def test_there_are_examples_to_try() -> None:

@@ -29,7 +29,7 @@ OFTEN = 0.05
 MANY = 12
 """A part of a path that takes more values than this is no name, but a value."""
 
-ERROR, NOT_MODIFIED, REDIRECTED, WELL = 400, 304, 300, 200
+ERROR, NOT_MODIFIED, WELL = 400, 304, 200
 
 COMBINED = re.compile(
     r'\S+ \S+ \S+ \[(?P<at>[^\]]+)\] "(?P<method>[A-Z]+) (?P<uri>\S+) [^"]*" (?P<status>\d{3}) '
@@ -311,11 +311,10 @@ def _singular(part: str) -> str:
 def _shape(method: str, path: str, group: _Group, *, weights: bool) -> Shape | None:
     """The request of a group; None where it mostly fails."""
     n = group.n
-    good = {
-        WELL if status == NOT_MODIFIED else status: count
-        for status, count in group.statuses.items()
-        if status < ERROR
-    }
+    good: Counter[int] = Counter()
+    for status, count in group.statuses.items():
+        if status < ERROR:  # without the client's copy, it would have been the whole
+            good[WELL if status == NOT_MODIFIED else status] += count
     if sum(good.values()) * 2 <= n:
         return None
     expects = sorted(status for status, count in good.items() if count >= n * OFTEN)
