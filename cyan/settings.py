@@ -186,12 +186,20 @@ class BakeSettings(Model):
 
     `errors` is how much more of its answers may be 5xx than of the old color's just before,
     `slower` how many times its 95th percentile may be the old color's, by more than `slower_by`.
+    With `prove` the deploy itself may have failed no request by then: cyan.rollout.witnessed.
     """
 
     seconds: Seconds = 2
     errors: Annotated[float, Field(ge=0, le=1)] = 0.01
+    prove: bool = False
     slower: Annotated[float, Field(ge=1)] = 5
     slower_by: Seconds = 0.5
+
+
+class ProveSettings(Model):
+    """How often a second a deploy asks the site while it happens; 0 for never."""
+
+    rate: Annotated[float, Field(ge=0, le=100)] = 10
 
 
 class SmokeCheck(Model):
@@ -427,6 +435,7 @@ class Settings(Model):
     health: HealthSettings = HealthSettings()
     drain: DrainSettings = DrainSettings()
     bake: BakeSettings = BakeSettings()
+    prove: ProveSettings = ProveSettings()
     smoke: tuple[SmokeCheck, ...] = ()
     hooks: tuple[HookSettings, ...] = ()
     reload: ReloadSettings = ReloadSettings()

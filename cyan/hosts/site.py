@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 
+OURS = "cyan-"
+"""How the ids of requests begin that cyan itself sends."""
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What the site shows: until when it is good, in wall seconds, and who signed it.

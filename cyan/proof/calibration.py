@@ -76,7 +76,7 @@ class Calibration:
         total = len(self.sought)
         if self.verdict is Verdict.PASS:
             return (
-                f"{total} of {total} kinds of drop were planted and found, each by its own check, "
+                f"All {total} drops that were planted were found, each by its own check, "
                 "and nothing else was."
             )
         unplanted = sum(not each.id for each in self.sought)

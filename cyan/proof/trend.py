@@ -28,6 +28,10 @@ ROLES = {"verify": "accent", "chaos": "ink"}
 """The color of each kind's line."""
 
 
+DEPLOYS = "deploys.html"
+"""What users saw of each deploy: written by deploys themselves (cyan.rollout.proving)."""
+
+
 def write(reports: Path) -> Path:
     """Write the index of a folder of runs; its path."""
     runs, unreadable = stored.read(reports)
@@ -45,6 +49,7 @@ def write(reports: Path) -> Path:
         requests=sum(run.n for run in runs),
         verdict=runs[-1].verdict if runs else "unknown",
         figures=figures(runs),
+        deploys=(reports / DEPLOYS).exists(),
     )
     path.write_text(text, encoding="utf-8")
     return path

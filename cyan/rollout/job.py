@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cyan.hosts.session import Bar
     from cyan.names import Color
     from cyan.rollout.plan import Plan, Step
+    from cyan.rollout.probe import Probe
 
 
 class Reporter(Protocol):
@@ -47,6 +48,8 @@ class Job(Session):
     plan: Plan
     bar: Bar = no_bar  # shows how far a long transfer is
     reports: Path | None = None  # where the folder of a failure goes
+    begun: float = 0.0  # wall seconds of the host
+    probe: Probe | None = None  # who asks the site meanwhile
 
     def containers(self, color: Color) -> tuple[Container, ...]:
         """The containers of one color, as they are now."""

@@ -19,9 +19,10 @@ from cyan.journal.writer import Writer
 from cyan.releases import mounted
 from cyan.releases.contents import Contents
 from cyan.releases.images import parse
-from cyan.rollout import failure, hooks, unfinished
+from cyan.rollout import failure, hooks, proving, unfinished
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Done, Job
+from cyan.rollout.probe import probing
 from cyan.rollout.steps import ACTIONS
 from cyan.rollout.undo import Undone, abandon, undo
 from cyan.world.shell import quoted_path
@@ -76,9 +77,34 @@ def rotate(
     with session(settings, machine, request.title, report.note, request.lock_wait) as mine:
         plan = prepare(mine.host, settings, mine.world, request)
         journal = _writer(mine, plan)
-        job = Job(**mine.session, plan=plan, bar=report.bar, reports=reports)
-        _execute(job, journal, report)
-        return Outcome(plan, time.monotonic() - began)
+        with probing(mine, settings.prove.rate) as probe:
+            job = Job(
+                **mine.session,
+                plan=plan,
+                bar=report.bar,
+                reports=reports,
+                begun=mine.world.clock(),
+                probe=probe,
+            )
+            try:
+                _execute(job, journal, report)
+            except CyanError:
+                _prove(job, report, ok=False)
+                raise
+        took = time.monotonic() - began
+        _prove(job, report, ok=True)
+        return Outcome(plan, took)
+
+
+def _prove(job: Job, report: Reporter, *, ok: bool) -> None:
+    """Tell what users saw, and keep it; nothing is undone for what cannot be told."""
+    try:
+        told = proving.seen(job)
+        report.note(f"users: {told.sentence}")
+        if job.reports:
+            proving.keep(job, told, job.reports, ok=ok)
+    except (CyanError, OSError) as error:
+        report.note(f"users: what they saw is not known: {getattr(error, 'what', error)}")
 
 
 def abort(

@@ -19,7 +19,7 @@ from cyan.releases.fetch import Fetch
 from cyan.releases.fetch import fetch as fetch_release
 from cyan.releases.images import told
 from cyan.releases.prune import prune as prune_releases
-from cyan.rollout import baking, draining, health, smoking, verifying
+from cyan.rollout import baking, draining, health, proving, smoking, verifying
 from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.job import Done, Job
@@ -199,7 +199,10 @@ def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
     before = job.containers(step.color)
     with site.door(job.host, job.settings, step.color) as door:
-        return baking.watch(job, step, lambda: _look(job, door, before, working=True))
+        done = baking.watch(job, step, lambda: _look(job, door, before, working=True))
+    if job.settings.bake.prove and (told := proving.seen(job)).failed:
+        raise baking.went_bad(job, told.sentence)
+    return done
 
 
 def commands(job: Job, step: Step) -> Done:

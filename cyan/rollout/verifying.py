@@ -42,7 +42,7 @@ def verify(job: Job, ask: Callable[[httpx.Client, Mapping[str, str]], Look]) -> 
     if tls and CERTIFICATE in (*job.plan.run.forced, *unneeded(job.plan)):
         tls = replace(tls, checked=False)  # preflight has told what is wrong with it
     while good < ANSWERS:
-        request = f"cyan-{uuid.uuid4().hex}"
+        request = f"{site.OURS}{uuid.uuid4().hex}"
         with site.site(job.host, job.settings, tls) as asked:
             last = ask(asked, {"X-Request-ID": request})
         if log and last.state is State.PASSING:

@@ -14,6 +14,7 @@ from loadtests.own import FRESH, Own
 from tests.loadtests.servers import OK, answers, serving
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
@@ -77,7 +78,12 @@ def test_a_journey_is_sent_each_answer_and_begins_anew_where_it_failed(tmp_path:
     own = Own(LoadFile(journeys=path), 1)
     assert (own.weights, own.pools, own.alone("shop")) == ({"shop": 3}, ("shop",), False)
     cookie = b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=4; Path=/\r\nContent-Length: 0\r\n\r\n"
-    with serving(lambda connection, _: connection.sendall(cookie) is None) as server:
+
+    def logged_in(connection: socket.socket, _number: int) -> bool:
+        connection.sendall(cookie)
+        return True
+
+    with serving(logged_in) as server:
         session = Session(server.url, 9)
         calls = []
         for number in range(3):

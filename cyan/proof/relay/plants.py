@@ -50,7 +50,7 @@ PLANTS = (
     Plant("download cut short", "truncated", Kind.TRUNCATED, path="/download"),
     Plant("byte flipped", "corrupted", Kind.TRUNCATED),
     Plant("answered by the old color", "stale", Kind.STALE),
-    Plant("version goes back", "backwards", Kind.BACKWARDS, connection="reused"),
+    Plant("version goes back", "backwards", Kind.STALE, connection="reused"),
     Plant("answered by nobody", "unexplained", Kind.UNEXPLAINED),
     Plant("session forgotten", "session", Kind.SESSION_LOST, path="/me"),
     Plant("sent twice by the client", "twice", SENT_TWICE),
