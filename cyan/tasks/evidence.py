@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
@@ -194,7 +195,9 @@ def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG00
     from cyan.terminal import console
 
     reports = project_folder() / "reports"
-    folder = reports / run if run else verify.newest(project_folder())
+    # The page's own command names the folder with reports/ before it.
+    folder = reports / Path(run).name if run else verify.newest(project_folder())
+    against = Path(against).name
     for each in (folder, reports / against):
         if not each.is_dir():
             raise UsageError(f"{each} is no run", todo="see the folders of reports/")
