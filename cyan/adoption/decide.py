@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption.proposal import TLS_PORTS, Proposal, Question, Route, Topic, propose
@@ -72,6 +72,7 @@ def decide(
         said[left.topic, left.about] = given
         if given is not None:
             roles |= _roles(left, proposal, agreed=given)
+    proposal = replace(proposal, routes=routes or proposal.routes)
     keys = {(each.topic, each.about): each for each in asked}
     standing = tuple(each for key, each in keys.items() if not said.get(key))
     agreed = frozenset(topic for (topic, _), yes in said.items() if yes)

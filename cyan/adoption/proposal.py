@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 TLS_PORTS = frozenset({443, 8443})
 _HOST_RULE = re.compile(r"Host\(([^)]*)\)")
-_PATH_RULE = re.compile(r"PathPrefix\(([^)]*)\)")
+_PATH_RULE = re.compile(r"Path(?:Prefix)?\(([^)]*)\)")
+_RULE_LABEL = re.compile(r"traefik\.http\.routers\.([^.]+)\.rule")
+_PORT_LABEL = re.compile(r"traefik\.http\.services\.([^.]+)\.loadbalancer\.server\.port")
 _QUOTED = re.compile(r"[`'\"]([^`'\"]+)[`'\"]")
 
 
@@ -107,7 +109,7 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
         *_of_tls(web),
         *_of_code(rotating, folder),
         *_of_volumes(rotating, folder),
-        *_of_the_public_service(judged, web, routes),
+        *_of_the_public_service(judged, web, routes, told),
         *_of_fastcgi(judged),
         *_of_guesses(tuple(each for each in judged if each.name not in told)),
     )
@@ -243,10 +245,26 @@ def _of_volumes(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator
 
 
 def _of_the_public_service(
-    judged: tuple[Judged, ...], web: tuple[Judged, ...], routes: tuple[Route, ...]
+    judged: tuple[Judged, ...],
+    web: tuple[Judged, ...],
+    routes: tuple[Route, ...],
+    told: Mapping[str, Role],
 ) -> Iterator[Question]:
-    led = any(each.role is Role.PROXY for each in judged)
-    if routes or led or not web or _public(web):
+    """Which one users reach, where nothing says so; of a proxy only once it is to make way."""
+    gone = [each for each in judged if each.role is Role.PROXY]
+    led = [each for each in gone if any(port.protocol == "tcp" for port in each.service.ports)]
+    labelled = any(route.host or route.path for route in routes)
+    if led and web and not labelled and all(each.name in told for each in led):
+        names = ", ".join(each.name for each in led)
+        yield Question(
+            Topic.PUBLIC,
+            names,
+            f"{names} makes way: to which of {', '.join(each.name for each in web)} does it lead "
+            "users, and to which port?",
+            "no: nobody reaches it",
+        )
+        return
+    if routes or gone or not web or _public(web):
         return
     yield Question(
         Topic.PUBLIC,
@@ -298,19 +316,32 @@ def _routes(web: tuple[Judged, ...]) -> tuple[Route, ...]:
 
 
 def _of_traefik(each: Judged) -> Iterator[Route]:
-    labels = {
-        str(name): str(value) for name, value in (each.service.raw.get("labels") or {}).items()
+    """What labels say, the service's own or, as Swarm reads them, those of its deploy.
+
+    A router leads to the service that it names, else to the only one, or the one of its name:
+    https://doc.traefik.io/traefik/routing/providers/docker/#routers.
+    """
+    raw = each.service.raw
+    given = {**(raw.get("labels") or {}), **((raw.get("deploy") or {}).get("labels") or {})}
+    labels = {str(name): str(value) for name, value in given.items()}
+    ports = {
+        found[1]: int(value)
+        for name, value in labels.items()
+        if (found := _PORT_LABEL.fullmatch(name)) and value.isdigit()
     }
-    ports = [value for name, value in labels.items() if name.endswith("loadbalancer.server.port")]
-    port = int(ports[0]) if ports and ports[0].isdigit() else 80
     for name, rule in labels.items():
-        if not (name.startswith("traefik.http.routers.") and name.endswith(".rule")):
+        router = _RULE_LABEL.fullmatch(name)
+        if not router:
             continue
-        hosts = [host for found in _HOST_RULE.findall(rule) for host in _QUOTED.findall(found)]
-        paths = [path for found in _PATH_RULE.findall(rule) for path in _QUOTED.findall(found)]
-        for host in hosts or [""]:
-            for path in paths or [""]:
-                yield Route(each.name, port, host, path)
+        led = labels.get(f"traefik.http.routers.{router[1]}.service", "").partition("@")[0]
+        only = next(iter(ports.values())) if len(ports) == 1 else 80
+        port = ports.get(led) or ports.get(router[1]) or only
+        for part in rule.split("||"):
+            hosts = [host for found in _HOST_RULE.findall(part) for host in _QUOTED.findall(found)]
+            paths = [path for found in _PATH_RULE.findall(part) for path in _QUOTED.findall(found)]
+            for host in hosts or [""]:
+                for path in paths or [""]:
+                    yield Route(each.name, port, host, path)
 
 
 def _of_nginx_proxy(each: Judged) -> Iterator[Route]:

@@ -73,9 +73,10 @@ def init(
     config = resolve(folder, files)
     told = _told(service or (), config.get("services") or {})
     routes = tuple(_route(each) for each in route or ())
+    agreed = {name.strip() for each in agree or () for name in each.split(",")}
 
     def answer(question: Question) -> bool | None:
-        if question.about in (agree or ()):
+        if set(question.about.split(", ")) <= agreed:
             return True
         if yes:
             return question.safe_is_yes

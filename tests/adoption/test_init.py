@@ -159,3 +159,34 @@ def test_a_file_that_compose_reads_beside_theirs_belongs_to_it(run: Run, tmp_pat
     assert run().returncode == 0
     section = yaml.safe_load((tmp_path / "invoke.yaml").read_text())["cyan"]
     assert section["adopted"]["files"] == ["compose.yaml", "compose.override.yaml"]
+
+
+LED = """\
+services:
+  proxy: {image: "nginx:1.26", ports: ["80:80", "443:443"]}
+  site: {image: site}
+  api: {image: api, volumes: ["files:/files", "notes:/notes"]}
+  tool: {image: api, ports: ["9000:9000"]}
+volumes: {files: {}, notes: {}}
+"""
+
+
+def test_a_proxy_that_makes_way_does_not_do_so_before_it_is_known_where_it_led(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "compose.yaml").write_text(LED)
+    agreed = ("--agree", "files,notes")
+    done = run("--yes", *agreed)
+    assert done.returncode == 1
+    assert "proxy makes way: to which of api, site, tool does it lead users" in done.stdout
+    assert "both colors would write" not in done.stdout  # agreed to, by their names
+    assert not (tmp_path / "invoke.yaml").exists()
+    done = run("--yes", *agreed, "--route", "site:3000", "--route", "api:8000=/api")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "route    any host/ → site:3000" in done.stdout
+    made = yaml.safe_load((tmp_path / "invoke.yaml").read_text())["cyan"]
+    assert made["site"] == {"port": 80}
+    assert made["adopted"]["routes"] == [
+        {"service": "site", "port": 3000},
+        {"service": "api", "port": 8000, "path": "/api"},
+    ]

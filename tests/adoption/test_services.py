@@ -182,3 +182,20 @@ def test_the_network_of_a_service_that_stays_is_not_for_two_colors() -> None:
     assert "both colors would be in the one network of vpn" in str(refusal)
     told = {"vpn": Role.WEB}
     assert proposed(told, web=shared, vpn={"image": "tailscale/tailscale"}).refusals == ()
+
+
+def test_each_router_of_traefik_leads_to_the_port_of_the_service_that_it_names() -> None:
+    """As in the first users' yapit: labels of the deploy, and two routers on one service."""
+    labels = {
+        "traefik.http.routers.api.rule": "Host(`auth.example`) && PathPrefix(`/api`)",
+        "traefik.http.routers.api.service": "api",
+        "traefik.http.services.api.loadbalancer.server.port": "8102",
+        "traefik.http.routers.board.rule": "Host(`auth.example`) || Host(`board.example`)",
+        "traefik.http.services.board.loadbalancer.server.port": "8101",
+    }
+    found = proposed(auth={"image": "auth", "deploy": {"labels": labels}}).routes
+    assert [(each.host, each.path, each.port) for each in found] == [
+        ("auth.example", "/api", 8102),
+        ("auth.example", "", 8101),
+        ("board.example", "", 8101),
+    ]
