@@ -134,6 +134,18 @@ class Drain:
 
 
 @dataclass(frozen=True)
+class DoneStep:
+    """One step of a deploy or rollback as the journal tells of it; `ok` where it ended well."""
+
+    step: str
+    color: str
+    version: str
+    begun_ns: int
+    done_ns: int
+    ok: bool = True
+
+
+@dataclass(frozen=True)
 class History:
     """A run's acts, and what the host's journal says they did, all on this machine's clock.
 
@@ -147,6 +159,7 @@ class History:
     swarm_exit: int = 0
     switches: tuple[Switch, ...] = ()
     drains: tuple[Drain, ...] = ()
+    steps: tuple[DoneStep, ...] = ()
     load_begun_ns: int = 0
     load_ended_ns: int = 0
     clock: Clock = Clock()
@@ -197,6 +210,21 @@ def from_journal(
         elif (entry.event, entry.step) in LETTING_GO:
             drains.append(_drain(entry, begun.get(key, entry.at), offset_ns))
     return tuple(switches), tuple(drains)
+
+
+def steps_of(entries: Iterable[journal.Entry], offset_ns: int = 0) -> tuple[DoneStep, ...]:
+    """The steps of a journal that ended, in order; one whose deployer was killed has no end."""
+    begun: dict[tuple[str, str, str], float] = {}
+    found = []
+    for entry in entries:
+        key = (entry.run, entry.step, entry.color)
+        if entry.event is journal.Event.STEP:
+            begun[key] = entry.at
+        elif entry.event in (journal.Event.DONE, journal.Event.FAILED) and key in begun:
+            since, ok = begun.pop(key), entry.event is journal.Event.DONE
+            at = _ns(since, offset_ns), _ns(entry.at, offset_ns)
+            found.append(DoneStep(entry.step, entry.color, entry.version, *at, ok))
+    return tuple(found)
 
 
 def unrecorded(
@@ -283,7 +311,7 @@ def _drain(entry: journal.Entry, begun: float, offset_ns: int) -> Drain:
 def save(history: History, path: Path) -> None:
     """Write what the journal does not hold, as acts.json."""
     kept = asdict(history)
-    for derived in ("switches", "drains", "journal_present", "faults"):
+    for derived in ("switches", "drains", "steps", "journal_present", "faults"):
         del kept[derived]
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
@@ -307,6 +335,7 @@ def load(folder: Path, *, believed: bool = True) -> History:
         swarm_exit=kept["swarm_exit"],
         switches=tuple(sorted(switches, key=lambda switch: switch.done_ns)),
         drains=drains,
+        steps=steps_of(entries, clock.offset_ns),
         load_begun_ns=kept["load_begun_ns"],
         load_ended_ns=kept["load_ended_ns"],
         clock=clock,

@@ -6,16 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from cyan.proof.client_log import is_in
 from cyan.proof.findings import DROPS, RUN, Finding, Verdict, worst
 from cyan.proof.history import SECOND, Window
-from cyan.proof.requestlog import LASTING
+from cyan.proof.requestlog import LASTING, PLANTED
 from cyan.proof.statistics import (
     Latency,
     control_interval,
     latency,
     longest_interval,
     needed,
+    quantiles,
     upper_bound,
 )
 
@@ -132,6 +136,66 @@ def _answers(evidence: Evidence, within: Mask) -> tuple[tuple[str, str, int], ..
     frame = evidence.requests.loc[within & evidence.ok, ["color", "version"]]
     sizes = frame.groupby(["color", "version"], observed=True, sort=True).size().reset_index()
     return tuple((str(c), str(v), int(k)) for c, v, k in sizes.itertuples(index=False))
+
+
+@dataclass(frozen=True)
+class JourneyMeasure:
+    """What became of one journey's requests: statuses and errors with their counts, times in ms."""
+
+    name: str
+    n: int
+    failed: int
+    statuses: tuple[tuple[int, int], ...]
+    errors: tuple[tuple[str, int], ...]
+    times: dict[str, float]
+    bytes: int
+
+
+def journeys(evidence: Evidence) -> tuple[JourneyMeasure, ...]:
+    """Each journey's own figures, the most frequent first; times count from when it was due."""
+    columns = ["journey", "failure", "error", "status", "due_ns", "end_ns", "received_bytes"]
+    found = []
+    for name, rows in evidence.requests[columns].groupby("journey", observed=True):
+        if name == PLANTED:
+            continue
+        good = rows["failure"] == ""
+        waits = (rows["end_ns"] - rows["due_ns"])[good].to_numpy()
+        errors = rows.loc[~good, ["failure", "error"]].astype(str).agg(": ".join, axis=1)
+        found.append(
+            JourneyMeasure(
+                str(name),
+                len(rows),
+                int((~good).sum()),
+                tuple((int(str(k)), int(v)) for k, v in rows["status"].value_counts().items())[:5],
+                tuple((str(k)[:120], int(v)) for k, v in errors.value_counts().items())[:5],
+                quantiles(waits),
+                int(rows["received_bytes"].sum()),
+            )
+        )
+    return tuple(sorted(found, key=lambda each: -each.n))
+
+
+def worst_second(evidence: Evidence) -> str:
+    """What users felt: the second of the run in which half of them waited longest, in words."""
+    frame = evidence.requests
+    looked = evidence.ok & ~is_in(frame["journey"], LASTING)
+    due = frame["due_ns"].to_numpy()[looked]
+    waits = frame["end_ns"].to_numpy()[looked] - due
+    if not len(due):
+        return "Nobody was answered."
+    place = (due - evidence.history.load_begun_ns) // SECOND
+    table = pd.DataFrame({"second": place, "wait": waits / SECOND}).groupby("second")["wait"]
+    middle, slowest = table.median(), table.max()
+    at = int(str(middle.idxmax()))
+    instant = evidence.history.load_begun_ns + at * SECOND
+    middle_ns = instant + SECOND // 2
+    inside = [w.name for w in evidence.history.windows() if w.start_ns <= middle_ns <= w.end_ns]
+    where = f"in “{inside[0]}”" if inside else "without an act"
+    return (
+        f"In the worst second, {at} s after the load began and {where}, half of the users waited "
+        f"{middle[at] * 1000:,.0f} ms or longer, the slowest {slowest[at] * 1000:,.0f} ms; usually "
+        f"half wait {float(np.median(waits)) / 1e6:,.0f} ms."
+    )
 
 
 def price(n: int) -> str:

@@ -13,7 +13,7 @@ from cyan.proof.checks.unexplained import cause
 from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids
 from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
 from cyan.proof.history import SECOND
-from cyan.proof.measures import WANTED_BOUND, price
+from cyan.proof.measures import WANTED_BOUND, journeys, price, worst_second
 from cyan.proof.page import page
 from cyan.proof.reconcile import reconcile
 
@@ -70,6 +70,8 @@ def _context(evidence: Evidence, judgement: Judgement, folder: Path) -> dict[str
         "streams": [f for f in judgement.findings if f.check == "stream cut" and f.count],
         "drops": testimonies(evidence, judgement, dropped, folder),
         "listed": LISTED_DROPS,
+        "journeys": journeys(evidence),
+        "felt": worst_second(evidence),
     }
 
 

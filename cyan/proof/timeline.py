@@ -27,20 +27,22 @@ def time_line(evidence: Evidence, measures: tuple[Measure, ...], drops: Mask) ->
     """Requests per 100 ms by color, drops as marks, p99 below; acts as bands, switches as lines."""
     rates = _rates(evidence)
     top = max((max(trace["y"], default=1) for trace in rates), default=1) * 1.3
-    traces = [*rates, _marks(evidence, drops, top), *_latencies(evidence)]
+    traces = [*rates, _marks(evidence, drops, top), *_latencies(evidence), *_steps(evidence)]
     return {
         "data": traces,
         "layout": {
-            "height": 460,
-            "xaxis": {**seconds_axis(evidence), "anchor": "y2"},
+            "height": 520,
+            "barmode": "overlay",
+            "xaxis": {**seconds_axis(evidence), "anchor": "y3"},
             "yaxis": {
-                "title": {"text": "answers per 100 ms"}, "domain": [0.36, 1], "range": [0, top],
+                "title": {"text": "answers per 100 ms"}, "domain": [0.42, 1], "range": [0, top],
                 "fixedrange": True,
             },
             "yaxis2": {
-                "title": {"text": "p99 ms"}, "domain": [0, 0.28], "type": "log", "nticks": 4,
+                "title": {"text": "p99 ms"}, "domain": [0.15, 0.36], "type": "log", "nticks": 4,
                 "fixedrange": True,
             },
+            "yaxis3": {"domain": [0, 0.09], "fixedrange": True, "automargin": True},
             "shapes": [*_bands(evidence, measures), *lines(evidence)],
             "annotations": _numbers(evidence, measures),
         },
@@ -103,6 +105,43 @@ def _latencies(evidence: Evidence) -> list[Figure]:
             }
         )
     return traces
+
+
+def _steps(evidence: Evidence) -> list[Figure]:
+    """What the deployer did, step by step, as bars of the color that it did it to."""
+    inside = [
+        each
+        for each in evidence.history.steps
+        if evidence.history.load_begun_ns <= each.begun_ns <= evidence.history.load_ended_ns
+    ]
+    traces = []
+    for color in (*COLORS, "fail"):
+        mine = [each for each in inside if ("fail" if not each.ok else each.color) == color]
+        took = [(each.done_ns - each.begun_ns) / SECOND for each in mine]
+        traces.append(
+            {
+                "name": f"steps, {color}",
+                "showlegend": False,
+                "role": color,
+                "type": "bar",
+                "orientation": "h",
+                "yaxis": "y3",
+                "marker": {"opacity": 0.75},
+                "base": listed(seconds(evidence, [each.begun_ns for each in mine])),
+                "x": listed(took),
+                "y": ["steps"] * len(mine),
+                "text": [each.step for each in mine],
+                "textposition": "inside",
+                "insidetextanchor": "start",
+                "customdata": [
+                    f"{each.step} of {each.color} {each.version}, {length:.2f} s"
+                    + ("" if each.ok else ", failed")
+                    for each, length in zip(mine, took, strict=True)
+                ],
+                "hovertemplate": "%{customdata}<extra></extra>",
+            }
+        )
+    return [trace for trace in traces if trace["x"]]
 
 
 def _bands(evidence: Evidence, measures: tuple[Measure, ...]) -> list[Figure]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cyan.proof.remote_workers import RemoteWorkers
     from cyan.proof.scenario import Act
     from cyan.proof.verdict import Judgement
-    from cyan.settings import HostSettings, Settings
+    from cyan.settings import HostSettings, Settings, VerifySettings
 
 SECONDS = {"full": 170.0}
 """How long a scenario's load lasts at least, acts or not: at 300 a second for 51,000 requests."""
@@ -39,6 +39,15 @@ two cores with the clients, the proxy and the application."""
 
 REFUSED = 600
 """Which of a calibration's requests is sent where nobody listens: one of the steady state."""
+
+ACT = 10.0
+"""Seconds that an act takes, about."""
+
+LOGS = 5 * 512 << 20
+"""Bytes of its log that the proxy keeps: the Caddyfile's `roll_keep`, and the one it writes."""
+
+LINE = 900
+"""Bytes of a line of it, about."""
 
 FLAGS = ("quick", "migrations", "reload")
 """Scenarios that a flag of their own asks for."""
@@ -183,6 +192,7 @@ def spec_of(
         in_flight=wanted.in_flight,
         remote=options.remote,
     )
+    _can_be_collected(load.rate, wanted, len(acts), options)
     return lasting(
         RunSpec(
             folder=folder,
@@ -195,6 +205,17 @@ def spec_of(
             relay=RelayOptions(options.rtt) if options.rtt else None,
         )
     )
+
+
+def _can_be_collected(rate: float, wanted: VerifySettings, acts: int, options: Options) -> None:
+    """Raise UsageError for a run of which the proxy would delete its log before it is fetched."""
+    least = max(SECONDS.get(options.scenario, 0), wanted.steady + acts * (ACT + wanted.gap))
+    if rate * least * LINE > LOGS:
+        raise UsageError(
+            f"the proxy keeps {LOGS >> 20:,} MiB of its log, some {LOGS // LINE:,} requests: of "
+            f"the {rate * least:,.0f} that {rate:g} a second are here, it would delete the first",
+            todo="a lower --rate",
+        )
 
 
 def with_plant(spec: RunSpec, url: str, options: Options) -> RunSpec:

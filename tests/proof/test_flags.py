@@ -17,7 +17,9 @@ from cyan.proof.load import Load
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proof.run import RunSpec, _load
-from cyan.proof.verify import Options
+from cyan.proof.scenario import full
+from cyan.proof.verify import Options, spec_of
+from tests.rollout import worlds
 
 REMOTE = RemoteWorkers((), "", "")
 RTT = 0.2
@@ -51,6 +53,17 @@ def test_flags_of_which_one_would_do_nothing_are_refused(
         {"remote": REMOTE, "fresh_connections": True, "scenario": "quick"},
     ],
 )
+def test_a_run_whose_log_the_proxy_would_delete_is_refused(tmp_path: Path) -> None:
+    acts = full()
+    for rate, refused in ((2_000, False), (30_000, True)):
+        asked = Options(rate=rate)
+        if refused:
+            with pytest.raises(UsageError, match="it would delete the first"):
+                spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked)
+        else:
+            assert spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked).load.rate == rate
+
+
 def test_flags_that_go_together_are_taken(flags: dict[str, Any]) -> None:
     assert Options(**flags)
 
