@@ -53,17 +53,6 @@ def test_flags_of_which_one_would_do_nothing_are_refused(
         {"remote": REMOTE, "fresh_connections": True, "scenario": "quick"},
     ],
 )
-def test_a_run_whose_log_the_proxy_would_delete_is_refused(tmp_path: Path) -> None:
-    acts = full()
-    for rate, refused in ((2_000, False), (30_000, True)):
-        asked = Options(rate=rate)
-        if refused:
-            with pytest.raises(UsageError, match="it would delete the first"):
-                spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked)
-        else:
-            assert spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked).load.rate == rate
-
-
 def test_flags_that_go_together_are_taken(flags: dict[str, Any]) -> None:
     assert Options(**flags)
 
@@ -93,3 +82,14 @@ def test_the_load_names_the_address_over_tls_and_whom_to_trust() -> None:
     assert words[words.index("--through") + 1] == "https://localhost:2"
     assert words[words.index("--secure") + 1] == "https://localhost:1"
     assert words[words.index("--authority") + 1] == "PEM"
+
+
+def test_a_run_whose_log_the_proxy_would_delete_is_refused(tmp_path: Path) -> None:
+    acts = full()
+    for rate, refused in ((2_000, False), (30_000, True)):
+        asked = Options(rate=rate)
+        if refused:
+            with pytest.raises(UsageError, match="it would delete the first"):
+                spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked)
+        else:
+            assert spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked).load.rate == rate
