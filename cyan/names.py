@@ -134,8 +134,9 @@ def valid_version(text: str) -> str:
 
 
 def names_a_path(text: str) -> bool:
-    """Whether `text` can be the path of a request as it is."""
-    return text.isprintable() and PATH_PATTERN.fullmatch(text) is not None
+    """Whether `text` can be the path of a request as it is: a client takes "." and ".." away."""
+    dots = {".", ".."} & set(text.partition("?")[0].split("/"))
+    return text.isprintable() and PATH_PATTERN.fullmatch(text) is not None and not dots
 
 
 def seconds(text: str) -> float:

@@ -27,7 +27,7 @@ def _absolute(path: Path) -> Path:
 
 def _requested(path: str) -> str:
     if not names_a_path(path):
-        msg = "begin with one '/', without spaces (%20), line breaks or '#'"
+        msg = "begin with one '/', without spaces (%20), line breaks, '#', '/./' and '/../'"
         raise ValueError(msg)
     return path
 

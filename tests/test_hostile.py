@@ -379,6 +379,8 @@ def test_a_command_of_a_migration_is_split_as_a_shell_would_and_no_shell_runs_it
 @example("//elsewhere/x")
 @example("/a\r\nX-Admin: 1")
 @example("/a#b")
+@example("/.")
+@example("/a/../b?c=/./")
 def test_the_path_of_a_request_goes_out_as_it_was_given(path: str) -> None:
     try:
         checked = configured(smoke=[{"path": path}], public={"service": "platform", "ready": path})

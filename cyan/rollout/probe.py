@@ -44,7 +44,8 @@ class Probe:
 def probing(mine: Session, rate: float) -> Iterator[Probe]:
     """Ask the site's ready path `rate` times a second while the block runs, each once.
 
-    Every second request on a connection that is kept, the others each on a new one. Nobody asks
+    Every second request on a connection that is kept, the others each on a new one; all on new
+    ones where the ports are to be taken over: kept ones end with who has them. Nobody asks
     where the site does not answer well to begin with: a failure would say nothing of a deploy.
     """
     probe, stop = Probe(), threading.Event()
@@ -59,7 +60,8 @@ def probing(mine: Session, rate: float) -> Iterator[Probe]:
             probe.why_not = f"the site did not answer well before: {wrong}"
             asking.close()
         else:
-            thread = threading.Thread(target=_ask, args=(asking, probe, stop, rate), daemon=True)
+            args = (asking, probe, stop, rate, not mine.world.own)
+            thread = threading.Thread(target=_ask, args=args, daemon=True)
             thread.start()
             try:
                 yield probe
@@ -70,11 +72,11 @@ def probing(mine: Session, rate: float) -> Iterator[Probe]:
     yield probe
 
 
-def _ask(asking: _Asking, probe: Probe, stop: threading.Event, rate: float) -> None:
+def _ask(asking: _Asking, probe: Probe, stop: threading.Event, rate: float, keeps: bool) -> None:  # noqa: FBT001
     number, begun = 0, time.monotonic()
     while not stop.is_set():
         at = time.time()
-        probe.asked.append((at, asking.once(keep=number % 2 == 0)))
+        probe.asked.append((at, asking.once(keep=keeps and number % 2 == 0)))
         number = max(number + 1, int((time.monotonic() - begun) * rate))
         stop.wait(max(0.0, begun + number / rate - time.monotonic()))
     asking.close()

@@ -29,7 +29,9 @@ def seen(job: Job) -> Seen:
     assert job.probe is not None  # noqa: S101 - for the type checker: see run.rotate
     ended, log = job.world.clock(), Log(job)
     since = 2 * job.begun - ended
-    logs = witnessed.Logs(log.more(), _aborted(job, since), log.doubt)
+    # Before a take-over the proxy saw no user.
+    first = ended if job.world.own else 0.0
+    logs = witnessed.Logs(log.more(), _aborted(job, since), log.doubt, first)
     return witnessed.seen(logs, job.probe, job.begun, ended)
 
 

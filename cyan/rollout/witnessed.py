@@ -60,11 +60,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Logs:
-    """Lines of the proxy's access log, when it gave answers up, and what could not be read."""
+    """Lines of the proxy's access log, when it gave answers up, and what could not be read.
+
+    `since` is when users first came to this proxy, where it was no earlier than the deploy.
+    """
 
     lines: Sequence[str] = ()
     aborted: Sequence[float] = ()
     doubt: str = ""
+    since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,11 @@ class Seen:
         if not self.failed:
             told.append(f"at most {self.bound:.2%} (95 %)")
         if during.n:
-            told.append(f"longest gap {_ms(during.gap)} ({_ms(before.gap)} before)")
-            told.append(f"p99 {_ms(during.p99)} ({_ms(before.p99)})")
+            was = (
+                (f" ({_ms(before.gap)} before)", f" ({_ms(before.p99)})") if before.n else ("", "")
+            )
+            told.append(f"longest gap {_ms(during.gap)}{was[0]}")
+            told.append(f"p99 {_ms(during.p99)}{was[1]}")
         good = self.asked - len(self.refused)
         told.append(f"probe {good} of {self.asked}" if self.asked else f"no probe: {self.why_not}")
         if self.doubt:
@@ -148,8 +155,9 @@ def seen(
     """
     answers = sorted(filter(None, map(answered, log.lines)), key=lambda each: each.started)
     length = ended - begun
+    since = max(begun, min(log.since, answers[0].started if answers else begun))
     spans = [
-        _span(answers, log.aborted, begun, ended),
+        _span(answers, log.aborted, since, ended),
         _span(answers, log.aborted, begun - length, begun),
     ]
     refused = tuple(wrong for _, wrong in probe.failures)

@@ -245,12 +245,14 @@ def test_a_switch_that_a_killed_deployer_did_not_record_is_inferred_from_what_is
     at = (item.begun_ns + item.ended_ns) / 2 / SECOND
     target = item.after.live
     begun = journal.Entry(at, "r9", "deploy", journal.Event.STEP, "switch", target, "v3")
-    (switch,) = unrecorded((begun,), run.history.performed)
+    assert unrecorded((begun,), run.history.performed) == ()  # its command ended well
+    item = replace(item, act=replace(item.act, program=("chaos",)))
+    (switch,) = unrecorded((begun,), (item,))
     assert (switch.source, switch.target, switch.version) == (item.before.live, target, "v3")
     assert switch.begun_ns == round(at * SECOND)
     assert switch.done_ns == item.ended_ns
     done = replace(begun, event=journal.Event.DONE)
-    assert unrecorded((begun, done), run.history.performed) == ()
+    assert unrecorded((begun, done), (item,)) == ()
     stayed = replace(item, after=item.before)
     assert unrecorded((begun,), (stayed,)) == ()
 
@@ -258,7 +260,7 @@ def test_a_switch_that_a_killed_deployer_did_not_record_is_inferred_from_what_is
 def test_a_way_back_that_a_killed_rollback_did_not_record_is_inferred_too(run: Run) -> None:
     item = run.history.performed[ACT]
     first, second = item.before.live, item.after.live
-    item = replace(item, after=item.before)
+    item = replace(item, act=replace(item.act, program=("chaos",)), after=item.before)
     middle = (item.begun_ns + item.ended_ns) / 2 / SECOND
     moved = {"from": first, "to": second, "renamed_at": middle}
     step, done = journal.Event.STEP, journal.Event.DONE

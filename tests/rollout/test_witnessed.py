@@ -121,6 +121,16 @@ def test_a_time_in_which_nobody_was_answered_is_measured() -> None:
     assert found.before.gap == pytest.approx(0.1)
 
 
+def test_where_users_came_only_during_the_deploy_it_is_judged_from_then_on() -> None:
+    """A take-over: before, the ports were another's, and the proxy has no line of it."""
+    lines = [line(1004 + i / 10) for i in range(60)]
+    found = seen(Logs(lines, since=ENDED), Probe([(BEGUN, "")]), BEGUN, ENDED)
+    assert found.during.start == 1004
+    assert found.during.gap == pytest.approx(0.1)
+    assert "before" not in found.sentence
+    assert seen(Logs(lines), Probe([(BEGUN, "")]), BEGUN, ENDED).during.gap > 3.9
+
+
 def test_when_an_answer_was_given_up_is_read_from_what_the_proxy_printed() -> None:
     log = '{"level":"error","ts":7.5,"msg":"aborting with incomplete response"}\n{"msg": "x"}\nno\n'
     assert witnessed.aborted(log) == [7.5]
