@@ -25,6 +25,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from cyan.proof import collected
 from tests.proof import synthetic
 
 RATE = 2000
@@ -41,7 +42,7 @@ MIXED = "--mixed" in sys.argv
 PROXY = (
     '{{"level":"info","ts":{at:.7f},"logger":"http.log.access.log0","msg":"handled request",'
     '"request":{{"remote_ip":"172.18.0.1","remote_port":"51234","proto":"HTTP/1.1",'
-    '"method":"GET","host":"127.0.0.1:8080","uri":"/items","headers":{{"User-Agent":["cyan"],'
+    '"method":"{method}","host":"127.0.0.1:8080","uri":"{path}","headers":{{"User-Agent":["cyan"],'
     '"Accept":["*/*"],"X-Request-Id":["{id:016x}"]}}}},"user_id":"","duration":{took:.9f},'
     '"size":{size},"status":{status},"resp_headers":{{"Server":["Caddy","uvicorn"],'
     '"Date":["Sat, 21 Nov 2026 02:00:00 GMT"],"Content-Type":["application/json"],'
@@ -66,6 +67,9 @@ def lay_out(requests: int, folder: Path) -> int:
             piece = made.requests.iloc[start : start + CHUNK]
             proxy.write("".join(_proxy(piece.sort_values("end_ns"))))
             application.write("".join(_application(piece)))
+    for name in synthetic.LOGS:
+        (folder / "application" / name).touch()
+    collected.write(folder)
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
@@ -73,7 +77,8 @@ def _proxy(piece: pd.DataFrame) -> list[str]:
     rows: Any = piece.itertuples()
     return [
         PROXY.format(
-            id=row.id, at=row.end_ns / 1e9, took=(row.end_ns - row.sent_ns) / 1e9,
+            id=row.id, method=row.method, path=row.path, at=row.end_ns / 1e9,
+            took=(row.end_ns - row.sent_ns) / 1e9,
             size=row.received_bytes, status=row.status, color=row.color, version=row.version,
         )
         for row in rows
