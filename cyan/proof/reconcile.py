@@ -67,10 +67,10 @@ def read_case(folder: Path, bounds: Bounds | None = None) -> Evidence:
         raise ProofError("this is no run's folder: acts.json is missing", where=str(folder))
     from cyan.proof.evidence import Bounds, build  # noqa: PLC0415
 
-    changed = collected.changed(folder)
     public = bounds.public if bounds else Bounds.public
     with ThreadPoolExecutor(1) as pool:  # so does parsing
         client = pool.submit(client_log.read_client, folder / "client")
+        changed = collected.changed(folder)
         others = witnesses.read_witnesses(folder, public, frozenset(changed))
         told = history.load(folder, believed="journal.jsonl" not in changed)
         return build(client.result(), others, told, bounds, changed)

@@ -71,8 +71,16 @@ def _context(evidence: Evidence, judgement: Judgement, folder: Path) -> dict[str
         "drops": testimonies(evidence, judgement, dropped, folder),
         "listed": LISTED_DROPS,
         "journeys": journeys(evidence),
+        **_switches(judgement),
         "felt": worst_second(evidence),
     }
+
+
+def _switches(judgement: Judgement) -> dict[str, int]:
+    """How many acts switched under load, and how many of these dropped anything."""
+    pairs = zip(judgement.measures, judgement.history.performed, strict=False)
+    switched = [m for m, item in pairs if item.loaded and item.before.live != item.after.live]
+    return {"switched": len(switched), "dropping": sum(bool(m.drops) for m in switched)}
 
 
 def _figures(evidence: Evidence, judgement: Judgement, dropped: Mask) -> dict[str, Any]:
@@ -90,14 +98,42 @@ def _dropped(evidence: Evidence, judgement: Judgement) -> Mask:
     return np.isin(evidence.requests["id"].to_numpy(), ids)
 
 
-def matrix(findings: Iterable[Finding], acts: list[str]) -> list[dict[str, Any]]:
-    """Checks by acts: rows of cells, each the worst finding of that check about that act.
+GROUPS = (
+    ("Drops", {str(kind) for kind in DROPS} | {"drops allowed"}),
+    ("Acts", {"command", "live color", "journal", "who answers", "stood still"}),
+    ("Witnesses", {"witnesses agree", "doubt", "sent once", "foreign traffic", "foreign writes",
+                   "recovered write", "known to the client", "clock known", "logs present",
+                   "every container's log", "as collected", "answers named", "answers measured"}),
+    ("Load", {"rows balance", "rows whole", "none lost", "signed off", "swarm ended",
+              "schedule sent", "schedule kept", "always looked", "received in time",
+              "no class empty", "every row there", "instrument seen to work",
+              "every act performed", "switches told", "idle replaced", "stream cut"}),
+)  # fmt: skip
+"""The checks by what they are about; others, as chaos's, are a group of their own."""
 
-    The columns are the acts, the steady state and the run.
+
+def matrix(findings: Iterable[Finding], acts: list[str]) -> list[dict[str, Any]]:
+    """Groups of checks by acts: rows of cells, each the worst finding of that check about that act.
+
+    The columns are the acts, the steady state and the run. A group whose checks all passed need
+    not be shown in full.
     """
     kept = tuple(findings)
-    checks = dict.fromkeys(finding.check for finding in kept)
-    return [_row(check, [f for f in kept if f.check == check], len(acts)) for check in checks]
+    checks = list(dict.fromkeys(finding.check for finding in kept))
+    named = {name for _, names in GROUPS for name in names}
+    groups = (*GROUPS, ("This kind of run", {each for each in checks if each not in named}))
+    made = []
+    for title, names in groups:
+        rows = [
+            _row(check, [f for f in kept if f.check == check], len(acts))
+            for check in checks
+            if check in names
+        ]
+        if rows:
+            verdict = worst(row["verdict"] for row in rows)
+            passed = sum(row["verdict"] is Verdict.PASS for row in rows)
+            made.append({"title": title, "rows": rows, "verdict": verdict, "passed": passed})
+    return made
 
 
 def _row(check: str, findings: list[Finding], acts: int) -> dict[str, Any]:
