@@ -99,7 +99,7 @@ def page(told: dict[str, Any]) -> str:
     )
     probe = told["probe"]
     asked = f"{probe['asked']} asked, {len(probe['failures'])} refused or not answered well"
-    title = f"{told['what']} of {told['version']}"
+    title = f"{told['what']} of {told['version']}{_ended(told)}"
     return _PAGE.substitute(
         title=_text(f"{title} on {told['host']}"),
         verdict=told["verdict"],
@@ -117,12 +117,16 @@ def history(proofs: list[dict[str, Any]]) -> str:
     """The page about all deploys together."""
     rows = "".join(
         f"<tr><td><a href='{_text(each['run'])}{FOLDER}/report.html'>{_text(each['run'])}</a></td>"
-        f"<td>{_text(each['what'])} {_text(each['version'])}</td><td>{_text(each['host'])}</td>"
+        f"<td>{_text(each['what'])} {_text(each['version'])}{_ended(each)}</td><td>{_text(each['host'])}</td>"
         f"<td class={each['verdict']}>{each['verdict']}</td><td>{each['during']['n']:,}</td>"
         f"<td>{each['failed']:,}</td></tr>"
         for each in proofs
     )
     return _HISTORY.substitute(sentence=_text(together(proofs)), rows=rows)
+
+
+def _ended(told: dict[str, Any]) -> str:
+    return "" if told.get("ok", True) else ", which failed"
 
 
 def together(proofs: list[dict[str, Any]]) -> str:
