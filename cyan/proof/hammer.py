@@ -42,7 +42,10 @@ def hammer(settings: Settings, project: Path, options: HammerOptions, console: C
     """
     _check(options)
     folder = project / "reports" / f"{time.strftime('%Y%m%d-%H%M%S')}-hammer"
-    extra = ("--journeys", "get", "--path", options.path) if options.path else ()
+    path = options.path or (settings.public.ready if settings.adopted else "")
+    extra: tuple[str, ...] = ("--journeys", "get", "--path", path) if path else ()
+    if settings.verify.load and not options.path:
+        extra = ("--load", str(settings.verify.load))
     load = Load(
         url=options.url,
         locustfile=settings.verify.locustfile,

@@ -25,6 +25,16 @@ NEVER = 2.0
 """Seconds in which a site must answer before it is loaded."""
 
 
+def possible(*, http2: bool, elsewhere: bool) -> None:
+    """Raise UsageError for what only the demo has: journeys over TLS, and on other machines."""
+    if http2:
+        raise UsageError("--http2 has the demo's own journey", todo="leave it out")
+    if elsewhere:
+        raise UsageError(
+            "--workers would not have this machine's load.yaml", todo="--processes shares it here"
+        )
+
+
 def live(seen: Observation) -> None:
     """Raise UsageError where no color is live: a take-over is agreed to, not done under load."""
     if not seen.live:

@@ -125,6 +125,8 @@ def verify(
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
+    if settings.adopted:
+        theirs.possible(http2=options.http2, elsewhere=bool(options.remote))
     folder = new_folder(project, "verify")
     acts = _acts(settings, options, folder)
     with HostUnderTest(settings, machine) as system, nobody() as url:

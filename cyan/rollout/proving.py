@@ -117,7 +117,8 @@ def history(proofs: list[dict[str, Any]]) -> str:
     """The page about all deploys together."""
     rows = "".join(
         f"<tr><td><a href='{_text(each['run'])}{FOLDER}/report.html'>{_text(each['run'])}</a></td>"
-        f"<td>{_text(each['what'])} {_text(each['version'])}{_ended(each)}</td><td>{_text(each['host'])}</td>"
+        f"<td>{_text(each['what'])} {_text(each['version'])}{_ended(each)}</td>"
+        f"<td>{_text(each['host'])}</td>"
         f"<td class={each['verdict']}>{each['verdict']}</td><td>{each['during']['n']:,}</td>"
         f"<td>{each['failed']:,}</td></tr>"
         for each in proofs

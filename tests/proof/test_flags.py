@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cyan.errors import UsageError
+from cyan.proof import theirs
 from cyan.proof.load import Load
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.remote_workers import RemoteWorkers
@@ -93,3 +94,14 @@ def test_a_run_whose_log_the_proxy_would_delete_is_refused(tmp_path: Path) -> No
                 spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked)
         else:
             assert spec_of(worlds.settings(), tmp_path, tmp_path, acts, asked).load.rate == rate
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [({"http2": True}, "--http2"), ({"elsewhere": True}, "--workers")]
+)
+def test_what_only_the_demo_has_is_refused_for_another_application(
+    flags: dict[str, bool], said: str
+) -> None:
+    theirs.possible(http2=False, elsewhere=False)
+    with pytest.raises(UsageError, match=said):
+        theirs.possible(**{"http2": False, "elsewhere": False, **flags})
