@@ -154,7 +154,8 @@ def who_answers(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _who(evidence: Evidence, number: int, item: Performed, excused: Mask) -> Finding:
     frame, live = evidence.requests, item.after
-    looked = _settled(evidence, number, item) & evidence.ok
+    named = ~is_in(frame["color"], ("",))  # of others answers_named tells
+    looked = _settled(evidence, number, item) & evidence.ok & named
     right = is_in(frame["color"], (live.live,))
     if live.version:
         right &= is_in(frame["version"], (live.version,))

@@ -77,13 +77,18 @@ def unexplained_mask(evidence: Evidence) -> Mask:
 
 
 def doubted_mask(evidence: Evidence) -> Mask:
-    """Good answers of which only one of proxy and application tells, while both have logs."""
+    """Good answers of which only one of proxy and application tells.
+
+    Where the application has no log, those of which the proxy does not tell.
+    """
     frame = evidence.requests
     proxied, started, finished = (
         frame[name].to_numpy() for name in ("proxied", "started", "finished")
     )
-    if (proxied == ABSENT).any() or (started == ABSENT).any():
+    if (proxied == ABSENT).any():
         return np.zeros(len(frame), bool)
+    if (started == ABSENT).any():  # one word against another: nobody can say which is wrong
+        return mask(evidence.ok & (proxied == 0))
     endless = is_in(frame["journey"], ENDLESS)
     at_proxy, at_application = proxied > 0, (started > 0) & ((finished > 0) | endless)
     return mask(evidence.ok & (at_proxy ^ at_application) & (finished <= 1))
