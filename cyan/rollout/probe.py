@@ -75,8 +75,10 @@ def probing(mine: Session, rate: float) -> Iterator[Probe]:
 def _ask(asking: _Asking, probe: Probe, stop: threading.Event, rate: float, keeps: bool) -> None:  # noqa: FBT001
     number, begun = 0, time.monotonic()
     while not stop.is_set():
-        at = time.time()
-        probe.asked.append((at, asking.once(keep=keeps and number % 2 == 0)))
+        at, wrong = time.time(), asking.once(keep=keeps and number % 2 == 0)
+        if wrong and not asking.connected:
+            break  # it was the deployer's own connection that ended: no user's
+        probe.asked.append((at, wrong))
         number = max(number + 1, int((time.monotonic() - begun) * rate))
         stop.wait(max(0.0, begun + number / rate - time.monotonic()))
     asking.close()
@@ -89,6 +91,7 @@ class _Asking:
         self._mine = mine
         self._tls = tls
         self._kept: httpx.Client | None = None
+        self._transport = mine.host.transport
 
     def once(self, *, keep: bool) -> str:
         """Ask once; what was wrong, "" where it was answered well."""
@@ -101,6 +104,14 @@ class _Asking:
         except Exception as error:  # noqa: BLE001 - httpx's, httpcore's, paramiko's or TLS's own
             self.close()
             return str(error) or type(error).__name__
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection to the host is still the one through which this began to ask.
+
+        Of another that was made since nobody knows what became of a request meanwhile.
+        """
+        return bool(self._transport.is_active())
 
     def close(self) -> None:
         """End the connection that was kept."""

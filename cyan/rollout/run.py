@@ -88,8 +88,9 @@ def rotate(
             )
             try:
                 _execute(job, journal, report)
-            except CyanError:
-                _prove(job, report, ok=False)
+            except CyanError as error:
+                if not isinstance(error.__cause__, HostError):  # else it would be asked in vain
+                    _prove(job, report, ok=False)
                 raise
         took = time.monotonic() - began
         _prove(job, report, ok=True)
