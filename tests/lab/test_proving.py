@@ -86,6 +86,7 @@ def test_users_who_are_answered_by_nobody_are_found(lab: Lab) -> None:
     assert "failed by it" in done.stdout
 
 
+@pytest.mark.nightly
 def test_a_bake_that_must_prove_itself_goes_back(lab: Lab) -> None:
     lab.live("v1")
     other = "green" if lab.answering()[0] == "blue" else "blue"
@@ -118,6 +119,7 @@ def test_who_is_refused_is_found_by_the_probe(lab: Lab) -> None:
     assert told["probe"]["failures"]
 
 
+@pytest.mark.nightly
 def test_nobody_is_asked_where_that_is_not_wanted(lab: Lab) -> None:
     lab.live("v1")
     with lab.configured(prove={"rate": 0}):
