@@ -103,7 +103,7 @@ def test_answers_that_are_cut_short_are_found(lab: Lab) -> None:
     lab.live("v1")
     other = "green" if lab.answering()[0] == "blue" else "blue"
     hook = killed(lab, other, 0.1)
-    hook["run"] = f"sleep 1; {hook['run']}"  # until somebody listens to the new color
+    hook["run"] = f"sleep 3; {hook['run']}"  # by then each listens to the new color: streams last 2
     with streaming(lab), lab.configured(hooks=[hook]):
         lab.cyan("deploy", "--version", "v2", check=False)
     assert proof(lab)["during"]["cut"] > 0
