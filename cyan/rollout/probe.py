@@ -28,11 +28,12 @@ SERVER_ERROR = 500
 class Probe:
     """What was asked, in order: instants (our wall clock), and what was wrong ("" for nothing).
 
-    `why_not` says why nobody asked.
+    `why_not` says why nobody asked, `lost` that the connection to the host ended meanwhile.
     """
 
     asked: list[tuple[float, str]] = field(default_factory=list)
     why_not: str = ""
+    lost: bool = False
 
     @property
     def failures(self) -> list[tuple[float, str]]:
@@ -77,7 +78,8 @@ def _ask(asking: _Asking, probe: Probe, stop: threading.Event, rate: float, keep
     while not stop.is_set():
         at, wrong = time.time(), asking.once(keep=keeps and number % 2 == 0)
         if wrong and not asking.connected:
-            break  # it was the deployer's own connection that ended: no user's
+            probe.lost = True  # it was the deployer's own connection that ended: no user's
+            break
         probe.asked.append((at, wrong))
         number = max(number + 1, int((time.monotonic() - begun) * rate))
         stop.wait(max(0.0, begun + number / rate - time.monotonic()))

@@ -88,8 +88,8 @@ def rotate(
             )
             try:
                 _execute(job, journal, report)
-            except CyanError as error:
-                if not isinstance(error.__cause__, HostError):  # else it would be asked in vain
+            except CyanError:
+                if not probe.lost:  # else the host would be asked in vain
                     _prove(job, report, ok=False)
                 raise
         took = time.monotonic() - began
@@ -100,7 +100,8 @@ def rotate(
 def _prove(job: Job, report: Reporter, *, ok: bool) -> None:
     """Tell what users saw, and keep it; nothing is undone for what cannot be told."""
     try:
-        told = proving.seen(job)
+        with ignored(lambda: report.note("what users saw is being read; this takes a moment")):
+            told = proving.seen(job)
         report.note(f"users: {told.sentence}")
         if job.reports:
             proving.keep(job, told, job.reports, ok=ok)

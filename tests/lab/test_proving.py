@@ -95,6 +95,7 @@ def test_a_bake_that_must_prove_itself_goes_back(lab: Lab) -> None:
         done = lab.cyan("deploy", "--version", "v2", check=False)
     assert done.returncode == 1
     assert "went bad after the switch" in done.stderr
+    assert (proof(lab)["ok"], proof(lab)["verdict"]) == (False, "fail")
     assert lab.answering()[1] == "v1"
     lab.is_clean()
 

@@ -174,18 +174,17 @@ def test_a_short_wait_is_no_stall() -> None:
     assert [f for f in checks.run_all(run.evidence()) if f.verdict is not Verdict.PASS] == []
 
 
-def test_what_waits_long_counts_although_others_are_answered(clean: Run) -> None:
+def test_what_waits_long_counts_although_others_are_answered() -> None:
     """No gap, but a third of the answers of an act took two seconds."""
     run = synthetic.run(16_000)
     acts = run.evidence().requests["act"].to_numpy()
-    slow = np.flatnonzero((acts == 1) & (run.requests["journey"] == "items").to_numpy())[::1]
+    slow = np.flatnonzero((acts == 1) & (run.requests["journey"] == "items").to_numpy())
     frame = run.requests.copy()
     frame.loc[slow, "due_ns"] -= 2 * SECOND
     frame.loc[slow, "sent_ns"] -= 2 * SECOND
     found = checks.run_all(replace(run, requests=frame).evidence())
     (still,) = [f for f in found if f.check == "stood still" and f.verdict is Verdict.FAIL]
     assert still.act == 1
-    assert clean.requests is not frame
 
 
 def test_arrivals_that_were_never_sent_are_judged_in_their_act(folder: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_lost_connection_to_the_host_is_no_user_s(asked: Site) -> None:
     with probing(session(asked), 100) as told:
         wait(lambda: len(told.asked) >= 2)
         asked.active, asked.status = False, OSError("Socket is closed")
-        time.sleep(0.1)
+        wait(lambda: told.lost)
     assert told.failures == []
 
 
