@@ -292,6 +292,19 @@ def test_what_the_proxy_tells_otherwise_is_a_doubt(folder: Path, what: str, numb
     assert number - 20 <= found["witnesses agree"].count <= number  # a WebSocket has no size
 
 
+@pytest.mark.parametrize(("journey", "doubts"), [("socket", 0), ("items", 1)])
+def test_only_a_socket_may_last_longer_at_the_proxy(clean: Run, journey: str, doubts: int) -> None:
+    proxy = clean.witnesses.proxy
+    assert proxy is not None
+    row = int(np.flatnonzero(clean.requests["journey"] == journey)[0])
+    told = proxy.copy()
+    mine = told["id"] == clean.requests["id"][row]
+    told.loc[mine, ["at_ns", "duration_ns"]] += SECOND // 3
+    run = replace(clean, witnesses=replace(clean.witnesses, proxy=told))
+    found = {each.check: each for each in checks.run_all(run.evidence())}
+    assert found["witnesses agree"].count == doubts
+
+
 @pytest.mark.parametrize(("column", "value"), [("method", "POST"), ("path", "/other")])
 def test_what_the_client_tells_otherwise_is_a_doubt(folder: Path, column: str, value: str) -> None:
     intents = table(folder, INTENTS)
