@@ -63,7 +63,7 @@ def _differences(evidence: Evidence) -> Iterator[tuple[str, Mask]]:
     yield "path", mask(looked & (paths != told.column("path").to_numpy()))
     yield "size", looked & _sized(evidence, told)
     took = frame["end_ns"].to_numpy() - frame["sent_ns"].to_numpy()
-    # A WebSocket is the client's to end; the proxy's is over when the application has ended it, too.
+    # A WebSocket is the client's to end; for the proxy it lasts until the application ends it, too.
     upgraded = frame["status"].to_numpy() == UPGRADED
     longer = ~upgraded & (told.column("duration_ns").to_numpy() > took + LATER_NS)
     negative = told.column("duration_ns").to_numpy() < 0
