@@ -16,7 +16,8 @@ from fabric import Connection, task
 from cyan.cli import project_folder, told
 
 if TYPE_CHECKING:
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 
 def _settings(c: Connection) -> tuple[Settings, HostSettings]:

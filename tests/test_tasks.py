@@ -10,7 +10,7 @@ from cyan import cli
 from cyan.errors import UsageError
 from cyan.rollout import fleet
 from cyan.rollout.unfinished import NothingLeftError
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from cyan.tasks.evidence import _demos
 from cyan.tasks.rotation import _each_unfinished
 from tests.proxies.test_front import adopted

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cyan.adopted import AdoptedSettings
-from cyan.settings import PublicSettings, SmokeCheck
+from cyan.sections import PublicSettings, SmokeCheck
 from cyan.values import Name
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cyan.engines.docker import Container
     from cyan.hosts.look import Observation
     from cyan.names import Color
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 POLL = 0.1
 WITHIN = 20.0

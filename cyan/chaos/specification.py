@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from cyan.chaos.fault import Fault
     from cyan.chaos.judging import Controls
     from cyan.proof.verdict import Judgement
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 VERSIONS = ("v1", "v2", "v3")
 CONVERGING = 25.0  # seconds of the deploy that follows each fault, with the gaps, on two cores

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: close(2) sends a reset
 CHUNK = 1 << 16

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path, PurePosixPath
 
-    from cyan.settings import LoginSettings
+    from cyan.sections import LoginSettings
     from cyan.world.host import Host, Output, Runner, Sink
 
 CHUNK = 1 << 18  # bytes

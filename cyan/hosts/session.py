@@ -18,7 +18,8 @@ from cyan.world.host import Host
 
 if TYPE_CHECKING:
     from cyan.hosts.look import Observation
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
     from cyan.world.host import Output
 
 AT_THE_PROXY = 60.0  # seconds

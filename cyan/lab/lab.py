@@ -22,7 +22,8 @@ from cyan.world.shell import quoted_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 GRACE = 10  # seconds
 MARKER = "this-is-a-lab"

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cyan.settings import DatabaseSettings
+    from cyan.sections import DatabaseSettings
     from cyan.world.host import Output, Runner
 
 END = "-- cyan: end"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cyan.migrations.files import Migration
-    from cyan.settings import MigrateSettings
+    from cyan.sections import MigrateSettings
 
 TABLE = "public.cyan_migrations"
 APPLICATION = "cyan-migrate"

@@ -20,7 +20,8 @@ from cyan.world.host import Host
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 JOURNAL = "journal.jsonl"
 PROXY = "proxy.jsonl"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from paramiko import Channel
 
-    from cyan.settings import HostSettings
+    from cyan.sections import HostSettings
 
 KEPT = ("intents-", "results-", "signoff-")
 

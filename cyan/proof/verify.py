@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from cyan.proof.remote_workers import RemoteWorkers
     from cyan.proof.scenario import Act
     from cyan.proof.verdict import Judgement
-    from cyan.settings import HostSettings, Settings, VerifySettings
+    from cyan.sections import HostSettings, VerifySettings
+    from cyan.settings import Settings
 
 SECONDS = {"full": 170.0}
 """How long a scenario's load lasts at least, acts or not: at 300 a second for 51,000 requests."""

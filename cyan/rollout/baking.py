@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cyan.rollout.health import Look
     from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.settings import BakeSettings
+    from cyan.sections import BakeSettings
 
 BAD = 3  # bad looks in a row that end a bake; one may be a hiccup of a busy host
 FEW = 20  # requests: of fewer nothing is concluded

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from cyan.hosts.look import Observation
     from cyan.releases.precheck import Precheck
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 SYNTAX = 5.0  # seconds that a shell may take to read a hook
 STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.REFUSE: "red"}

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from cyan.engines.docker import Container
     from cyan.rollout.job import Job
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 SHOWN = 15  # lines of a log in the message
 KEPT = 500  # lines of a log in the folder

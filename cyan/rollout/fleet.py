@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from cyan.hosts.look import Observation
     from cyan.rollout.plan import Request
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 LINE = "\n           "  # as far in as an error's text begins
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cyan.application.release import Release
     from cyan.engines.docker import Container
-    from cyan.settings import HealthSettings
+    from cyan.sections import HealthSettings
 
 
 class State(StrEnum):

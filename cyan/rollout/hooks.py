@@ -13,7 +13,7 @@ from cyan.world import local
 if TYPE_CHECKING:
     from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.settings import HookSettings
+    from cyan.sections import HookSettings
     from cyan.world.host import Output
 
 ITS_GROUP = 'kill -- "-$job" 2>/dev/null'

@@ -10,7 +10,8 @@ from cyan.proxies import caddy
 
 if TYPE_CHECKING:
     from cyan.hosts.session import Tell
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 
 def maintenance(

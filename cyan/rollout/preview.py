@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cyan.rollout.plan import Request
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 
 def show_plan(

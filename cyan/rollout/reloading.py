@@ -13,7 +13,8 @@ from cyan.proxies.configuration import configuration
 
 if TYPE_CHECKING:
     from cyan.hosts.session import Tell
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 
 @dataclass(frozen=True)

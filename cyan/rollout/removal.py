@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.journal.lock import Lock
     from cyan.rollout.job import Reporter
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 AFTER = 5.0  # seconds that the kernel may take to free the lock of a process that was ended
 

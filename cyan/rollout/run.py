@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from cyan.releases.images import ServiceImage
     from cyan.rollout.job import Reporter
     from cyan.rollout.plan import Plan, Request, Step
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
     from cyan.world.host import Host
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from cyan.names import Color
     from cyan.rollout.job import Job
     from cyan.rollout.plan import Step
-    from cyan.settings import Settings, SmokeCheck
+    from cyan.sections import SmokeCheck
+    from cyan.settings import Settings
     from cyan.world.host import Host
 
 SHOWN = 300  # characters of what is wrong, cut once its secrets are out: half of one is one, too

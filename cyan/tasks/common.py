@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 HOST = "only this host of cyan.hosts, by its address"
 LOCK_WAIT = "how long to wait for a lock that another holds, such as 10m (not at all unless given)"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from cyan.proof.checks import Check
     from cyan.proof.remote_workers import RemoteWorkers
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 TWO = 2  # versions
 RUN = "a folder of reports/ (the newest one unless given)"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from invoke import Context
 
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
     Tell = Callable[[str], None]
     Apply = Callable[[Settings, HostSettings, Tell, float], tuple[str, ...]]

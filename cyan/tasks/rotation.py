@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from cyan.rollout.plan import Request
-    from cyan.settings import HostSettings, Settings
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
 IMPOSSIBLE = "what no answer contains, because this is a rehearsal"
 FORCE = "a check of preflight to override, by its name; may be given often"
@@ -107,7 +108,7 @@ def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
     """The request for a release that fails on purpose. Raises UsageError."""
     from cyan.application.record import Application
     from cyan.names import REHEARSED
-    from cyan.settings import SmokeCheck
+    from cyan.sections import SmokeCheck
 
     if not how:
         return request

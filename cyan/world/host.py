@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from paramiko import Channel, Transport
     from paramiko.file import BufferedFile
 
-    from cyan.settings import HostSettings
+    from cyan.sections import HostSettings
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # our errors say it in words
 

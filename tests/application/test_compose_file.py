@@ -10,7 +10,7 @@ import pytest
 
 from cyan.application.compose_file import ComposeFile, faults
 from cyan.application.record import Application
-from cyan.settings import PublicSettings
+from cyan.sections import PublicSettings
 
 WEB = Application(services=("web",), public=PublicSettings(service="web"))
 PROJECT = "shop-blue"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cyan.application import secrets
 from cyan.application.secrets import Secrets
 from cyan.errors import UsageError
-from cyan.settings import HostSettings, LabSettings, SecretsSettings
+from cyan.sections import HostSettings, LabSettings, SecretsSettings
 from cyan.world.envfile import env_file
 from tests.rollout.worlds import settings as configured
 

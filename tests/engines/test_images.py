@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyan.engines import images
-from cyan.settings import LoginSettings
+from cyan.sections import LoginSettings
 from tests.lab.harness import until
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from cyan.journal import while_held
 from cyan.journal.lock import Lock, LockLostError, Owner, take_away
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply, files
-from cyan.settings import MigrateSettings
+from cyan.sections import MigrateSettings
 from tests.lab.harness import until
 from tests.rollout.worlds import DATABASE, V1_ON_BLUE, settings
 from tests.shell import Machine

@@ -22,7 +22,7 @@ from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.plan import Plan, Request
-from cyan.settings import MigrateSettings, SmokeCheck
+from cyan.sections import MigrateSettings, SmokeCheck
 from tests.rollout.worlds import DATABASE, V1_ON_BLUE, V2_ON_GREEN, settings
 
 if TYPE_CHECKING:

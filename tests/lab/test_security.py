@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cyan.engines import compose
 from cyan.lab import ports, sshd
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from cyan.world.envfile import env_file
 from cyan.world.host import Host
 from tests.conftest import APP, BARE, PORTS, project_at

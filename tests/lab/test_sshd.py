@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from cyan.world.host import Host
 from cyan.world.sessions import AT_ONCE
 from tests.lab.servers import sshd

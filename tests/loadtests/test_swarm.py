@@ -22,7 +22,7 @@ from cyan.proof.client_log import read_client
 from cyan.proof.load import Load, Swarm
 from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proof.requestlog import INTENT_COLUMNS, OVERWHELMED, RESULT_COLUMNS, Failure
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from loadtests.log import Log
 from loadtests.place import Place
 from loadtests.schedule import Due

@@ -14,7 +14,7 @@ from cyan.names import Color
 from cyan.names import Kind as Step
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Request
-from cyan.settings import MigrateSettings
+from cyan.sections import MigrateSettings
 from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
 
 COLUMN = "ALTER TABLE orders ADD COLUMN note text;"

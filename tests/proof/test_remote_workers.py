@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cyan.proof import remote_workers as module
 from cyan.proof.remote_workers import RemoteWorkers
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from cyan.world.host import Clock
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from cyan.names import Color
 from cyan.proxies import front
 from cyan.proxies.caddy import InFlight, count
 from cyan.rollout.plan import expanding, retain
-from cyan.settings import Settings, WarmSettings, load
+from cyan.sections import WarmSettings
+from cyan.settings import Settings, load
 from tests.rollout import worlds
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cyan.journal.lock import Lock, Owner
 from cyan.journal.writer import Writer
 from cyan.rollout.job import Job
-from cyan.settings import DrainSettings
+from cyan.sections import DrainSettings
 from tests.rollout.worlds import settings
 from tests.shell import Machine
 

@@ -12,7 +12,7 @@ from cyan.rollout import plan as planning
 from cyan.rollout.baking import BAD, Comparison, Sample, errs, sample, served, slow, watch
 from cyan.rollout.health import Look, State
 from cyan.rollout.plan import Request
-from cyan.settings import BakeSettings
+from cyan.sections import BakeSettings
 from tests.rollout import jobs
 from tests.rollout.worlds import V2_ON_GREEN, settings
 

@@ -11,7 +11,7 @@ from cyan.journal.entries import Entry, Event
 from cyan.journal.lock import Owner
 from cyan.names import Color
 from cyan.rollout.drift import drift
-from cyan.settings import WarmSettings
+from cyan.sections import WarmSettings
 from tests.rollout.worlds import EMPTY, NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings
 
 SETTINGS = settings()

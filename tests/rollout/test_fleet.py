@@ -10,7 +10,7 @@ from cyan.errors import CyanError, DeployError, HostError
 from cyan.rollout import fleet
 from cyan.rollout.fleet import Standing, differ, difference, failed, flag, refuse, standing
 from cyan.rollout.plan import Request
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from tests.rollout.worlds import EMPTY, V1_ON_BLUE, V2_ON_GREEN, settings
 
 DEPLOY = Request("deploy", "v2", "ann")

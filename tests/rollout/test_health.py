@@ -17,7 +17,7 @@ from cyan.rollout.health import (
     judge_answer,
     judge_containers,
 )
-from cyan.settings import HealthSettings
+from cyan.sections import HealthSettings
 from tests.rollout.worlds import color, container
 
 SERVICES = ("platform", "rag", "crawler")

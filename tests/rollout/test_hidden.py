@@ -20,7 +20,7 @@ from cyan.rollout import hooks, smoking
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Job
 from cyan.rollout.plan import Request
-from cyan.settings import HookSettings, SmokeCheck
+from cyan.sections import HookSettings, SmokeCheck
 from tests.rollout.worlds import V1_ON_BLUE, settings
 from tests.shell import Machine
 

@@ -15,7 +15,7 @@ from cyan.rollout import hooks
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Job
 from cyan.rollout.plan import Request
-from cyan.settings import HookSettings
+from cyan.sections import HookSettings
 from tests.lab.harness import until
 from tests.rollout.worlds import V1_ON_BLUE, settings
 from tests.shell import Machine

@@ -14,7 +14,7 @@ from cyan.names import Color, Kind
 from cyan.proxies.caddy import InFlight
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Plan, Request
-from cyan.settings import DrainSettings, HealthSettings, SmokeCheck, WarmSettings
+from cyan.sections import DrainSettings, HealthSettings, SmokeCheck, WarmSettings
 from tests.rollout.worlds import (
     EMPTY,
     NOW,

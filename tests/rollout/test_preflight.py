@@ -15,7 +15,7 @@ from cyan.rollout import plan as planning
 from cyan.rollout.facts import Facts
 from cyan.rollout.plan import Request
 from cyan.rollout.preflight import Check, Level, checks, refusals, unneeded, valid_names
-from cyan.settings import SiteSettings
+from cyan.sections import SiteSettings
 from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings
 
 GIB = 2**30

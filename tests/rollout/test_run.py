@@ -13,7 +13,7 @@ from cyan.names import Kind
 from cyan.releases.images import dump
 from cyan.rollout import plan as planning
 from cyan.rollout import run
-from cyan.settings import SecretsSettings
+from cyan.sections import SecretsSettings
 from tests.rollout.jobs import job
 from tests.rollout.test_unfinished import AFTER, BEFORE, RESUME, found
 from tests.rollout.worlds import V1_ON_BLUE, settings

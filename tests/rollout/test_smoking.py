@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from cyan.names import Color
 from cyan.rollout.smoking import Answer, ask, fault
-from cyan.settings import SmokeCheck
+from cyan.sections import SmokeCheck
 from tests.rollout.worlds import settings
 
 if TYPE_CHECKING:

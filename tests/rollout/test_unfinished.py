@@ -15,7 +15,7 @@ from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout import unfinished
 from cyan.rollout.plan import Request
-from cyan.settings import MigrateSettings
+from cyan.sections import MigrateSettings
 from tests.rollout.worlds import DATABASE, NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
 
 SETTINGS = settings(migrate=MigrateSettings(directory=Path("migrations"), database=DATABASE))

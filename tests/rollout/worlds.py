@@ -10,7 +10,8 @@ from cyan.hosts.look import Observation
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color
 from cyan.proxies.caddy import InFlight
-from cyan.settings import DatabaseSettings, HostSettings, Settings
+from cyan.sections import DatabaseSettings, HostSettings
+from cyan.settings import Settings
 
 if TYPE_CHECKING:
     from cyan.application.record import Application

@@ -8,7 +8,7 @@ import pytest
 from paramiko import SSHException
 
 from cyan.errors import HostError
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from cyan.world.host import Host
 
 

@@ -10,7 +10,7 @@ import paramiko
 import pytest
 
 from cyan.errors import HostError
-from cyan.settings import HostSettings
+from cyan.sections import HostSettings
 from cyan.world.host import Host
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from cyan.names import Color, Kind
 from cyan.rollout import hooks
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Request
-from cyan.settings import HookSettings
+from cyan.sections import HookSettings
 from cyan.world import local
 from tests.rollout.jobs import job
 from tests.rollout.worlds import V1_ON_BLUE, settings
