@@ -48,6 +48,14 @@ class Phase(StrEnum):
     SETTLE = "settle"
 
 
+class Strategy(StrEnum):
+    """How one color follows the other."""
+
+    COLORS = "colors"  # both are up: the new one is tried before any user reaches it
+    HOLD = "hold"  # one at a time: requests wait at the proxy while it is replaced
+    AUTO = "auto"  # colors where memory and volumes allow, else hold
+
+
 class Kind(StrEnum):
     """The steps, in the order in which a deploy takes them."""
 
@@ -55,6 +63,9 @@ class Kind(StrEnum):
     CLEAR = "clear"
     FETCH = "fetch"
     EXPAND = "expand"
+    CREATE = "create"
+    HOLD = "hold"
+    STOP = "stop"
     START = "start"
     HEALTHY = "healthy"
     SMOKE = "smoke"
@@ -72,7 +83,7 @@ class Kind(StrEnum):
     @property
     def phase(self) -> Phase:
         """The phase that the step belongs to: undo and hooks ask for it."""
-        if self in (Kind.SWITCH, Kind.TAKE_OVER):
+        if self in (Kind.HOLD, Kind.STOP, Kind.SWITCH, Kind.TAKE_OVER):
             return Phase.SWITCH
         return Phase.SETTLE if self in SETTLING else Phase.PREPARE
 

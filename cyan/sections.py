@@ -151,6 +151,18 @@ class HealthSettings(Model):
     passes: Annotated[int, Field(ge=1, le=100)] = 2
 
 
+class HoldSettings(Model):
+    """How long requests may wait at the proxy while one color takes the other's place.
+
+    `timeout`: seconds until a new one that is not healthy makes way for the old one again, which
+    has as long to get up; `drain`: seconds for what is in flight when the first request waits.
+    What waits is answered within `cyan.proxies.front.LONGEST` seconds, or told to come back.
+    """
+
+    timeout: Annotated[float, Field(gt=0, le=30)] = 30
+    drain: Annotated[float, Field(ge=0, le=10)] = 5
+
+
 class DrainSettings(Model):
     """How long requests in flight to the old color may take to end."""
 

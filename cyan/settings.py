@@ -12,13 +12,14 @@ from pydantic import field_validator as validated
 from cyan.adopted import AdoptedSettings, HostProxySettings
 from cyan.bundled import bundled, text_of
 from cyan.errors import UsageError
-from cyan.names import APP_PATTERN, Color, Role, in_color
+from cyan.names import APP_PATTERN, Color, Role, Strategy, in_color
 from cyan.sections import (
     BakeSettings,
     ComposeSettings,
     DoorSettings,
     DrainSettings,
     HealthSettings,
+    HoldSettings,
     HookSettings,
     HostSettings,
     ImagesSettings,
@@ -84,6 +85,8 @@ class Settings(Model):
     doors: DoorSettings = DoorSettings()
     health: HealthSettings = HealthSettings()
     drain: DrainSettings = DrainSettings()
+    strategy: Strategy = Strategy.COLORS
+    hold: HoldSettings = HoldSettings()
     bake: BakeSettings = BakeSettings()
     prove: ProveSettings = ProveSettings()
     smoke: tuple[SmokeCheck, ...] = ()
@@ -187,9 +190,11 @@ class Settings(Model):
         """Requests a second of a verification.
 
         Unless given, what two cores carry that are clients, proxy and application at once: the
-        handshakes of TLS take so much of them that at 300 a deploy has too little left.
+        handshakes of TLS take so much of them that at 300 a deploy has too little left. Where
+        requests wait, all of them are in flight at once.
         """
-        usual = 300.0 if not self.site.domain and not self.adopted else 100.0
+        plain = not self.site.domain and not self.adopted and self.strategy is Strategy.COLORS
+        usual = 300.0 if plain else 100.0
         return self.verify.rate or usual
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption.proposal import TLS_PORTS, Proposal, Question, Route, Topic, propose
-from cyan.names import APP_PATTERN, Role
+from cyan.names import APP_PATTERN, Role, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 RULED_OUT = {
     Topic.TLS: "two would end TLS on one port",
     Topic.CODE: "both colors would run the code of the checkout, and not of their version",
-    Topic.VOLUMES: "one color at a time (hold) is not there yet: if both may write, --agree NAME",
+    Topic.VOLUMES: "no: one color takes the other's place, requests wait; yes: --agree NAME",
     Topic.PUBLIC: "--route SERVICE:PORT says which, and on which port it answers",
     Topic.FASTCGI: "its web server would speak to another version",
     Topic.GUESS: "--service NAME=ROLE says what it is",
@@ -25,11 +25,15 @@ RULED_OUT = {
 
 @dataclass(frozen=True)
 class Decided:
-    """A proposal after the answers. `open` are the questions that still stand in the way."""
+    """A proposal after the answers. `open` are the questions that still stand in the way.
+
+    With `hold` one color takes the other's place, because two would spoil what they keep.
+    """
 
     proposal: Proposal
     agreed: frozenset[Topic]
     open: tuple[Question, ...]
+    hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,10 @@ def decide(
             roles |= _roles(left, proposal, agreed=given)
     proposal = replace(proposal, routes=routes or proposal.routes)
     keys = {(each.topic, each.about): each for each in asked}
-    standing = tuple(each for key, each in keys.items() if not said.get(key))
+    denied = {key for key, yes in said.items() if key[0] is Topic.VOLUMES and yes is False}
+    standing = tuple(each for key, each in keys.items() if not said.get(key) and key not in denied)
     agreed = frozenset(topic for (topic, _), yes in said.items() if yes)
-    return Decided(proposal, agreed, standing)
+    return Decided(proposal, agreed, standing, hold=bool(denied or proposal.alone))
 
 
 def _roles(question: Question, proposal: Proposal, *, agreed: bool) -> dict[str, Role]:
@@ -106,6 +111,8 @@ def section(decided: Decided, place: Place) -> dict[str, Any]:
         made["lab"] = {"ssh_port": place.host["port"]}
     if place.proxy_directory:
         made["host_proxy"] = {"directory": place.proxy_directory}
+    if decided.hold:
+        made["strategy"] = str(Strategy.HOLD)
     site = _site(decided, place)
     if site:
         made["site"] = site

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cyan.adoption.decide import RULED_OUT
+from cyan.names import Strategy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,8 @@ def sentence(decided: Decided) -> str:
         number = len(decided.open)
         what = "one thing is" if number == 1 else f"{number} things are"
         return f"It can be rotated once {what} decided."
-    return f"It can be rotated as it is: {', '.join(rotating)}."
+    alone = ", one color at a time, while requests wait" if decided.hold else ""
+    return f"It can be rotated as it is{alone}: {', '.join(rotating)}."
 
 
 def place(route: Route) -> str:
@@ -89,6 +91,7 @@ def as_json(decided: Decided) -> dict[str, Any]:
         "questions": [asdict(each) for each in decided.open],
         "refusals": [asdict(each) for each in proposal.refusals],
         "notes": list(proposal.notes),
+        "strategy": str(Strategy.HOLD if decided.hold else Strategy.COLORS),
     }
 
 

@@ -92,6 +92,7 @@ class Proposal:
     refusals: tuple[Refusal, ...]
     notes: tuple[str, ...]
     code: tuple[str, ...] = ()  # mounts of the checkout's code, as SERVICE:PATH
+    alone: tuple[str, ...] = ()  # services of which two at once would spoil what they keep
 
 
 def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str, Role]) -> Proposal:
@@ -103,12 +104,13 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
     rotating = tuple(each for each in judged if each.role.rotates)
     web = tuple(each for each in judged if each.role is Role.WEB)
     refusals = tuple(_refusals(judged, web))
+    alone = tuple(each.name for each in rotating if _alone(each))
     routes = _routes(web)
     questions = (
         *_of_the_proxy(tuple(each for each in judged if each.name not in told)),
         *_of_tls(web),
         *_of_code(rotating, folder),
-        *_of_volumes(rotating, folder),
+        *(() if alone else _of_volumes(rotating, folder)),
         *_of_the_public_service(judged, web, routes, told),
         *_of_fastcgi(judged),
         *_of_guesses(tuple(each for each in judged if each.name not in told)),
@@ -116,7 +118,16 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
     code = tuple(
         f"{each.name}:{mount.target}" for each in rotating for mount in _code_of(each, folder)
     )
-    return Proposal(judged, routes, questions, refusals, tuple(_notes(judged, rotating)), code)
+    notes = (*_notes(judged, rotating), *_of_the_alone(alone))
+    return Proposal(judged, routes, questions, refusals, notes, code, alone)
+
+
+def _of_the_alone(alone: tuple[str, ...]) -> Iterator[str]:
+    if alone:
+        yield (
+            f"{', '.join(alone)} keeps a database in a file, which is one process's alone: one "
+            "color takes the other's place, while requests wait (strategy: hold)"
+        )
 
 
 def _refusals(judged: tuple[Judged, ...], web: tuple[Judged, ...]) -> Iterator[Refusal]:
@@ -171,12 +182,12 @@ def _of_one(each: Judged, staying: set[str]) -> Iterator[Refusal]:
                 f"the code itself lies in the volume {mount.source}, so both colors would run one",
                 "keep data in a folder of its own, and the code in the image",
             )
-    if _alone(each):
+    if _alone(each) and not any(_lasts(mount) for mount in service.mounts):
         yield Refusal(
             each.name,
-            "environment" if not _alone_volume(each) else "volumes",
-            "a database in a file is one process's alone",
-            "one color at a time (hold), or a database service",
+            "environment",
+            "its database is a file in the container itself, and a new release begins without it",
+            "keep it in a volume, or in a database service",
         )
 
 
@@ -437,6 +448,11 @@ def _alone(each: Judged) -> bool:
     """Whether it keeps a database in a file."""
     urls = (value.lower() for value in each.service.environment.values())
     return _alone_volume(each) or any(url.startswith(("sqlite:", "sqlite3:")) for url in urls)
+
+
+def _lasts(mount: Mount) -> bool:
+    """Whether what is written there outlives the container."""
+    return mount.kind in ("volume", "bind") and bool(mount.source) and not mount.read_only
 
 
 def _alone_volume(each: Judged) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cyan.adopted import AdoptedSettings
+from cyan.names import Role
 from cyan.sections import PublicSettings, SmokeCheck
 from cyan.values import Name
 
@@ -50,6 +51,11 @@ class Application(BaseModel):
             smoke=settings.smoke,
             adopted=settings.adopted,
         )
+
+    @property
+    def once(self) -> tuple[str, ...]:
+        """The services that run once for each release, and end."""
+        return self.adopted.named(Role.ONCE) if self.adopted else ()
 
     @property
     def late(self) -> tuple[str, ...]:

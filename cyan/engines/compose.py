@@ -162,6 +162,12 @@ def down(name: str, grace: int, *, volumes: bool = False) -> str:
     return shlex.join([*words, *(["--volumes"] if volumes else [])])
 
 
+def again(name: str, services: tuple[str, ...]) -> str:
+    """Start services of a project that were stopped, by its name alone: as they were."""
+    words = ("docker", "compose", "--progress", "quiet", "-p", name, "start", *services)
+    return shlex.join(words)
+
+
 def stop(name: str, grace: int | None, services: tuple[str, ...] = ()) -> str:
     """Stop services of a project by its name alone; without a `grace` each has its own."""
     words = ["docker", "compose", "--progress", "quiet", "-p", name, "stop"]

@@ -14,7 +14,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.proxies import front
+from cyan.proxies import caddy, front
 from cyan.settings import FRONT
 from cyan.world.shell import quoted_path, write_files
 
@@ -125,6 +125,8 @@ class Handover:
     those that begin after it: names; each has `grace` seconds to end. Where those are not there any
     more, `again` makes them.
     `then` is a command that writes down how it is, as soon as it is so: the deployer may be gone.
+    While the folder `held` has a marker by which requests wait, the second proxy stays: some wait
+    in it.
     """
 
     settings: HostProxySettings
@@ -135,6 +137,7 @@ class Handover:
     grace: int = 10
     again: str = ":"
     then: str = ":"
+    held: str = ""
 
     @property
     def script(self) -> str:
@@ -156,8 +159,7 @@ second="{self._compose(f"{self.settings.project}-second", SECOND)}"
 published() {{ $second port {FRONT} "$1" | sed 's/.*://'; }}
 ended() {{
   unredirect
-  $second down -t 40 >/dev/null 2>&1
-  rm -f -- {self._second}
+  {self._ended}
   {self._unwritten}
 }}
 trap ended EXIT
@@ -202,6 +204,16 @@ ready {shlex.join(self.started)}
 rm -f -- {self._old}
 echo "$left $at"
 """
+
+    @property
+    def _ended(self) -> str:
+        """The second proxy ends: now, or as soon as nothing waits in it any more."""
+        down = f"$second down -t 40 >/dev/null 2>&1; rm -f -- {self._second}"
+        if not self.held:
+            return down
+        waits = f"ls {quoted_path(self.held)} | grep -q ^{caddy.HOLD}"
+        late = f"for _ in $(seq 500); do {waits} || break; sleep 0.2; done; {down}"
+        return f"second=$second setsid -f bash -c {shlex.quote(late)} </dev/null >/dev/null 2>&1"
 
     @property
     def _old(self) -> str:

@@ -19,8 +19,8 @@ from cyan.hosts import handover, sharing
 from cyan.hosts.handover import Handover
 from cyan.hosts.loading import load
 from cyan.hosts.sharing import Holder, Joined, Seen, look, to_publish
-from cyan.names import Color, Role
-from cyan.proxies import front
+from cyan.names import Color, Role, Strategy
+from cyan.proxies import caddy, front
 from cyan.proxies.configuration import INSIDE, NEW, configuration, others_only
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
@@ -81,8 +81,10 @@ def join(
     return "; ".join(says), theirs
 
 
-def take_over(by: Runner, settings: Settings, seen: Seen, grace: int) -> str:
+def take_over(by: Runner, settings: Settings, seen: Seen, grace: int, *, held: bool = False) -> str:
     """Move the ports that the application's own stack has to the proxy; how it went, in words.
+
+    With `held` who comes from then on waits.
 
     Safe to repeat. Raises HostError where they could not be moved: all is as it was before.
     """
@@ -108,6 +110,7 @@ def take_over(by: Runner, settings: Settings, seen: Seen, grace: int) -> str:
         stopped,
         grace=grace,
         then=then,
+        held=f"{settings.directory}/traffic" if held else "",
     )
     return moved(by, move)
 
@@ -211,9 +214,13 @@ def withdraw(host: Host, by: Lock, settings: Settings) -> str:
     quoted = quoted_path(path)
     by.run(f"if head -n 1 {quoted} 2>/dev/null | grep -q '{BY_CYAN}'; then rm -f -- {quoted}; fi")
     by.run(rest(settings))
+    if settings.strategy is Strategy.HOLD:  # the own stack may not run beside a color
+        for color in Color:
+            by.run(compose.stop(settings.project(color), None))
     says = give_back(by, settings, look(host, settings))
     traffic = quoted_path(settings.host_proxy.directory, "traffic", settings.app)
-    by.run(f"cd {traffic} 2>/dev/null && rm -f -- blue green lameduck || true")
+    markers = shlex.join((*Color, *map(caddy.held, (None, *Color)), caddy.LAMEDUCK))
+    by.run(f"cd {traffic} 2>/dev/null && rm -f -- {markers} || true")
     for color in Color:
         by.run(compose.down(settings.project(color), PATIENCE))
     return "; ".join(each for each in (says, leave(host, by, settings)) if each)

@@ -63,6 +63,19 @@ class Observation:
         return caddy.live_color(self.markers)
 
     @property
+    def held(self) -> bool:
+        """Whether new requests wait at the proxy."""
+        return self.marker.startswith(caddy.HOLD)
+
+    @property
+    def marker(self) -> str:
+        """The marker that the proxy obeys; "" before the first deploy."""
+        if self.live in self.markers:
+            return str(self.live)
+        waiting = caddy.held(self.live)
+        return waiting if waiting in self.markers else ""
+
+    @property
     def standby(self) -> Color:
         """The color that the next deploy starts."""
         return self.live.other if self.live else Color.BLUE
@@ -126,6 +139,12 @@ class Observation:
             detail=detail,
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether the last run had one color make way for the other: the standby is stopped."""
+        begun = [entry for entry in self.journal if entry.event is Event.BEGIN]
+        return bool(begun and begun[-1].detail.get("hold"))
+
     def warm_over(self, seconds: float) -> float | None:
         """For how many seconds the standby has been warm longer than `seconds`; None: not yet.
 
@@ -143,9 +162,12 @@ class Observation:
         if not self.live and self.own:
             return f"its own stack ({', '.join(item.name for item in self.own)})"
         if not self.live:
-            return "nothing is live yet: the proxy answers 503"
+            return "nothing is live yet: " + (
+                "requests wait at the proxy" if self.held else "the proxy answers 503"
+            )
         version = self.version(self.live)
-        return f"{self.live} {version}" if version else f"{self.live}, which has no containers"
+        told = f"{self.live} {version}" if version else f"{self.live}, which has no containers"
+        return f"{told}, for which requests wait at the proxy" if self.held else told
 
 
 def previous(switches: Sequence[Entry], live_release: str) -> Release | None:

@@ -265,6 +265,11 @@ class Lock:
         return f"flock -o {busy} setsid -w bash -c {inside}"
 
     @property
+    def token(self) -> str:
+        """What tells the lock's file that it is ours, and no other deployer's."""
+        return self._owner.token
+
+    @property
     def held(self) -> str:
         """The shell command that succeeds while our holder lives; for a guarded command's use."""
         lock = shlex.quote(f"{self._directory}/lock")

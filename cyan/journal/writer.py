@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from cyan.names import Color
 
 
+PUT_BACK = "put-back"
+"""The step by which requests that waited go to the color that had made way."""
+
+
 class Writer:
     """Writes the lines of one run, under the lock that it holds.
 
@@ -42,6 +46,10 @@ class Writer:
         """Record that the traffic went back to it, and when by the host's clock."""
         detail = {"from": self._target.color, "to": old.color, "renamed_at": renamed_at}
         self._record(Event.DONE, "switch-back", old.color, old, detail)
+
+    def put_back(self, old: Release, renamed_at: float) -> None:
+        """Record that what had waited went to the old release again, which had made way."""
+        self._record(Event.DONE, PUT_BACK, old.color, old, {"renamed_at": renamed_at})
 
     def _record(
         self, event: Event, step: str, color: Color, release: Release, detail: dict[str, Any]

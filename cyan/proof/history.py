@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cyan.journal import entries as journal
+from cyan.journal.writer import PUT_BACK
 from cyan.proof.scenario import Act, Traffic
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ LETTING_GO = (
     (journal.Event.NOTE, "reload"),
 )
 """The journal's steps that move the traffic, and its lines of what let requests in flight go."""
+
+
+HOLDING = ("hold", "switch-back")
+ENDING = tuple(
+    (event, step)
+    for event in (journal.Event.DONE, journal.Event.NOTE)
+    for step in (*SWITCHING, PUT_BACK)
+)
+"""The journal's steps that may have requests wait, and its lines of what ends that."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,14 @@ class Drain:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A stretch in which new requests waited at the proxy, at most."""
+
+    begun_ns: int
+    done_ns: int
+
+
+@dataclass(frozen=True)
 class DoneStep:
     """One step of a deploy or rollback as the journal tells of it; `ok` where it ended well."""
 
@@ -159,6 +177,7 @@ class History:
     swarm_exit: int = 0
     switches: tuple[Switch, ...] = ()
     drains: tuple[Drain, ...] = ()
+    holds: tuple[Hold, ...] = ()
     steps: tuple[DoneStep, ...] = ()
     load_begun_ns: int = 0
     load_ended_ns: int = 0
@@ -210,6 +229,22 @@ def from_journal(
         elif (entry.event, entry.step) in LETTING_GO:
             drains.append(_drain(entry, begun.get(key, entry.at), offset_ns))
     return tuple(switches), tuple(drains)
+
+
+def holds_of(entries: Iterable[journal.Entry], offset_ns: int = 0) -> tuple[Hold, ...]:
+    """When requests waited: from the step that has them wait to the rename that ends it."""
+    begun: dict[str, float] = {}
+    holding: set[str] = set()
+    found = []
+    for entry in entries:
+        if entry.event is journal.Event.BEGIN and entry.detail.get("hold"):
+            holding.add(entry.run)
+        elif (entry.event, entry.step) in ENDING and entry.run in begun:
+            until = _ns(float(entry.detail.get("renamed_at", entry.at)), offset_ns)
+            found.append(Hold(_ns(begun.pop(entry.run), offset_ns), until))
+        elif entry.event is journal.Event.STEP and entry.step in HOLDING and entry.run in holding:
+            begun[entry.run] = entry.at
+    return tuple(found)
 
 
 def steps_of(entries: Iterable[journal.Entry], offset_ns: int = 0) -> tuple[DoneStep, ...]:
@@ -311,7 +346,7 @@ def _drain(entry: journal.Entry, begun: float, offset_ns: int) -> Drain:
 def save(history: History, path: Path) -> None:
     """Write what the journal does not hold, as acts.json."""
     kept = asdict(history)
-    for derived in ("switches", "drains", "steps", "journal_present", "faults"):
+    for derived in ("switches", "drains", "holds", "steps", "journal_present", "faults"):
         del kept[derived]
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
@@ -335,6 +370,7 @@ def load(folder: Path, *, believed: bool = True) -> History:
         swarm_exit=kept["swarm_exit"],
         switches=tuple(sorted(switches, key=lambda switch: switch.done_ns)),
         drains=drains,
+        holds=holds_of(entries, clock.offset_ns),
         steps=steps_of(entries, clock.offset_ns),
         load_begun_ns=kept["load_begun_ns"],
         load_ended_ns=kept["load_ended_ns"],

@@ -15,6 +15,7 @@ class Traffic(StrEnum):
 
     SWITCH = "switch"
     UNTOUCHED = "untouched"
+    RESTORED = "restored"  # the live color makes way for a while, and answers again as it was
     BACK = "back"  # the traffic may go to the other color, and comes back; containers untouched
     EITHER = "either"  # switched or untouched: a deployer that is killed may be at either
 
@@ -77,6 +78,24 @@ def broken(version: str, fault: str, *, name: str, rehearsed: bool = False) -> A
         Traffic.UNTOUCHED,
         fails=True,
         environment=(("HEALTH_CHECK_TIMEOUT", "8"),),
+    )
+
+
+HOLDING = ("--strategy", "hold")
+HELD = (("INVOKE_CYAN_HOLD_TIMEOUT", "5"),)
+"""Shorter than an operator's: what waits must fit into the swarm and the proxy."""
+
+
+def held(acts: tuple[Act, ...]) -> tuple[Act, ...]:
+    """The same acts with one color at a time, while requests wait."""
+    return tuple(
+        replace(
+            act,
+            arguments=(*act.arguments, *HOLDING),
+            environment=(*act.environment, *HELD),
+            traffic=Traffic.RESTORED if act.traffic is Traffic.UNTOUCHED else act.traffic,
+        )
+        for act in acts
     )
 
 

@@ -109,7 +109,9 @@ def _sentence(
     still = [f for f in findings if f.check == "stood still" and f.verdict is Verdict.FAIL]
     acts = f"{len(history.performed)} act{'' if len(history.performed) == 1 else 's'}"
     if verdict is Verdict.PASS and not drops:
-        return f"Not one of {n:,} requests was dropped in {acts}."
+        waited = max((each.done_ns - each.begun_ns for each in history.holds), default=0) / SECOND
+        held = f"; while one color took the other's place they waited, {waited:.1f} s at most"
+        return f"Not one of {n:,} requests was dropped in {acts}{held if waited else ''}."
     if drops:
         kinds = Counter[str]()
         for finding in findings:

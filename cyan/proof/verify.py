@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
+from cyan.names import Strategy
 from cyan.proof import calibration, demo_migration, scenario, theirs
 from cyan.proof.findings import Verdict
 from cyan.proof.load import Load
@@ -126,6 +127,12 @@ def verify(
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
+    if settings.strategy is Strategy.AUTO:
+        raise UsageError(
+            "a verification must know beforehand whether requests wait",
+            where="cyan.strategy",
+            todo="inv verify-zero-downtime --strategy colors, or hold",
+        )
     if settings.adopted:
         theirs.possible(http2=options.http2, elsewhere=bool(options.remote))
     folder = new_folder(project, "verify")
@@ -147,7 +154,8 @@ def verify(
 def _acts(settings: Settings, options: Options, folder: Path) -> tuple[Act, ...]:
     """The acts of the scenario that was asked for, with the files that they need."""
     if options.scenario != "migrations":
-        return scenario.scenario(options.scenario, settings.verify.versions or scenario.DEMO)
+        acts = scenario.scenario(options.scenario, settings.verify.versions or scenario.DEMO)
+        return scenario.held(acts) if settings.strategy is Strategy.HOLD else acts
     return scenario.migrations(str(demo_migration.write(folder, folder.name)))
 
 

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import shlex
+import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -33,6 +34,10 @@ UPSTREAMS = f"curl -fsS -m 2 {_URL} || wget -T 2 -qO- {_URL}"
 AUTHORITY = "/data/caddy/pki/authorities/local/root.crt"
 """Where Caddy keeps the certificate of its own authority, in its container."""
 
+HOLD = "hold"
+GATE, WAITING = 2020, 2021
+"""Ports inside the proxy's container: the gate, which says whether requests wait, and where."""
+
 MAINTENANCE = "maintenance"
 LAMEDUCK = "lameduck"
 """Markers beside the colors': the Caddyfile says what each does."""
@@ -42,14 +47,27 @@ PATIENCE = 6.0  # seconds for one reading
 
 @dataclass(frozen=True)
 class InFlight:
-    """How many requests the proxy has under way to each color."""
+    """How many requests the proxy has under way to each color, and how many wait for one.
+
+    `waiting` is None where its configuration has no place to wait at.
+    """
 
     blue: int
     green: int
+    waiting: int | None = None
 
     def of(self, color: Color) -> int:
         """The count of one color."""
         return self.blue if color is Color.BLUE else self.green
+
+
+def loopback(app: str) -> str:
+    """The proxy's own address for an application's requests that wait, in its container.
+
+    Each has one, so that those of one application are not counted as another's.
+    """
+    one, two, three = zlib.crc32(app.encode()).to_bytes(4, "big")[1:]
+    return f"127.{one}.{two}.{three % 254 + 1}"
 
 
 def log_of(settings: Settings) -> str:
@@ -62,8 +80,15 @@ def markers_of(settings: Settings) -> str:
     return f"/traffic/{settings.app}" if settings.adopted else "/traffic"
 
 
-def switch_command(directory: str, source: Color | None, target: Color) -> str:
+def held(color: Color | None) -> str:
+    """The marker of a color whose requests wait; of None, of those that no color answers yet."""
+    return f"{HOLD}-{color}" if color else HOLD
+
+
+def switch_command(directory: str, source: str | None, target: str) -> str:
     """The shell command of the switch: one rename(2), the host's wall time, then an fsync(2).
+
+    From one marker to another, which may be `held` ones.
 
     Where no color is live yet, the marker is made instead. It is safe to repeat: a switch that has
     happened is left as it is. The folder is synced after the time was taken, so that a rename that
@@ -72,8 +97,10 @@ def switch_command(directory: str, source: Color | None, target: Color) -> str:
     """
     traffic = f"{directory}/traffic"
     new = shlex.quote(f"{traffic}/{target}")
-    if source is None:
+    if not source:
         move = f"touch {new}"
+    elif source == target:
+        move = f"[ -e {new} ]"
     else:
         old = shlex.quote(f"{traffic}/{source}")
         move = f"if [ -e {old} ]; then mv -T {old} {new}; else [ -e {new} ]; fi"
@@ -156,8 +183,13 @@ def marker_command(directory: str, name: str, *, up: bool) -> str:
 
 
 def live_color(markers: frozenset[str]) -> Color | None:
-    """The color that the Caddyfile picks for these markers: green is asked first."""
-    return next((color for color in (Color.GREEN, Color.BLUE) if color in markers), None)
+    """The color that the Caddyfile picks for these markers: green is asked first.
+
+    Also one whose requests wait: it was the last that answered.
+    """
+    asked = (Color.GREEN, Color.BLUE, held(Color.GREEN), held(Color.BLUE))
+    found = next((name for name in asked if name in markers), None)
+    return Color(found.removeprefix(f"{HOLD}-")) if found else None
 
 
 class Gauge:
@@ -235,9 +267,12 @@ def count(upstreams: list[dict[str, object]], app: str = "") -> InFlight:
     Raises KeyError where a color is missing: that is no zero, but another configuration.
     """
     sums: dict[Color, int] = {}
+    waiting = None
     for each in upstreams:
         name = str(each["address"]).split(":", maxsplit=1)[0]
+        if each["address"] in (f"127.0.0.1:{WAITING}", f"{loopback(app)}:{WAITING}"):
+            waiting = int(str(each["num_requests"]))
         for color in Color:
             if name == color or name.startswith(upstream(app, color, "")):
                 sums[color] = sums.get(color, 0) + int(str(each["num_requests"]))
-    return InFlight(sums[Color.BLUE], sums[Color.GREEN])
+    return InFlight(sums[Color.BLUE], sums[Color.GREEN], waiting)

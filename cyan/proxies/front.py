@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cyan.application.color import upstream
 from cyan.bundled import text_of
 from cyan.names import Color
+from cyan.proxies import caddy
 from cyan.settings import FRONT
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ DOOR = "X-Cyan-Door"
 NETWORK = "0-cyan-proxy"
 """Its own network. It sorts before all that an application could have: the engine takes the
 container's way out from the first, and moving that would cut off whoever is connected."""
+
+REQUESTS = 2000
+"""So many requests may wait while one color takes the other's place; more are told to come back."""
+
+LONGEST = 90
+"""Seconds that they may wait; longer than a color may take, and then the old one again."""
 
 DYING = 3  # seconds in which a proxy that ends asks its clients to connect anew
 GRACE = 30  # seconds that their requests may take then
@@ -96,8 +103,9 @@ def addresses(settings: Settings) -> tuple[str, ...]:
 
 
 def sites_of(settings: Settings) -> str:
-    """An application's sites, as Caddyfile."""
-    return "".join(_site(settings, site) for site in _sites(settings))
+    """An application's sites, as Caddyfile, and where their requests wait."""
+    sites = (_site(settings, site) for site in _sites(settings))
+    return "".join((*sites, _waiting(settings.app)))
 
 
 def doors_of(settings: Settings) -> str:
@@ -192,11 +200,39 @@ def _site(settings: Settings, site: _Site) -> str:
             _identity(settings, site.routes),
             _LAMEDUCK.replace("APP", app),
             *_snippet(settings),
-            *_gone(settings),
+            _errors(settings),
             _marker(settings, site.routes),
         )
     )
     return f"{site.address} {{\n{_indented(body, 1)}}}\n"
+
+
+def _waiting(app: str) -> str:
+    """Where an application's requests wait, and the gate: it opens where none is to wait.
+
+    A request is led here as a GET without a body, so that its own stays with who sent it, and goes
+    on when the gate is open. Those in flight to this place are those that wait.
+    """
+    here = caddy.loopback(app)
+    return f"""\
+http://{here}:{caddy.WAITING} {{
+	bind {here}
+	reverse_proxy {here}:{caddy.GATE} {{
+		header_up Host {{upstream_hostport}}
+		health_uri /
+		health_interval 100ms
+		lb_try_duration {LONGEST}s
+		lb_try_interval 100ms
+	}}
+}}
+http://{here}:{caddy.GATE} {{
+	bind {here}
+	root * /traffic/{app}
+	@hold file {_HELD}
+	abort @hold
+	respond 204
+}}
+"""
 
 
 def _snippet(settings: Settings) -> Iterator[str]:
@@ -205,19 +241,28 @@ def _snippet(settings: Settings) -> Iterator[str]:
         yield text_of(settings.adopted.snippet, "cyan.adopted.snippet", "")
 
 
-def _gone(settings: Settings) -> Iterator[str]:
-    """That an asset which no color has is no fault of the proxy's, where only one color is up."""
+def _errors(settings: Settings) -> str:
+    """What is no fault of the proxy's.
+
+    An asset which no color has, where only one color is up; and more requests than may wait.
+    """
+    gone = ""
     if settings.adopted and settings.adopted.assets:
         paths = " ".join(settings.adopted.assets)
-        yield (
-            "handle_errors {\n"
+        gone = (
             "\t@gone {\n"
             f"\t\tpath {paths}\n"
             "\t\tvars {http.error.status_code} 502\n"
             "\t}\n"
             "\trespond @gone 404\n"
-            "}\n"
         )
+    return (
+        f"handle_errors {{\n{gone}"
+        "\t@full vars {http.error.status_code} 503\n"
+        "\theader @full Retry-After 5\n"
+        '\trespond @full "503: more requests wait than may" 503\n'
+        "}\n"
+    )
 
 
 def _log(app: str) -> str:
@@ -271,29 +316,57 @@ header @dying Connection close
 
 
 def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
-    """Which color is live: the first of these that exists.
+    """Which color is live: the first of these markers that exists.
 
-    The switch is a rename that may fall between the looks at green and at blue; the second look at
-    green finds where it went.
+    The switch is a rename that may fall between the looks at green and at blue; the second look,
+    also of what has waited, finds where it went.
     """
     colors = "".join(
-        f"\t@{color} vars {{http.matchers.file.relative}} {color} /{color}\n"
         f"\thandle @{color} {{\n{_indented(_to(settings, routes, color), 2)}\t}}\n"
         for color in (Color.GREEN, Color.BLUE)
     )
     return (
-        "@marker file {\n"
-        f"\troot /traffic/{settings.app}\n"
-        "\ttry_files maintenance green blue green\n"
-        "}\n"
-        f"route @marker {{\n{colors}"
-        "\thandle {\n"
+        f"root * /traffic/{settings.app}\n"
+        f"@maintenance file {caddy.MAINTENANCE}\n"
+        f"@green file {Color.GREEN}\n"
+        f"@blue file {Color.BLUE}\n"
+        f"@hold file {_HELD}\n"
+        "route {\n"
+        "\thandle @maintenance {\n"
         "\t\theader Retry-After 60\n"
         '\t\trespond "503: the site is in maintenance" 503\n'
         "\t}\n"
+        f"{colors}"
+        f"{_indented(_hold(settings.app), 1)}"
+        f"{colors}"
+        f'\trespond "503: no color of {settings.app} is live" 503\n'
         "}\n"
-        f'respond "503: no color of {settings.app} is live" 503\n'
     )
+
+
+_HELD = " ".join(map(caddy.held, (None, *Color)))
+
+
+def _hold(app: str) -> str:
+    """Have a request wait where it is to; it is then led as if it had come just now."""
+    return f"""\
+reverse_proxy @hold {caddy.loopback(app)}:{caddy.WAITING} {{
+	method GET
+	rewrite /
+	header_up Host {{upstream_hostport}}
+	unhealthy_request_count {REQUESTS}
+	max_fails 1
+	@open status 204
+	handle_response @open {{
+		header -X-None
+	}}
+	@late status 5xx
+	handle_response @late {{
+		header Retry-After 60
+		respond "503: a new version takes longer than it should" 503
+	}}
+}}
+"""
 
 
 def _by_host(settings: Settings, color: Color) -> str:

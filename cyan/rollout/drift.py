@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyan.engines.docker import completed, lacking
 from cyan.names import Color
+from cyan.proxies import caddy
 from cyan.rollout import unfinished
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.settings import Settings
 
-MARKERS = {"blue", "green", "maintenance", "lameduck"}
+MARKERS = {"blue", "green", "maintenance", "lameduck", *map(caddy.held, (None, *Color))}
 
 
 def drift(world: Observation, settings: Settings) -> tuple[str, ...]:
@@ -33,6 +34,8 @@ def _markers(world: Observation) -> Iterator[str]:
         yield "both markers exist; the proxy obeys green; the next deploy mends it"
     for name in sorted(world.markers - MARKERS):
         yield f"traffic/{name} is no marker; remove it"
+    if world.held:
+        yield f"{world.serving}; inv deploy --resume or --abort ends it"
     if "maintenance" in world.markers:
         yield "the site is in maintenance: users get 503; inv maintenance off ends it"
     if "lameduck" in world.markers:
@@ -76,7 +79,7 @@ def _standby(world: Observation, settings: Settings) -> Iterator[str]:
             and item.service not in late
         ]
         bad = [item.service for item in there if item.state == "running" and not item.up]
-        if ended:
+        if ended and not world.alone:
             yield f"standby {color} holds stopped containers ({', '.join(ended)}): inv cleanup"
         if bad:
             yield f"standby {color} holds unhealthy containers ({', '.join(bad)}): inv cleanup"

@@ -13,14 +13,14 @@ from cyan.engines import compose
 from cyan.engines.versions import START_INTERVAL, newer
 from cyan.errors import DeployError, UsageError
 from cyan.hosts.look import previous
-from cyan.names import REHEARSED, Kind
+from cyan.names import REHEARSED, Kind, Strategy
 from cyan.proxies import caddy
 from cyan.releases.contents import EMPTY, Contents
 from cyan.rollout import work
 from cyan.world.envfile import env_file, parse_env_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cyan.adopted import AdoptedSettings
     from cyan.application.secrets import Secrets
@@ -56,7 +56,8 @@ class Run:
     `replaced` what the old release was, `grace` the seconds
     that its containers may take to end. `fresh` says whether containers are started, and not only
     the traffic moved. `environment` are the names of what the containers are given beside cyan's
-    own, `forced` those of the checks of preflight that are overridden.
+    own, `forced` those of the checks of preflight that are overridden. With `hold` one color takes
+    the other's place while requests wait: never are both up; `why` says so, or why not.
     """
 
     what: str
@@ -70,6 +71,8 @@ class Run:
     environment: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
     contents: Contents = EMPTY
+    hold: bool = False
+    why: str = ""
 
     @property
     def starts_all(self) -> bool:
@@ -118,6 +121,9 @@ class Request:
     application: Application | None = None  # that of the settings, unless given
     rehearse: str = ""  # how it is made to fail on purpose: one of REHEARSED
     take_over: bool = False  # whether the ports of the application's own stack may be moved
+    strategy: Strategy | None = None  # that of the settings, unless given
+    hold: bool = False  # what that comes to: one color takes the other's place, requests wait
+    why: str = ""  # it comes to that
 
     @property
     def title(self) -> str:
@@ -163,8 +169,9 @@ def resume(
         environment=request.names,
         forced=request.forced,
         contents=request.contents,
+        hold=request.hold,
     )
-    if left.reached(world):
+    if left.reached(world) and not world.held:
         return Plan(run, (preflight(target), *_after_switch(run, settings, world)))
     if left.fresh:
         request = replace(request, what=left.what, version=target.version)
@@ -181,7 +188,7 @@ def undoing(left: Unfinished, world: Observation, settings: Settings) -> Plan:
     replaced = world.application(left.old.id if left.old else "", settings)
     grace = _grace(world, left.old, settings)
     run = Run(left.what, left.run, left.target, left.old, left.fresh, deployed, replaced, grace)
-    return Plan(run, ())
+    return Plan(replace(run, hold=left.hold), ())
 
 
 def _start(
@@ -197,7 +204,7 @@ def _start(
     application = request.application or (Application.of(settings) if compose_text else known)
     live, within = _live(world), patience(settings)
     left = work.left_behind(settings, world, live) if live else ()
-    says = f"{target} starts beside {world.serving}"
+    says = f"{target} starts " + ("in its place" if request.hold else f"beside {world.serving}")
     commands = work.started(settings, application, target, within)
     return (
         *(Step(*each) for each in left),
@@ -223,6 +230,7 @@ def rollback(request: Request, world: Observation, settings: Settings, compose_t
     if not is_warm(back, world):
         return deploy(request, world, settings, compose_text)
     start = _start_again(world, settings, back)
+    request = replace(request, hold=request.hold and bool(start))
     run = _run(request, back, world, settings, fresh=bool(start))
     return _rotation(run, world, settings, start)
 
@@ -281,6 +289,8 @@ def _run(
         environment=request.names,
         forced=request.forced,
         contents=request.contents,
+        hold=request.hold,
+        why=request.why,
     )
 
 
@@ -294,8 +304,8 @@ def _start_again(world: Observation, settings: Settings, back: Release) -> tuple
     application = world.application(back.id, settings)
     if world.up(back.color, application.early):
         return ()
-    says = f"{back} is partly stopped and starts again"
-    commands = work.started(settings, application, back, patience(settings))
+    says = f"{back} is stopped, or partly, and starts again"
+    commands = work.started_again(settings, application, back)
     return (Step(Kind.START, back.color, says, commands),)
 
 
@@ -328,24 +338,62 @@ def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Ste
     color = run.target.color
     steps = [
         preflight(run.target),
-        *start,
+        *(_in_its_place(run, world, settings, start) if run.hold else start),
         Step(Kind.HEALTHY, color, _healthy_says(run.target, settings, fresh=run.fresh)),
     ]
     smoke = run.application.smoke
     if run.fresh and smoke:
         says = f"{len(smoke)} requests through {color}'s door"
         steps.append(Step(Kind.SMOKE, color, says))
-    switch = caddy.switch_command(str(settings.directory), world.live, color)
-    steps.append(Step(Kind.SWITCH, color, f"new requests go to {run.target}", (switch,)))
+    source = caddy.held(world.live) if run.hold else world.marker
+    switch = caddy.switch_command(str(settings.directory), source, color)
+    says = "what waits, and what is new, goes" if run.hold else "new requests go"
+    steps.append(Step(Kind.SWITCH, color, f"{says} to {run.target}", (switch,)))
     return Plan(run, (*steps, *_after_switch(run, settings, world)))
 
 
+def _in_its_place(
+    run: Run, world: Observation, settings: Settings, start: tuple[Step, ...]
+) -> Iterator[Step]:
+    """What a hold does in the place of a start beside the live color.
+
+    Whatever can be done beforehand is; then requests wait, from here until the switch.
+    """
+    color, live = run.target.color, run.old
+    yield from (step for step in start if step.kind is not Kind.START)
+    if run.starts_all:
+        names = work.called(settings, run.application.services, color)
+        made = compose.project_of(settings, run.target).create(names)
+        yield Step(Kind.CREATE, color, f"the containers of {run.target} are made", (made,))
+    wait = caddy.switch_command(str(settings.directory), world.marker, caddy.held(world.live))
+    ends = f"; what is in flight to {live} ends, for at most {settings.hold.drain:g} s"
+    says = f"new requests wait{ends if live else ''}"
+    yield Step(Kind.HOLD, live.color if live else color, says, (wait,))
+    yield from _taking_over(color, world)
+    if live:
+        stop = compose.stop(settings.project(live.color), None)
+        yield Step(Kind.STOP, live.color, f"{live} makes way", (stop,))
+    else:
+        yield Step(Kind.STOP, color, f"{_names(world)} make way")
+    yield from (step for step in start if step.kind is Kind.START)
+
+
+def _names(world: Observation) -> str:
+    """What serves of the application's own stack; "" for nothing."""
+    return ", ".join(item.name for item in world.own)
+
+
+def _taking_over(color: Color, world: Observation) -> Iterator[Step]:
+    if world.own:
+        yield Step(Kind.TAKE_OVER, color, f"the ports of {_names(world)} become the proxy's")
+
+
 def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Step, ...]:
-    color, old, own = run.target.color, run.old, ", ".join(item.name for item in world.own)
-    steps = [Step(Kind.TAKE_OVER, color, f"the ports of {own} become the proxy's")] if own else []
+    color, old, own = run.target.color, run.old, _names(world)
+    steps = [] if run.hold else list(_taking_over(color, world))
     steps += [Step(*each) for each in work.workers(settings, run.application, run.target)]
     steps.append(Step(Kind.VERIFY, color, f"the site answers as {run.target}"))
-    if old:
+    if old and not run.hold:
         says = f"no request in flight to {old.color}, for at most {settings.drain.timeout:g} s"
         steps.append(Step(Kind.DRAIN, old.color, says))
     late = work.schedulers(settings, run.application, run.target, old, run.replaced)
@@ -356,7 +404,10 @@ def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Ste
     if own:
         says = f"{own} stop, and are kept until inv cleanup"
         steps.append(Step(Kind.RETIRE, color, says))
-    if old:
+    if old and run.hold and settings.warm.services != "none":
+        says = f"{old} is stopped, and kept for a rollback"
+        steps.append(Step(Kind.RETAIN, old.color, says))
+    elif old:
         steps.append(retain(settings, old.color, run.replaced, run.grace))
     says = f"the newest {settings.keep_releases} releases are kept"
     return (*steps, Step(Kind.PRUNE, color, says))

@@ -93,9 +93,13 @@ def checks(
 
 
 def unneeded(plan: Plan) -> tuple[str, ...]:
-    """The checks of what a plan does not need, such as a rollback to a color that is warm."""
+    """The checks of what a plan does not need, such as a rollback to a color that is warm.
+
+    Or the memory for a second color, where one makes way for the other.
+    """
     kinds = {step.kind for step in plan.steps}
-    return tuple(name for name, kind in NEEDS.items() if kind not in kinds)
+    lacks = tuple(name for name, kind in NEEDS.items() if kind not in kinds)
+    return (*lacks, "memory") if plan.run.hold else lacks
 
 
 def refusals(found: Iterable[Check], forced: Sequence[str]) -> tuple[Check, ...]:
@@ -167,7 +171,7 @@ def _reachable(name: str, answers: str) -> Check:
 def _memory(facts: Facts) -> Check:
     """Two colors must fit: the standby is taken to need what the live color uses now."""
     free, need = facts.memory_free + facts.memory_standby, facts.memory_live
-    says = f"{_size(free)} for a standby, the live color uses {_size(need)}"
+    says = f"{size(free)} for a standby, the live color uses {size(need)}"
     todo = "free memory, or keep less of the old color warm: warm.services"
     if free < need:
         return Check("memory", Level.REFUSE, f"only {says}", todo)
@@ -178,7 +182,7 @@ def _memory(facts: Facts) -> Check:
 
 def _disk(facts: Facts) -> Check:
     need = facts.images + SPARE
-    says = f"{_size(facts.disk_free)} for images, a release takes {_size(facts.images)}"
+    says = f"{size(facts.disk_free)} for images, a release takes {size(facts.images)}"
     if facts.disk_free < need:
         todo = "remove images that nobody needs: docker image prune"
         return Check("disk", Level.REFUSE, f"only {says}", todo)
@@ -186,7 +190,7 @@ def _disk(facts: Facts) -> Check:
 
 
 def _directory(facts: Facts, settings: Settings) -> Check:
-    says = f"{_size(facts.directory_free)} for journal and logs"
+    says = f"{size(facts.directory_free)} for journal and logs"
     if facts.directory_free < BOOKS:
         todo = f"free space in {settings.directory}"
         return Check("directory", Level.REFUSE, f"only {says}", todo)
@@ -282,5 +286,6 @@ def _clock(facts: Facts) -> Check:
     return Check("clock", Level.OK, f"clock {ahead}")
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
+    """Bytes in words."""
     return f"{count / MIB:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

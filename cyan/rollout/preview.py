@@ -28,6 +28,8 @@ def show_plan(
         plan = prepare(host, settings, world, request)
     what = f"[bold]{plan.run.what} of {plan.target}[/bold] on {machine.name}"
     console.print(f"{what}; live now: {world.serving}")
+    if plan.run.why:
+        console.print(plan.run.why, markup=False)
     for number, step in enumerate(plan.steps, start=1):
         console.print(f"{number:>2}. [bold]{step.kind:<10}[/bold] {escape(step.says)}")
         for path, text in step.files:

@@ -19,7 +19,7 @@ from cyan.journal.writer import Writer
 from cyan.releases import mounted
 from cyan.releases.contents import Contents
 from cyan.releases.images import parse
-from cyan.rollout import failure, hooks, proving, unfinished
+from cyan.rollout import failure, holding, hooks, proving, strategy, unfinished
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Done, Job
 from cyan.rollout.probe import probing
@@ -78,9 +78,11 @@ def rotate(
     with session(settings, machine, request.title, report.note, request.lock_wait) as mine:
         plan = prepare(mine.host, settings, mine.world, request)
         journal = _writer(mine, plan)
+        if plan.run.why:
+            report.note(plan.run.why)
         with probing(mine, settings.prove.rate) as probe:
             job = Job(
-                **mine.session,
+                **{**mine.session, "settings": _within(settings, plan.run.hold)},
                 plan=plan,
                 bar=report.bar,
                 reports=reports,
@@ -132,6 +134,8 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     """
     if world.own and request.what == "deploy" and not request.take_over:
         raise TakeOverError(host.name, world)
+    request = strategy.decided(host, settings, world, request)
+    settings = _within(settings, request.hold)
     if request.what == "deploy":
         request, source = _sourced(settings, request)
         return planning.deploy(request, world, settings, source)
@@ -142,6 +146,10 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     if not planning.is_warm(back, world):
         request, text = _again(host, settings, world, back, request)
     return planning.rollback(request, world, settings, text)
+
+
+def _within(settings: Settings, hold: bool) -> Settings:  # noqa: FBT001 - the run's own word
+    return holding.within(settings) if hold else settings
 
 
 def _sourced(settings: Settings, request: Request) -> tuple[Request, str]:
@@ -183,6 +191,7 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
     """
     left = unfinished.resumable(unfinished.find(world.journal), world)
     assert left.target is not None  # noqa: S101 - for the type checker: resumable said so
+    request, settings = replace(request, hold=left.hold), _within(settings, left.hold)
     kept = _kept(host, settings, left.target.id)
     fetched = kept is not None and kept.images is not None
     if fetched or not left.fresh or left.reached(world):
@@ -228,6 +237,7 @@ def _begin(journal: Writer, plan: Plan) -> None:
         old=asdict(plan.old) if plan.old else None,
         fresh=plan.run.fresh,
         environment=plan.run.environment,
+        hold=plan.run.hold,
     )
 
 

@@ -109,7 +109,7 @@ def _colors(world: Observation) -> Table:
                 (f"[bold]{state}[/]" if color is world.live else state) if first else "",
                 item.version if first else "",
                 item.service,
-                _health(item.up, item.health or item.state),
+                _health(item.up, (item.health if item.state == "running" else "") or item.state),
                 item.started_at[:19].replace("T", " "),
                 flight if first else "",
             )

@@ -15,11 +15,12 @@ from cyan.hosts.session import proxy_lock
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
 from cyan.names import Kind
+from cyan.proxies import front
 from cyan.releases.fetch import Fetch
 from cyan.releases.fetch import fetch as fetch_release
 from cyan.releases.images import told
 from cyan.releases.prune import prune as prune_releases
-from cyan.rollout import baking, draining, health, proving, smoking, verifying
+from cyan.rollout import baking, draining, health, holding, proving, smoking, verifying
 from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.job import Done, Job
@@ -58,6 +59,8 @@ def preflight(job: Job, _step: Step) -> Done:
     troubles = tuple(f"{item.name}: {item.says}" for item in found if item.level is not Level.OK)
     memory = next(item.says for item in found if item.name == "memory")
     says = f"{len(found)} checks; {memory}; live is {job.world.serving}"
+    if job.plan.run.hold:
+        says += f"; up to {front.REQUESTS} requests may wait, {front.LONGEST} s at most"
     return Done(says, {"checks": [f"{item.name}: {item.says}" for item in found]}, troubles)
 
 
@@ -91,6 +94,19 @@ def expand(job: Job, step: Step) -> Done:
         apply.run_command(migrator, once, job.hide)
     done = (*applied, *((job.settings.migrate.expand,) if step.commands else ()))
     return Done(", ".join(done) or "nothing is pending", {"applied": applied})
+
+
+def hold(job: Job, step: Step) -> Done:
+    """Have new requests wait at the proxy, and what is in flight to the live color end."""
+    return holding.hold(job, step)
+
+
+def stop(job: Job, step: Step) -> Done:
+    """What serves makes way: the old color, or the application's own stack."""
+    if not step.commands:
+        with proxy_lock(job, "retire") as by:
+            joining.retire(by, job.host, job.settings, job.world.own)
+    return commands(job, step)
 
 
 def start(job: Job, step: Step) -> Done:
@@ -139,7 +155,7 @@ def smoke(job: Job, step: Step) -> Done:
 def switch(job: Job, step: Step) -> Done:
     """Rename the marker: the instant at which new requests go to the other color."""
     renamed_at = float(job.run(step.commands[0]).stdout)
-    source = job.world.live or ""
+    source = "" if job.plan.old is None else job.plan.old.color
     return Done(detail={"from": source, "to": step.color, "renamed_at": renamed_at})
 
 
@@ -147,7 +163,9 @@ def take_over(job: Job, _step: Step) -> Done:
     """Move the ports of the application's own stack to the proxy, which is up already."""
     grace = compose.grace(job.world.own)
     with proxy_lock(job, "take-over") as by:
-        says = joining.take_over(by, job.settings, sharing.look(job.host, job.settings), grace)
+        says = joining.take_over(
+            by, job.settings, sharing.look(job.host, job.settings), grace, held=job.plan.run.hold
+        )
     return Done(says)
 
 
@@ -217,6 +235,9 @@ ACTIONS: dict[Kind, Callable[[Job, Step], Done]] = {
     Kind.CLEAR: clear,
     Kind.FETCH: fetch,
     Kind.EXPAND: expand,
+    Kind.CREATE: commands,
+    Kind.HOLD: hold,
+    Kind.STOP: stop,
     Kind.START: start,
     Kind.HEALTHY: healthy,
     Kind.SMOKE: smoke,

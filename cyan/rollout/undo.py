@@ -11,9 +11,9 @@ from cyan.errors import DeployError
 from cyan.hosts import joining, sharing
 from cyan.hosts.session import proxy_lock
 from cyan.journal.lock import JournalError
-from cyan.names import Phase
+from cyan.names import Color, Phase
 from cyan.proxies import caddy
-from cyan.rollout import draining, failure, work
+from cyan.rollout import draining, failure, holding, work
 from cyan.rollout.failure import Evidence
 
 if TYPE_CHECKING:
@@ -41,9 +41,13 @@ def undo(job: Job, failed: Step, journal: Writer) -> Undone:
     fault in the steps after those leaves the switch as it is. A target that was there before the
     run is never removed: it is left as it was found.
     """
+    if job.plan.run.hold and (waits := _waits(job)):
+        return _put_back(job, journal, waits)
     if not _switched(job):
         return _before_switch(job)
     goes_back = failed.kind.phase is not Phase.PREPARE and failed.kind.reversible
+    if goes_back and job.plan.run.hold and job.plan.old:
+        return _put_back(job, journal, "")
     if goes_back and _old_is_up(job):
         left, evidence = _switch_back(job, journal)
         return Undone(
@@ -65,9 +69,13 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
 
     Its containers may have been live for a moment: they are drained before they are removed.
     """
+    if job.plan.run.hold and (waits := _waits(job)):
+        return _put_back(job, journal, waits)
     if left.reached(job.world):
         if not _old_is_up(job) and job.settings.adopted and job.plan.old is None:
             return _given_back(job)
+        if job.plan.run.hold and job.plan.old and job.containers(job.plan.old.color):
+            return _put_back(job, journal, "")
         if not _old_is_up(job):
             raise DeployError(
                 f"{job.plan.target} is live and {job.plan.old or 'nothing before it'} is gone: "
@@ -84,10 +92,48 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
     return Undone(serving=f"{job.world.serving}, untouched")
 
 
+def _markers(job: Job) -> frozenset[str]:
+    command = caddy.markers_command(str(job.settings.directory))
+    return frozenset(job.host.run(command).stdout.split())
+
+
 def _switched(job: Job) -> bool:
     """Whether the target has the traffic, by the marker itself."""
-    markers = job.host.run(caddy.markers_command(str(job.settings.directory))).stdout.split()
-    return caddy.live_color(frozenset(markers)) is job.plan.target.color
+    return caddy.live_color(_markers(job)) is job.plan.target.color
+
+
+def _waits(job: Job) -> str:
+    """The marker under which requests wait; "" where they do not."""
+    markers = _markers(job)
+    waiting = (name for name in map(caddy.held, (None, *Color)) if name in markers)
+    return next(waiting, "") if not markers & {*Color} else ""
+
+
+def _put_back(job: Job, journal: Writer, waits: str) -> Undone:
+    """Have the old color, or the application's own stack, answer again what waits.
+
+    Under the marker `waits`; "" where the target has the traffic.
+    """
+    old, target = job.plan.old, job.plan.target
+    if old is None:
+        return _given_back(job)
+    switched = waits in ("", caddy.held(target.color))
+    if switched:
+        with suppress(JournalError):
+            journal.switches_back(old)
+    renamed_at, lacks = holding.put_back(job, waits or holding.held_again(job, old))
+    with suppress(JournalError):
+        if switched:
+            journal.switched_back(old, renamed_at)
+        else:
+            journal.put_back(old, renamed_at)
+    evidence = failure.gather(job)
+    return Undone(
+        serving=f"{old} again: what waited went to it"
+        + (f"; but {lacks} of it is not well: inv status" if lacks else ""),
+        todo=f"mend {target.version} and deploy it again; {_leave(job)}",
+        evidence=evidence,
+    )
 
 
 def _before_switch(job: Job) -> Undone:
@@ -131,8 +177,8 @@ def _given_back(job: Job) -> Undone:
     job.run(joining.rest(job.settings))
     with proxy_lock(job, "give back") as by:
         joining.give_back(by, job.settings, sharing.look(job.host, job.settings))
-    marker = job.plan.target.color
-    job.run(caddy.marker_command(str(job.settings.directory), marker, up=False))
+    for marker in (job.plan.target.color, caddy.held(None)):
+        job.run(caddy.marker_command(str(job.settings.directory), marker, up=False))
     _drain(job)
     evidence = failure.gather(job)
     _leave(job, job.settings.drain.timeout)

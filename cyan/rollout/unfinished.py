@@ -35,6 +35,7 @@ class Unfinished:
     target: Release | None = None
     old: Release | None = None
     environment: tuple[str, ...] = ()
+    hold: bool = False
 
     @property
     def title(self) -> str:
@@ -80,6 +81,7 @@ def find(journal: Sequence[Entry]) -> Unfinished | None:
         target=Release(begin.release, begin.version, Color(begin.color)),
         old=_release(begin.detail.get("old")),
         environment=tuple(begin.detail.get("environment", ())),
+        hold=bool(begin.detail.get("hold")),
     )
 
 

@@ -38,6 +38,14 @@ def started(
     return (project.up(early, within=within), project.create(late))
 
 
+def started_again(settings: Settings, application: Application, target: Release) -> tuple[str, ...]:
+    """The same for a release that was up before: what runs once has run."""
+    project, late = compose.project_of(settings, target), application.late
+    lasting = tuple(name for name in application.early if name not in application.once)
+    commands = (project.start(called(settings, lasting, target.color)),)
+    return (*commands, project.create(called(settings, late, target.color))) if late else commands
+
+
 def left_behind(settings: Settings, world: Observation, live: Release) -> tuple[Told, ...]:
     """Have the live color work where a deployer was killed between the switch and its workers.
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from cyan.errors import CyanError, UsageError
+from cyan.names import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,3 +79,10 @@ def given(value: str, flag: str, example: str) -> str:
     if not value:
         raise UsageError(f"{flag} is missing", todo=f"for example: {flag} {example}")
     return value
+
+
+def strategy_of(name: str) -> Strategy | None:
+    """The strategy of that name; None for that of the settings. Raises UsageError."""
+    if name and name not in list(Strategy):
+        raise UsageError(f"--strategy {name!r} is unknown", todo=f"one of {', '.join(Strategy)}")
+    return Strategy(name) if name else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cyan.cli import command, settings
 from cyan.errors import UsageError
 from cyan.names import seconds
-from cyan.tasks.common import HOST, confirmed, hosts
+from cyan.tasks.common import HOST, confirmed, hosts, strategy_of
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -74,6 +74,7 @@ def hammer(
         "workers": "machines that share the load, as user@host:port,... over SSH",
         "seed": "of the choice of journeys",
         "versions": "what to rotate through, as A,B; the demo's v1,v2,v3 unless given or set",
+        "strategy": "colors: both are up; hold: one at a time, while requests wait",
         "host": HOST,
         "yes_on": "the name of a host that is no lab, where nobody can be asked: user@address:port",
     },
@@ -93,6 +94,7 @@ def verify_zero_downtime(
     workers: str = "",
     seed: int = 0,
     versions: str = "",
+    strategy: str = "",
     host: str = "",
     yes_on: str = "",
 ) -> None:
@@ -103,6 +105,8 @@ def verify_zero_downtime(
     from cyan.terminal import console
 
     wanted = _versioned(settings(c), versions)
+    if given := strategy_of(strategy):
+        wanted = wanted.model_copy(update={"strategy": given})
     if migrations or calibrate:
         _demos(wanted)
     machine = hosts(wanted, host)[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cyan.cli import command, settings
 from cyan.errors import CyanError, UsageError
 from cyan.names import seconds, valid_version
-from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, given, hosts, keeping, visits
+from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, given, hosts, keeping, strategy_of, visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 IMPOSSIBLE = "what no answer contains, because this is a rehearsal"
+STRATEGY = "colors: both are up; hold: one at a time, requests wait; auto: colors if there is room"
 FORCE = "a check of preflight to override, by its name; may be given often"
 
 
@@ -34,6 +35,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
         "resume": "go on with the deploy or rollback that was left unfinished",
         "abort": "undo the deploy or rollback that was left unfinished",
         "force": FORCE,
+        "strategy": STRATEGY,
         "rehearse": "make it fail, to see that no user notices: never-healthy or fails-smoke",
         "take_over": "the first deploy may take the ports of the application's own stack",
         "lock_wait": LOCK_WAIT,
@@ -48,6 +50,7 @@ def deploy(
     resume: bool = False,
     abort: bool = False,
     force: list[str] | None = None,
+    strategy: str = "",
     rehearse: str = "",
     take_over: bool = False,
     lock_wait: str = "0",
@@ -64,7 +67,7 @@ def deploy(
         _alone(
             resume=resume,
             abort=abort,
-            others=bool(version or env or rehearse or take_over or (abort and plan)),
+            others=bool(version or env or strategy or rehearse or take_over or (abort and plan)),
         )
     if abort:
         _abort(wanted, host, wait)
@@ -72,7 +75,11 @@ def deploy(
     what = "resume" if resume else "deploy"
     version = "" if resume else valid_version(given(version, "--version", "v1"))
     request = _request(what, version, forced, wait, env or ())
-    request = replace(_rehearsed(wanted, request, rehearse), take_over=take_over or plan)
+    request = replace(
+        _rehearsed(wanted, request, rehearse),
+        take_over=take_over or plan,
+        strategy=strategy_of(strategy),
+    )
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted))
     if resume and not plan:
@@ -86,6 +93,7 @@ def deploy(
     iterable=["force"],
     help={
         "plan": "print the steps and their commands, and do nothing",
+        "strategy": STRATEGY,
         "force": FORCE,
         "lock_wait": LOCK_WAIT,
         "host": HOST,
@@ -94,6 +102,7 @@ def deploy(
 def rollback(
     c: Context,
     plan: bool = False,
+    strategy: str = "",
     force: list[str] | None = None,
     lock_wait: str = "0",
     host: str = "",
@@ -101,6 +110,7 @@ def rollback(
     """Switch to the previous release: at once while it is warm, else by deploying it."""
     wanted = settings(c)
     request = _request("rollback", "", _forced(wanted, force), seconds(lock_wait))
+    request = replace(request, strategy=strategy_of(strategy))
     _rotate(wanted, request, host, plan=plan)
 
 

@@ -146,11 +146,18 @@ def test_what_both_colors_would_write_is_never_agreed_to_for_the_user(
         "services: {web: {image: a, ports: ['8000:80'], volumes: ['data:/var/data']}}\n"
         "volumes: {data: }\n"
     )
+    asked = run("--check")
+    assert asked.returncode == 1
+    assert "both colors would write to data" in asked.stdout
+    assert "--agree" in asked.stdout
     done = run("--yes")
-    assert done.returncode == 1
-    assert "both colors would write to data" in done.stdout
-    assert "--agree" in done.stdout
+    assert done.returncode == 0, done.stderr
+    assert "one color at a time, while requests wait: web" in done.stdout
+    made = tmp_path / "invoke.yaml"
+    assert yaml.safe_load(made.read_text())["cyan"]["strategy"] == "hold"
+    made.unlink()
     assert run("--yes", "--agree", "data").returncode == 0
+    assert "strategy" not in yaml.safe_load(made.read_text())["cyan"]
 
 
 def test_a_file_that_compose_reads_beside_theirs_belongs_to_it(run: Run, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_plain_application_is_adopted_as_it_is() -> None:
         ({**WEB, "network_mode": "host"}, "web.network_mode: two colors cannot both have"),
         ({**WEB, "ports": [{"target": 53, "protocol": "udp"}]}, "web.ports: 53 is DNS"),
         ({**WEB, "ports": [{"target": 7777, "protocol": "udp"}]}, "web.ports: 7777 is UDP"),
-        ({**WEB, "environment": {"DATABASE_URL": "sqlite:///x.db"}}, "web.environment: a database"),
+        ({**WEB, "environment": {"DATABASE_URL": "sqlite:///x.db"}}, "web.environment: its"),
         ({**WEB, "volumes": [{"type": "volume", "source": "code", "target": "/var/www/html"}]},
          "web.volumes: the code itself lies in the volume code"),
     ],

@@ -40,7 +40,16 @@ def test_the_moments_of_a_kill_are_steps_in_the_order_of_a_deploy() -> None:
     order = [str(kind) for kind in Kind]
     steps = [order.index(moment.split()[0]) for moment in (*BEFORE, *AT, *AFTER)]
     assert steps == sorted(steps)
-    others = {Kind.CLEAR, Kind.TAKE_OVER, Kind.WORKERS, Kind.SCHEDULERS, Kind.RETIRE}
+    others = {
+        Kind.CLEAR,
+        Kind.CREATE,
+        Kind.HOLD,
+        Kind.STOP,
+        Kind.TAKE_OVER,
+        Kind.WORKERS,
+        Kind.SCHEDULERS,
+        Kind.RETIRE,
+    }
     assert {order[step] for step in steps} == set(order) - others, "those of every demo's deploy"
     assert becomes("start done") is Traffic.UNTOUCHED
     assert becomes("switch step") is Traffic.EITHER

@@ -21,7 +21,6 @@ from cyan.world.shell import quoted_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cyan.names import Color
     from cyan.rollout.plan import Step
 
 
@@ -68,7 +67,7 @@ def restarts_the_live_color() -> None:
 
 
 def leaves_both_markers() -> None:
-    def both(directory: str, source: Color | None, target: Color) -> str:  # noqa: ARG001
+    def both(directory: str, source: str | None, target: str) -> str:  # noqa: ARG001
         return f"touch {quoted_path(directory, 'traffic', target)} && date +%s.%N"
 
     caddy.switch_command = both

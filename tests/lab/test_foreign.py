@@ -37,10 +37,11 @@ NAMES = {
     "behind_nginx": ("shop/web", "nginx:1.26"),
     "django": ("shop/django", "redis:7"),
     "chunked": ("shop/chunked",),
+    "notes": ("shop/notes",),
 }
 """The names by which their files ask for what all of them are made of."""
 
-LIGHT = "cyan-demo/site:v1"  # has a Python, which is all that `chunked` wants
+LIGHT = "cyan-demo/site:v1"  # has a Python, which is all that some want
 VERSIONS = ("v0", "v1", "v2")
 DOCKER = ("docker", "compose", "--progress", "quiet")
 
@@ -114,7 +115,7 @@ class Foreign:
 
 def images(name: str) -> None:
     """Have the images of an application, under the names that its file uses."""
-    base = LIGHT if name == "chunked" else BASE
+    base = LIGHT if name in {"chunked", "notes"} else BASE
     if base == BASE:
         words = ("docker", "build", "-q", "-t", BASE, "-f", str(FOLDER / "Dockerfile"), str(FOLDER))
         subprocess.run(words, check=True, capture_output=True)
@@ -202,6 +203,28 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     mine = {name for name in names if name.startswith("cyan-foreign")}
     kept = {"cyan-foreign-flask-db-1"} if orders else set[str]()
     assert mine == {f"cyan-foreign-{foreign.name}-web-1", *kept}
+
+
+@pytest.mark.parametrize("foreign", ["notes"], indirect=True)
+def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
+    foreign: Foreign,
+) -> None:
+    """Its database is a file, and a second process on it would be told of in the volume."""
+    foreign.adopt()
+    assert "strategy: hold" in (foreign.folder / "invoke.yaml").read_text()
+    with visitors(PORT, orders=True) as seen:
+        time.sleep(1)
+        said = foreign.cyan("deploy", "--version", "v1", "--take-over").stdout
+        assert seen.failures == []
+        rotated(foreign, 1, orders=True)
+    assert "nobody was refused" in said
+    assert seen.failures == []
+    assert len(seen.on_kept) <= 4, seen.on_kept  # those that the original ended, one a visitor
+    assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
+    assert foreign.text("/ran-twice") == "False"
+    foreign.cyan("init", "--undo")
+    until(foreign.answers, "its own stack answers")
+    assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
 
 
 def proven(app: Foreign, *words: str, load: str = "") -> tuple[int, dict[str, Any]]:

@@ -38,6 +38,7 @@ SETTINGS = settings(
 )
 DEPLOY = planning.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, SETTINGS, "")
 ROLLBACK = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, SETTINGS, "")
+HELD = planning.deploy(Request("deploy", "v2", "ann", hold=True), V1_ON_BLUE, SETTINGS, "")
 EVERY_DAY = (Kind.EXPAND, Kind.START, Kind.SWITCH, Kind.DRAIN)
 NEXT = {
     "same": (),  # the same version once more
@@ -65,16 +66,14 @@ def two_that_are_not_live(lab: Lab) -> tuple[str, str]:
     return first, second
 
 
-def points(plan: Plan, commands: Iterable[str]) -> list[Any]:
+def points(plan: Plan, commands: Iterable[str], often: tuple[Kind, ...] = EVERY_DAY) -> list[Any]:
     """Step, before or after it, and the command that comes next; all but a few are nightly."""
     names = tuple(commands)
     turn = cycle(names)
-    often = {
-        (step.kind.value, "before", next(turn)) for step in plan.steps if step.kind in EVERY_DAY
-    }
+    daily = {(step.kind.value, "before", next(turn)) for step in plan.steps if step.kind in often}
     every = product((step.kind.value for step in plan.steps), ("before", "after"), names)
     marks = {True: (), False: (pytest.mark.nightly,)}
-    return [pytest.param(*point, marks=marks[point in often]) for point in every]
+    return [pytest.param(*point, marks=marks[point in daily]) for point in every]
 
 
 def kill(lab: Lab, step: str, when: str, *words: str) -> None:

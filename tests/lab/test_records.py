@@ -23,6 +23,7 @@ def without_crawler(folder: Path) -> str:
     return "two.yml"
 
 
+@pytest.mark.nightly
 def test_a_rollback_past_a_release_that_added_a_service_goes_to_the_warm_one(lab: Lab) -> None:
     fewer = {"stateful": "compose/stateful.yml", "stateless": without_crawler(lab.folder)}
     lab.live("v1")

@@ -44,6 +44,7 @@ def test_no_request_started_after_the_rename_is_answered_by_the_old_color(lab: L
     assert {color for _, color, _ in after} == {switch["to"]}
 
 
+@pytest.mark.nightly
 def test_a_rollback_after_cleanup_deploys_the_previous_release_again(lab: Lab) -> None:
     lab.live("v1")
     lab.cyan("deploy", "--version", "v2")

@@ -96,6 +96,7 @@ def test_a_failing_release_that_prints_its_secrets_does_not_print_them_here(
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.nightly
 def test_a_rollback_has_the_secrets_of_its_own_release(lab: Lab) -> None:
     lab.live("v3")
     with lab.configured(secrets={"environment": ["TOKEN"]}):

@@ -111,6 +111,7 @@ def test_a_lock_that_another_user_holds_is_not_taken_and_their_process_is_named(
     lab.is_clean()
 
 
+@pytest.mark.nightly
 def test_the_bake_of_a_user_who_may_not_read_the_proxys_log_judges_it_all_the_same(
     lab: Lab, entries: dict[str, dict[str, Any]]
 ) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cyan.journal.entries import Entry, Event
 from cyan.proof import checks, collected
 from cyan.proof.evidence import Bounds
 from cyan.proof.findings import Finding, Verdict, worst
-from cyan.proof.history import SECOND
+from cyan.proof.history import SECOND, Hold, holds_of
 from cyan.proof.measures import drop_ids
 from cyan.proof.reconcile import read_case, reconcile
 from cyan.proof.requestlog import INTENT_COLUMNS, RESULT_COLUMNS, SignOff
@@ -167,6 +168,36 @@ def test_a_site_that_stood_still_does_not_pass_though_nothing_was_dropped(second
     assert set(found) == {"stood still"}
     assert (found["stood still"].verdict, found["stood still"].act) == (Verdict.FAIL, 1)
     assert drop_ids(found.values()) == ()
+
+
+@pytest.mark.parametrize(("held", "verdict"), [(3.2, Verdict.PASS), (1.0, Verdict.FAIL)])
+def test_what_waits_while_a_color_is_replaced_may_wait_so_long_and_no_longer(
+    held: float, verdict: Verdict
+) -> None:
+    run = stalled(synthetic.run(16_000), 1, 3.0)
+    at = run.history.performed[1].begun_ns + SECOND // 10
+    holds = (Hold(at, at + int(held * SECOND)),)
+    told = replace(run, history=replace(run.history, holds=holds))
+    (still,) = [
+        f for f in checks.run_all(told.evidence()) if (f.check, f.act) == ("stood still", 1)
+    ]
+    assert still.verdict is verdict
+    assert f"requests waited {held:.2f} s" in still.text
+
+
+def test_a_hold_lasts_from_its_step_to_the_rename_that_ends_it_whoever_does_it() -> None:
+    def line(at: float, event: Event, step: str, **detail: Any) -> Entry:
+        return Entry(at, "r1", "deploy", event, step, detail=detail)
+
+    switched = [
+        line(1, Event.BEGIN, "", hold=True),
+        line(2, Event.STEP, "hold"),
+        line(9, Event.DONE, "switch", renamed_at=8.5),
+    ]
+    host = [*switched[:2], line(6, Event.NOTE, "put-back", renamed_at=5.5)]
+    assert holds_of(switched) == (Hold(2 * SECOND, 8 * SECOND + SECOND // 2),)
+    assert holds_of(host) == (Hold(2 * SECOND, 5 * SECOND + SECOND // 2),)
+    assert holds_of([line(1, Event.BEGIN, "", hold=False), *switched[1:]]) == ()
 
 
 def test_a_short_wait_is_no_stall() -> None:

@@ -39,6 +39,7 @@ def _live(number: int, item: Performed) -> Finding:
     right = {
         Traffic.SWITCH: _switched(item),
         Traffic.EITHER: _switched(item) or _untouched(item),
+        Traffic.RESTORED: _restored(item),
     }.get(item.act.traffic, _untouched(item))
     before, after = (
         _words(item.before.live, item.before.version),
@@ -60,6 +61,14 @@ def _untouched(item: Performed) -> bool:
     )
 
 
+def _restored(item: Performed) -> bool:
+    """Whether the same containers are live, though they were stopped and started."""
+    before, after = item.before, item.after
+    return after.live == before.live and {one for one, _ in before.live_containers} == {
+        one for one, _ in after.live_containers
+    }
+
+
 def _words(live: str, version: str) -> str:
     return f"{live} {version}".strip() if live else "nothing live"
 
@@ -77,7 +86,7 @@ def _journaled(window: Window, item: Performed, switches: tuple[Switch, ...]) ->
     within = [switch for switch in inside if switch.recorded]
     targets = ", ".join(switch.target for switch in within) or "none"
     text = f"switches in the journal: {targets}"
-    if item.act.traffic is Traffic.UNTOUCHED:
+    if item.act.traffic in (Traffic.UNTOUCHED, Traffic.RESTORED):
         verdict = Verdict.FAIL if within else Verdict.PASS
     elif within:
         verdict = Verdict.PASS if within[-1].target == item.after.live else Verdict.UNKNOWN

@@ -178,6 +178,7 @@ def _settled(evidence: Evidence, number: int, item: Performed) -> Mask:
     """Requests that only the release live after this act may answer."""
     performed = evidence.history.performed
     until = performed[number + 1].begun_ns if number + 1 < len(performed) else FOREVER
-    since = item.begun_ns if item.act.traffic is Traffic.UNTOUCHED else item.ended_ns
+    stays = item.act.traffic in (Traffic.UNTOUCHED, Traffic.RESTORED)
+    since = item.begun_ns if stays else item.ended_ns
     sent, ended = evidence.requests["sent_ns"].to_numpy(), evidence.requests["end_ns"].to_numpy()
     return mask((sent > since) & (ended < until))

@@ -1,0 +1,161 @@
+"""One color takes the other's place while requests wait at the proxy: never are both up.
+
+For a machine that cannot hold two colors, and for applications that must not run twice on one
+volume. Between the two renames of the marker users wait, and nobody else would end that: so the
+host itself puts the old color back where its deployer is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from cyan.engines import compose
+from cyan.engines.docker import lacking
+from cyan.journal.entries import Entry, Event
+from cyan.journal.while_held import TICK
+from cyan.journal.writer import PUT_BACK
+from cyan.proxies import caddy
+from cyan.rollout import draining, work
+from cyan.rollout.job import Done
+from cyan.sections import DrainSettings
+
+if TYPE_CHECKING:
+    from cyan.application.release import Release
+    from cyan.names import Color
+    from cyan.rollout.draining import Drained
+    from cyan.rollout.job import Job
+    from cyan.rollout.plan import Step
+    from cyan.settings import Settings
+
+OFTEN = 0.2  # seconds between two looks at a color for which users wait
+GUARD = r"""
+export LC_ALL=C
+cd "$1" || exit
+while held=$(ls traffic | grep -x 'hold.*'); do
+  if HELD; then sleep TICK; continue; fi
+  exec 8>>busy && flock 8 # nobody begins anything meanwhile
+  grep -qF "$2" lock || exit # another deployer is at it
+  held=$(ls traffic | grep -x 'hold.*') || exit
+  eval "$3"; eval "$4"
+  end=$((SECONDS + $5))
+  while [ $SECONDS -lt $end ] && docker ps --filter "label=com.docker.compose.project=$6" \
+    --format '{{.Status}}' | grep -q 'health: starting'; do sleep 0.2; done
+  mv -T "traffic/$held" "traffic/$7" && sync traffic
+  at=$EPOCHREALTIME line=${8//\"at\":0.0/\"at\":$at}
+  printf '%s\n' "${line//\"renamed_at\":0.0/\"renamed_at\":$at}" >>journal.jsonl
+  exit
+done
+"""
+"""For bash: the folder, the lock's token, what stops the new color and starts the old one, how many
+seconds that may take to get healthy, its project and color, and a line for the journal.
+
+It ends with the hold. Where the lock's holder is gone first, as in `cyan.journal.while_held`, and
+no other has taken it, it puts the old color back; under the lock of what changes the world.
+"""
+
+
+def within(settings: Settings) -> Settings:
+    """The settings by which a hold is judged: while users wait, a color has no more than `hold`."""
+    health = settings.health.model_copy(
+        update={
+            "timeout": settings.hold.timeout,
+            "services": {},
+            "interval": min(settings.health.interval, OFTEN),
+        }
+    )
+    return settings.model_copy(update={"health": health})
+
+
+def hold(job: Job, step: Step) -> Done:
+    """Have new requests wait, and let what is in flight to the live color end."""
+    old, raised = job.plan.old, step.commands[0]
+    if old is None:
+        return Done(detail={"held_at": float(job.run(raised).stdout)})
+    held_at = float(job.run(f"{raised} && {_guarding(job, old, PUT_BACK)}").stdout)
+    drained = _drained(job, old.color)
+    cut = f"; {drained.says}" if drained.left else ""
+    detail = {"held_at": held_at, "in_flight": drained.readings, "left": drained.left}
+    return Done(f"new requests wait{cut}", detail)
+
+
+def put_back(job: Job, waits: str) -> tuple[float, str]:
+    """Have the old color answer what waits under the marker `waits`, as it did before.
+
+    When by the host's clock, in wall seconds, and what is still wrong with it; "" for nothing.
+    """
+    old, target = job.plan.old, job.plan.target
+    assert old is not None  # noqa: S101 - for the type checker: only such can be put back
+    job.run(compose.stop(job.settings.project(target.color), None))
+    job.run(_starts(job, old))
+    lacks = _until_up(job, old)
+    end = caddy.switch_command(str(job.settings.directory), waits, old.color)
+    return float(job.run(end).stdout), lacks
+
+
+def held_again(job: Job, old: Release) -> str:
+    """Have requests wait that went to the new color, and let what it has end; the marker."""
+    color = job.plan.target.color
+    waits = caddy.held(color)
+    raised = caddy.switch_command(str(job.settings.directory), color, waits)
+    job.run(f"{raised} && {_guarding(job, old, 'switch-back')}")
+    _drained(job, color)
+    return waits
+
+
+def _drained(job: Job, color: Color) -> Drained:
+    settle = job.settings.drain.settle
+    drain = DrainSettings(timeout=job.settings.hold.drain, settle=settle)
+    settings = job.settings.model_copy(update={"drain": drain})
+    return draining.drain(job.host, settings, job.world, color)
+
+
+def _starts(job: Job, old: Release) -> str:
+    """The command that starts what was stopped of the old color, but what runs once."""
+    application = job.plan.run.replaced
+    lasting = tuple(name for name in application.services if name not in application.once)
+    names = work.called(job.settings, lasting, old.color)
+    return compose.again(job.settings.project(old.color), names)
+
+
+def _until_up(job: Job, old: Release) -> str:
+    """Wait until the old color is up, as long as a new one might take; what it lacks, or ""."""
+    application = job.plan.run.replaced
+    end = time.monotonic() + job.settings.hold.timeout
+    while True:
+        lacks = lacking(job.containers(old.color), application.services)
+        if not lacks or time.monotonic() > end:
+            return ", ".join(lacks)
+        time.sleep(OFTEN)
+
+
+def _guarding(job: Job, old: Release, step: str) -> str:
+    """The shell command that leaves the guard behind, on the host; what it does is `step`."""
+    settings, run = job.settings, job.plan.run
+    note = Entry(
+        at=0.0,
+        run=run.id,
+        what=run.what,
+        event=Event.NOTE,
+        step=step,
+        color=old.color,
+        version=old.version,
+        release=old.id,
+        detail={"renamed_at": 0.0, "text": f"its deployer was gone: the host put {old} back"},
+    )
+    words = (
+        str(settings.directory),
+        job.lock.token,
+        compose.stop(settings.project(run.target.color), None),
+        _starts(job, old),
+        str(int(settings.hold.timeout)),
+        settings.project(old.color),
+        str(old.color),
+        json.dumps(asdict(note), separators=(",", ":")),
+    )
+    script = GUARD.replace("HELD", job.lock.held).replace("TICK", str(TICK))
+    guard = shlex.join(("setsid", "-f", "bash", "-c", script, "cyan-guard", *words))
+    return f"{guard} </dev/null >/dev/null 2>&1"
