@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 OFTEN = 0.2  # seconds between two looks at a color for which users wait
+
 GUARD = r"""
 export LC_ALL=C
 cd "$1" || exit
@@ -40,8 +41,9 @@ while held=$(ls traffic | grep -x 'hold.*'); do
   exec 8>>busy && flock 8 # nobody begins anything meanwhile
   grep -qF "$2" lock || exit # another deployer is at it
   held=$(ls traffic | grep -x 'hold.*') || exit
-  eval "$3"; eval "$4"
+  eval "$3"
   end=$((SECONDS + $5))
+  until eval "$4" || [ $SECONDS -ge $end ]; do sleep 1; done # the engine may be starting
   while [ $SECONDS -lt $end ] && docker ps --filter "label=com.docker.compose.project=$6" \
     --format '{{.Status}}' | grep -q 'health: starting'; do sleep 0.2; done
   mv -T "traffic/$held" "traffic/$7" && sync traffic

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cyan.engines.docker import Engine
 from cyan.errors import UsageError
 from cyan.names import Strategy
 from cyan.rollout.preflight import ROOM, size
@@ -62,19 +63,19 @@ def decided(host: Host, settings: Settings, world: Observation, request: Request
 
 
 def _room(host: Host, settings: Settings, world: Observation) -> Room:
+    """What is free, and what who serves takes and may write. Raises HostError."""
+    engine = Engine(host)
     serving = world.of(world.live) if world.live else world.own
-    ids = shlex.join(item.id for item in serving if item.state == "running")
-    lines = host.run(
-        "sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo; "
-        f"docker stats --no-stream --format '{{{{.MemUsage}}}}' {ids} | cut -d' ' -f1 | "
-        "numfmt --from=auto --suffix=B | awk '{ n += $1 } END { printf \"%d\\n\", n }'; "
-        f"docker inspect --format '{{{{json .Mounts}}}}' {ids}"
-    ).stdout.splitlines()
-    mounts = [each for line in lines[2:] for each in json.loads(line)]
+    ids = [item.id for item in serving if item.state == "running"]
+    free = "sed -n 's/^MemAvailable: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"
+    form = ("docker", "inspect", "--format", "{{json .Mounts}}", *ids)
+    lines = host.run(f"{free}; {shlex.join(form) if ids else ':'}").stdout.splitlines()
+    mounts = [each for line in lines[1:] for each in json.loads(line)]
     own = (f"{settings.directory}/", f"{settings.host_proxy.directory}/")
     written = {
         each.get("Name") or each["Source"]
         for each in mounts
         if each["RW"] and each["Type"] in ("volume", "bind") and not each["Source"].startswith(own)
     }
-    return Room(1024 * int(lines[0]), int(lines[1]), tuple(sorted(written)))
+    takes = sum(engine.memory(each) for each in ids)
+    return Room(1024 * int(lines[0]), takes, tuple(sorted(written)))

@@ -15,6 +15,7 @@ from cyan.rollout.plan import Plan, Request
 from cyan.rollout.steps import drain
 from cyan.rollout.undo import abandon, undo
 from cyan.rollout.unfinished import find
+from cyan.sections import HoldSettings
 from tests.rollout.jobs import docker_calls, job, markers, writer
 from tests.rollout.test_unfinished import BEFORE, BEGUN, found
 from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings
@@ -159,3 +160,41 @@ def test_a_rollback_that_fails_stops_what_it_started_and_removes_no_warm_color(
         undone = undo(mine, step(plan, Kind.HEALTHY), writer(mine))
     assert docker_calls(mine) == ["compose --progress quiet -p demo-blue stop --timeout 10 rag"]
     assert "left as it was found" in undone.todo
+
+
+HELD = replace(BEFORE, markers=frozenset({"hold-blue"}))
+HOLD = replace(DEPLOY, run=replace(DEPLOY.run, hold=True))
+
+
+@pytest.mark.parametrize("markers_are", [{"hold-blue"}, {"green"}])
+def test_what_waits_goes_to_the_old_color_once_the_new_one_has_stopped(
+    tmp_path: Path, markers_are: set[str]
+) -> None:
+    """Also where the new one was live already: requests wait again before it stops."""
+    mine = job(tmp_path, replace(HELD, markers=frozenset(markers_are)), HOLD)
+    with mine.lock:
+        kind = Kind.BAKE if "green" in markers_are else Kind.HEALTHY
+        undone = undo(mine, step(HOLD, kind), writer(mine))
+        lines = parse((tmp_path / "app/journal.jsonl").read_text())
+    stop, start, *_ = docker_calls(mine)
+    assert stop == "compose --progress quiet -p demo-green stop"
+    assert start == "compose --progress quiet -p demo-blue start platform rag crawler"
+    assert markers(mine) == {"blue"}
+    assert undone.serving.startswith("v1 (blue) again: what waited went to it")
+    done = [each.step for each in lines if each.event is Event.DONE]
+    assert done[-1] == ("switch-back" if "green" in markers_are else "put-back")
+
+
+def test_an_old_color_that_is_not_well_after_it_was_put_back_is_told(tmp_path: Path) -> None:
+    sick = tuple(
+        replace(item, state="exited")
+        if item.color is Color.BLUE and item.service == "rag"
+        else item
+        for item in HELD.containers
+    )
+    short = {"hold": HoldSettings(timeout=0.1, drain=0)}
+    mine = job(tmp_path, replace(HELD, containers=sick), HOLD, **short)
+    with mine.lock:
+        undone = undo(mine, step(HOLD, Kind.HEALTHY), writer(mine))
+    assert "but rag of it is not well" in undone.serving
+    assert markers(mine) == {"blue"}
