@@ -15,6 +15,7 @@ from cyan.errors import CyanError
 from cyan.hosts.look import look
 from cyan.migrations import apply, lint
 from cyan.migrations.files import Kind
+from cyan.rollout import idle
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.facts import comes, gather
@@ -42,10 +43,12 @@ def examine(settings: Settings, machine: HostSettings) -> tuple[Check, ...]:
         engine = Engine(host)
         world = look(host, engine, settings)
         facts = gather(host, engine, settings, world)
+        kept = idle.of(host, engine, settings, world)
         return (
             *checks(world, facts, settings, _comes(host, engine, settings, world)),
             *_migrations(apply.Migrator(host, settings, world)),
             *_secrets(settings),
+            *([kept] if kept else []),
             *_hooks(host, settings),
             *(Check("drift", Level.WARN, line) for line in drift(world, settings)),
         )

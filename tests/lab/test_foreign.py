@@ -222,6 +222,7 @@ def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
     assert len(seen.on_kept) <= 4, seen.on_kept  # those that the original ended, one a visitor
     assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
     assert foreign.text("/ran-twice") == "False"
+    assert "web keeps an idle connection for 8 s or more" in foreign.cyan("doctor").stdout
     foreign.cyan("init", "--undo")
     until(foreign.answers, "its own stack answers")
     assert set(seen.acknowledged) <= set(foreign.text("/orders").split())

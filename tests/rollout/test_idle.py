@@ -1,0 +1,88 @@
+"""How long an application keeps an idle connection, by a real one, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cyan.rollout.idle import MOST, fits, judged, measured
+from cyan.rollout.preflight import Level
+from tests.shell import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@contextmanager
+def server(keeps: float) -> Iterator[int]:
+    """Answers one request, and closes its connection after some seconds; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        over = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                asked = b""
+                while not asked.endswith(b"\r\n\r\n"):  # to close on half a request resets it
+                    asked += connection.recv(1000)
+                connection.sendall(ANSWER)
+                over.wait(keeps)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        over.set()
+        thread.join()
+
+
+def test_it_is_measured_from_the_answer_to_the_end_of_the_connection(tmp_path: Path) -> None:
+    host = Machine(tmp_path).host
+    with server(0) as port:
+        at_once = measured(host, ("127.0.0.1", port), "/", "shop.example", 60)
+    with server(60) as port:
+        at_least = measured(host, ("127.0.0.1", port), "/", "shop.example", 0.5)
+    assert at_once < 60
+    assert at_least == 0.5
+
+
+def test_who_does_not_answer_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert math.isnan(measured(Machine(tmp_path).host, ("127.0.0.1", port), "/", "x", 1))
+    assert judged("web", math.nan, 0).level is Level.WARN
+
+
+@pytest.mark.parametrize(
+    ("kept", "safe"), [(0.0, 0), (0.9, 0), (2.0, 1.0), (5.0, 2.5), (6.0, 3.0), (75.0, 3.0)]
+)
+def test_the_proxy_keeps_a_connection_for_half_of_that_and_three_seconds_at_most(
+    kept: float, safe: float
+) -> None:
+    assert fits(kept) == safe
+
+
+@pytest.mark.parametrize(
+    ("kept", "keeps", "level", "says"),
+    [
+        (2.0, 3.0, Level.WARN, "web keeps an idle connection for 2.0 s, the proxy for 3 s"),
+        (2.0, 1.0, Level.OK, "the proxy for 1 s"),
+        (MOST, 0, Level.OK, "for 8 s or more, the proxy for 0 s (none); 3 s are safe"),
+        (0.1, 0, Level.OK, "for 0.1 s, the proxy for 0 s"),
+        (0.1, 3.0, Level.WARN, "the proxy for 3 s"),
+    ],
+)
+def test_a_proxy_that_keeps_a_connection_for_longer_than_is_safe_is_no_good(
+    kept: float, keeps: float, level: Level, says: str
+) -> None:
+    check = judged("web", kept, keeps)
+    assert check.level is level
+    assert says in check.says
+    assert (level is Level.OK) == (not check.todo)
