@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -140,7 +141,11 @@ def _answers(evidence: Evidence, within: Mask) -> tuple[tuple[str, str, int], ..
 
 @dataclass(frozen=True)
 class JourneyMeasure:
-    """What became of one journey's requests: statuses and errors with their counts, times in ms."""
+    """What became of one journey's requests: statuses and errors with their counts, times in ms.
+
+    `times` are those of `quantiles`, and "min", "average" and "p95": the names of Locust's table.
+    `rate` is in requests a second of the load.
+    """
 
     name: str
     n: int
@@ -149,11 +154,19 @@ class JourneyMeasure:
     errors: tuple[tuple[str, int], ...]
     times: dict[str, float]
     bytes: int
+    rate: float
+
+    @property
+    def size(self) -> float:
+        """The average answer in bytes."""
+        return self.bytes / max(self.n - self.failed, 1)
 
 
 def journeys(evidence: Evidence) -> tuple[JourneyMeasure, ...]:
     """Each journey's own figures, the most frequent first; times count from when it was due."""
     columns = ["journey", "failure", "error", "status", "due_ns", "end_ns", "received_bytes"]
+    told = evidence.history
+    seconds = max((told.load_ended_ns - told.load_begun_ns) / SECOND, 1e-9)
     found = []
     for name, rows in evidence.requests[columns].groupby("journey", observed=True):
         if name == PLANTED:
@@ -168,11 +181,20 @@ def journeys(evidence: Evidence) -> tuple[JourneyMeasure, ...]:
                 int((~good).sum()),
                 tuple((int(str(k)), int(v)) for k, v in rows["status"].value_counts().items())[:5],
                 tuple((str(k)[:120], int(v)) for k, v in errors.value_counts().items())[:5],
-                quantiles(waits),
+                _times(waits),
                 int(rows["received_bytes"].sum()),
+                len(rows) / seconds,
             )
         )
     return tuple(sorted(found, key=lambda each: -each.n))
+
+
+def _times(waits: np.ndarray) -> dict[str, float]:
+    more = dict.fromkeys(("min", "average", "p95"), math.nan)
+    if len(waits):
+        values = waits.min(), waits.mean(), np.quantile(waits, 0.95)
+        more = dict(zip(more, (float(v) / 1e6 for v in values), strict=True))
+    return {**quantiles(waits), **more}
 
 
 def worst_second(evidence: Evidence) -> str:

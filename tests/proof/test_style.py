@@ -30,7 +30,12 @@ def test_each_journey_has_its_own_figures(clean: Run) -> None:
     assert (ask.failed, ask.errors) == (1, (("status: status 503, wanted 200", 1),))
     assert dict(ask.statuses) == {200: ask.n - 1, 503: 1}
     assert found["page"].failed == 0
-    assert 0 < ask.times["p50"] <= ask.times["p99.9"] <= ask.times["max"]
+    names = ("min", "p50", "p90", "p95", "p99", "p99.9", "max")
+    assert ask.times["min"] > 0
+    assert [ask.times[name] for name in names] == sorted(ask.times[name] for name in names)
+    assert ask.times["min"] <= ask.times["average"] <= ask.times["max"]
+    seconds = (run.history.load_ended_ns - run.history.load_begun_ns) / SECOND
+    assert ask.rate == ask.n / seconds
 
 
 def test_what_users_felt_is_the_second_in_which_half_of_them_waited_longest(clean: Run) -> None:
