@@ -73,6 +73,7 @@ def store(tmp_path: Path) -> Iterator[Registry]:
 
 
 @pytest.mark.usefixtures("tidy")
+@pytest.mark.nightly
 def test_a_rollback_runs_the_image_that_its_release_ran_although_its_tag_was_moved(
     lab: Lab,
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_lab_that_does_not_run_is_said_to_be_so(bare: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.nightly
 def test_what_another_checkout_left_is_taken_over(tmp_path: Path) -> None:
     folders = []
     for name in ("first", "second"):

@@ -144,6 +144,7 @@ def test_hooks_are_told_of_the_release_and_warn_after_the_switch(lab: Lab, tmp_p
     assert said["CYAN_COLOR"] == lab.answering()[0]
 
 
+@pytest.mark.nightly
 def test_maintenance_answers_users_with_503_until_it_is_over_also_across_a_deploy(lab: Lab) -> None:
     lab.live("v1")
     assert lab.cyan("maintenance", "sometimes", check=False).returncode == 2

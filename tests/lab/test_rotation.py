@@ -144,7 +144,8 @@ def test_a_lock_that_is_taken_by_force_stops_its_deployer_where_it_is(lab: Lab) 
     assert "drift" not in lab.cyan("status").stdout
 
 
-@pytest.mark.parametrize("deploys", [4, pytest.param(10, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("deploys", [4, 10])
 def test_of_many_deploys_at_once_one_wins_and_the_world_is_clean(lab: Lab, deploys: int) -> None:
     lab.live("v1")
     words = [sys.executable, "-m", "cyan", "deploy", "--env", "FAULT=healthy-after=8", "--version"]
