@@ -39,7 +39,7 @@ cd "$1" || exit
 while held=$(ls traffic | grep -x 'hold.*'); do
   if HELD; then sleep TICK; continue; fi
   exec 8>>busy && flock 8 # nobody begins anything meanwhile
-  grep -qF "$2" lock || exit # another deployer is at it
+  if grep -q token lock && ! grep -qF "$2" lock; then exit; fi # another deployer is at it
   held=$(ls traffic | grep -x 'hold.*') || exit
   eval "$3"
   end=$((SECONDS + $5))
@@ -55,8 +55,9 @@ done
 """For bash: the folder, the lock's token, what stops the new color and starts the old one, how many
 seconds that may take to get healthy, its project and color, and a line for the journal.
 
-It ends with the hold. Where the lock's holder is gone first, as in `cyan.journal.while_held`, and
-no other has taken it, it puts the old color back; under the lock of what changes the world.
+It ends with the hold. Where the lock's holder is gone first, as in `cyan.journal.while_held`, or
+the lock was taken away, and no other deployer has it, it puts the old color back; under the lock of
+what changes the world.
 """
 
 

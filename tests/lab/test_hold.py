@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import signal
 import subprocess
 import threading
 import time
@@ -22,6 +23,7 @@ from tests.lab.test_killed import (
     then_all_is_well,
     two_that_are_not_live,
 )
+from tests.lab.test_operator import stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +122,28 @@ def test_the_host_itself_puts_the_old_color_back_where_its_deployer_is_gone(
         assert held.answering() == (color, "v1")
         notes = [each for each in held.journal() if each["step"] == "put-back"]
         assert "its deployer was gone" in notes[-1]["detail"]["text"]
+    held.cyan("deploy", "--abort")
+    client.saw_no_drop()
+    held.is_clean()
+
+
+@pytest.mark.nightly
+def test_the_host_puts_the_old_color_back_where_the_lock_is_taken_from_who_hangs(
+    held: Lab,
+) -> None:
+    color = held.answering()[0]
+    with held.load() as client:
+        process = stopped(held, "healthy", "deploy", "--version", "v2")
+        try:
+            assert held.markers() == {f"hold-{color}"}
+            held.cyan("unlock", "--force")
+            until(lambda: held.markers() == {color}, "the host has put it back")
+            process.send_signal(signal.SIGCONT)
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert "the deploy lock was lost" in output
+    assert held.answering() == (color, "v1")
     held.cyan("deploy", "--abort")
     client.saw_no_drop()
     held.is_clean()
