@@ -11,10 +11,11 @@ from cyan.names import Color, Kind
 from cyan.proxies import caddy
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
-from cyan.rollout.plan import Plan, Request
+from cyan.rollout.plan import Request
 from cyan.rollout.strategy import Room, holds
 from cyan.rollout.unfinished import find
 from cyan.sections import SmokeCheck, WarmSettings
+from tests.rollout.test_plan import command, kinds
 from tests.rollout.worlds import EMPTY, NOW, V1_ON_BLUE, V2_ON_GREEN, color, container, settings
 
 MIB = 2**20
@@ -28,14 +29,6 @@ STOPPED = replace(
     ),
 )
 """What a hold leaves: the old color is stopped, and kept."""
-
-
-def kinds(plan: Plan) -> list[Kind]:
-    return [step.kind for step in plan.steps]
-
-
-def command(plan: Plan, kind: Kind) -> str:
-    return next(step.commands[0] for step in plan.steps if step.kind is kind)
 
 
 @pytest.mark.parametrize(
