@@ -20,6 +20,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 _holding: list[Callable[[], None]] = []
+_elsewhere = threading.local()
 _lost: list[bool] = []
 
 
@@ -33,10 +34,24 @@ def install() -> None:
 def check() -> None:
     """Raise Interrupted if a signal came whose exception was lost.
 
-    Raised in a finalizer, or in a callback of C code, it is only printed by Python.
+    Raised in a finalizer, or in a callback of C code, it is only printed by Python. Of a thread
+    that is `asked` otherwise, that is asked in its place: no signal is raised there.
     """
-    if _lost and not _holding:
+    ask = getattr(_elsewhere, "ask", None)
+    if ask:
+        ask()
+    elif _lost and not _holding:
         raise Interrupted
+
+
+@contextmanager
+def asked(ask: Callable[[], None]) -> Iterator[None]:
+    """Have `check` call `ask` during the block, in this thread."""
+    _elsewhere.ask = ask
+    try:
+        yield
+    finally:
+        _elsewhere.ask = None
 
 
 @contextmanager

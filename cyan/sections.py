@@ -34,7 +34,11 @@ LOCAL = (".local", ".internal", ".home.arpa")
 
 
 class HostSettings(Model):
-    """One machine that the application is deployed to, and how SSH reaches it."""
+    """One machine that the application is deployed to, and how SSH reaches it.
+
+    A site without a domain is published on `bind`: the loopback, unless a balancer or another
+    machine is to reach it.
+    """
 
     address: str = Field(min_length=1, pattern=r"^[a-zA-Z0-9:][a-zA-Z0-9:._-]*$")
     port: Port = 22
@@ -45,6 +49,7 @@ class HostSettings(Model):
     )
     identity: Local | None = None
     known_hosts: Local | None = None
+    bind: Literal["127.0.0.1", "0.0.0.0"] = "127.0.0.1"  # noqa: S104 - it must be asked for
 
     @property
     def is_here(self) -> bool:
@@ -328,11 +333,15 @@ class DatabaseSettings(Model):
 
 
 class MigrateSettings(Model):
-    """How the database follows the releases: SQL files, commands in a release's image, or both."""
+    """How the database follows the releases: SQL files, commands in a release's image, or both.
+
+    `host` is the address of the one that has the database of several hosts; "" where each has one.
+    """
 
     directory: Path | None = None
     expand: str = ""
     contract: str = ""
+    host: str = ""
     service: Name | Literal[""] = ""
     database: DatabaseSettings = DatabaseSettings()
     lock_timeout: Annotated[float, Field(ge=0.01, le=3600)] = 2
@@ -359,9 +368,10 @@ class MigrateSettings(Model):
 
 
 class LabSettings(Model):
-    """The throwaway host."""
+    """The throwaway host, and the addresses of those beside it: `inv lab.up --hosts` makes them."""
 
     directory: Local = Path(".lab")
+    nodes: tuple[str, ...] = ()
     ssh_port: Port = 2222
     secrets: Path | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -61,6 +62,9 @@ LEGACY_ENVIRONMENT = {
     "DRAIN_TIMEOUT": ("drain", "timeout"),
 }
 """Environment variables that win over invoke.yaml, and the setting each stands for."""
+
+NODES = "hosts.json"
+"""In the lab's directory: the hosts beside the first one, as cyan.hosts has them."""
 
 
 class Settings(Model):
@@ -200,7 +204,10 @@ class Settings(Model):
     @property
     def is_lab(self) -> bool:
         """Whether all that is deployed to is this machine, by the lab's sshd."""
-        return all(host.is_here and host.port == self.lab.ssh_port for host in self.hosts)
+        return all(
+            (host.is_here and host.port == self.lab.ssh_port) or host.address in self.lab.nodes
+            for host in self.hosts
+        )
 
     @property
     def proxy_project(self) -> str:
@@ -249,7 +256,18 @@ def load(section: Mapping[str, Any], environment: Mapping[str, str], base: Path)
             where="\n         ".join(_fault(item) for item in error.errors()),
             todo="mend invoke.yaml, or the INVOKE_CYAN_* or HEALTH_CHECK_* variable of that key",
         ) from None
-    return _anchored(settings, base)
+    return _with_nodes(_anchored(settings, base))
+
+
+def _with_nodes(settings: Settings) -> Settings:
+    """The lab has the hosts that `inv lab.up --hosts` made."""
+    made = settings.lab.directory / NODES
+    if not (settings.is_lab and made.exists()):
+        return settings
+    nodes = tuple(HostSettings.model_validate(each) for each in json.loads(made.read_text()))
+    addresses = tuple(each.address for each in nodes)
+    lab = settings.lab.model_copy(update={"nodes": addresses})
+    return settings.model_copy(update={"hosts": (*settings.hosts, *nodes), "lab": lab})
 
 
 def machine_of(name: str, settings: Settings) -> HostSettings:

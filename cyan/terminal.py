@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.status import Status
 
@@ -24,20 +24,26 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Progress:
-    """Prints each step as it ends, with its time; on a terminal also the one under way."""
+    """Prints each step as it ends, with its time; on a terminal also the one under way.
 
-    def __init__(self) -> None:
+    Of one of several `hosts` each line names it, and only what has ended is shown.
+    """
+
+    def __init__(self, host: str = "", hosts: Iterable[str] = ()) -> None:
         self._status: Status | None = None
+        width = max(map(len, hosts), default=0)
+        self._host = f"{escape(host):<{width}}  " if width else ""
+        self._live = console.is_terminal and not width
 
     def note(self, text: str) -> None:
         """A line of its own."""
         self._stop()
-        console.print(f"  [dim]{escape(text)}[/dim]")
+        console.print(f"  {self._host}[dim]{escape(text)}[/dim]")
 
     def step(self, step: Step) -> None:
         """A step begins."""
         self._stop()
-        if console.is_terminal:
+        if self._live:
             self._status = console.status(f"{step.kind}: {escape(step.says)}")
             self._status.start()
 
@@ -58,7 +64,7 @@ class Progress:
         `total` may be None, where nobody knows it.
         """
         self._stop()
-        if not console.is_terminal:
+        if not self._live:
             yield lambda _size: None
             return
         from rich import progress  # noqa: PLC0415 - slow to import
@@ -76,7 +82,7 @@ class Progress:
 
     def _line(self, mark: str, step: Step, seconds: float, says: str) -> None:
         name = f"{step.kind:<{WIDTH}}"
-        console.print(f"{mark} {name}[dim]{seconds:6.2f} s[/dim]  {escape(says)}")
+        console.print(f"{mark} {self._host}{name}[dim]{seconds:6.2f} s[/dim]  {escape(says)}")
         sys.stdout.flush()
 
     def _stop(self) -> None:

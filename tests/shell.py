@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Self, cast
 from hypothesis import strategies as st
 
 from cyan.errors import HostError
+from cyan.sections import HostSettings
 from cyan.world.host import Host, Output
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Machine:
     folder: Path
     name: str = "here"
     our_address: str = "127.0.0.1"
+    settings: HostSettings = field(default_factory=lambda: HostSettings(address="127.0.0.1"))
     _channels: list[Local] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import getpass
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.engines.docker import Engine
@@ -65,13 +66,39 @@ def session(
 
     `tell` and the journal hear whose work is taken over, too.
     """
-    host = Host(machine)
-    engine = Engine(host)
-    with host, Lock(host, str(settings.directory), owner(doing), wait=wait, tell=tell) as lock:
-        mine = Session(host, engine, lock, settings, look(host, engine, settings))
-        if lock.taken_over:
-            _taken_over(mine, doing, lock.taken_over, tell)
+    with sessions(settings, (machine,), doing, tell, wait) as (mine,):
         yield mine
+
+
+@contextmanager
+def sessions(
+    settings: Settings, machines: Sequence[HostSettings], doing: str, tell: Tell, wait: float
+) -> Iterator[tuple[Session, ...]]:
+    """The same on several hosts: all of their locks, taken in their order, then a look at each."""
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(Host(machine)) for machine in machines]
+        folder, us = str(settings.directory), owner(doing)
+        locks = [
+            stack.enter_context(Lock(host, folder, us, wait=wait, tell=tell)) for host in hosts
+        ]
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            mine = tuple(
+                pool.map(lambda each: _looked(settings, *each), zip(hosts, locks, strict=True))
+            )
+        for each in mine:
+            if each.lock.taken_over:
+                _taken_over(each, doing, each.lock.taken_over, tell)
+        yield mine
+
+
+def looked_again(mine: Session) -> Session:
+    """The same session after another look."""
+    return replace(mine, world=look(mine.host, mine.engine, mine.settings))
+
+
+def _looked(settings: Settings, host: Host, lock: Lock) -> Session:
+    engine = Engine(host)
+    return Session(host, engine, lock, settings, look(host, engine, settings))
 
 
 @contextmanager

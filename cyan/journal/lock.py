@@ -21,7 +21,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from cyan.errors import CyanError, HostError, LockedError
+from cyan.errors import CyanError, HostError, LockedError, UsageError
 from cyan.interrupt import held_back
 from cyan.journal import entries as journal
 from cyan.journal.permission import MAY_WORK, denied
@@ -324,6 +324,12 @@ class Lock:
                 where=self._host.name,
                 todo="nothing was touched; --lock-wait 10m waits for it to end, and "
                 "inv unlock --force ends it",
+            )
+        if verdict == "held" and owner and owner.token == self._owner.token:
+            return UsageError(
+                "it is another of cyan.hosts as well, whose lock is ours already",
+                where=self._host.name,
+                todo="leave one of the two out of cyan.hosts; nothing was touched",
             )
         if verdict == "held":
             by = owner.described if owner else "someone who has just begun"

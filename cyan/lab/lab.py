@@ -13,7 +13,7 @@ from cyan.hosts import joining
 from cyan.hosts.look import beside
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
-from cyan.lab import ports, sshd
+from cyan.lab import nodes, ports, sshd
 from cyan.names import Color
 from cyan.rollout.provision import provision
 from cyan.world.host import Host
@@ -40,8 +40,11 @@ class LabStatus:
     foreign: str  # the directory of another checkout whose containers these are, or ""
 
 
-def up(settings: Settings, say: Callable[[str], None]) -> None:
+def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     """Start the lab; what runs already is left alone. Raises CyanError.
+
+    It has as many `hosts` from now on, as many as before where that is 0: this machine, and others
+    that are containers of its engine.
 
     What another checkout or a crashed run left behind is taken over or removed; a port that
     somebody else holds is a UsageError that names them.
@@ -61,6 +64,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"removed the containers that the lab in {foreign} had left")
         _free_ports(host, settings)
         say(provision(host, settings, collect(settings), lambda _service: True))
+    nodes.up(settings, say, (hosts or len(settings.hosts)) - 1)
 
 
 def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> None:
@@ -73,6 +77,7 @@ def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> No
             raise _no_lab(settings, machine)
         _remove(host, settings, volumes=volumes)
         say("the containers are removed" + (", and the database" if volumes else ""))
+    nodes.up(settings, say, 0)
     sshd.stop(folder)
     say("sshd has ended")
 
@@ -107,8 +112,9 @@ def is_up(settings: Settings) -> bool:
 
 
 def is_lab(settings: Settings, machine: HostSettings) -> bool:
-    """Whether `machine` is where the lab of these settings is: this machine, by the lab's sshd."""
-    return machine.is_here and machine.port == settings.lab.ssh_port
+    """Whether `machine` is of the lab: this machine by the lab's sshd, or one made beside it."""
+    here = machine.is_here and machine.port == settings.lab.ssh_port
+    return here or machine.address in settings.lab.nodes
 
 
 def is_throwaway(settings: Settings, machine: HostSettings) -> bool:

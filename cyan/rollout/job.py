@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cyan.engines.docker import Container
     from cyan.hosts.session import Bar
     from cyan.names import Color
+    from cyan.rollout.meeting import Member
     from cyan.rollout.plan import Plan, Step
     from cyan.rollout.probe import Probe
 
@@ -50,6 +51,12 @@ class Job(Session):
     reports: Path | None = None  # where the folder of a failure goes
     begun: float = 0.0  # wall seconds of the host
     probe: Probe | None = None  # who asks the site meanwhile
+    fleet: Member | None = None  # its part in a fleet, if it is of one
+
+    @property
+    def called(self) -> str:
+        """What names its run in a folder of reports, beside those of other hosts."""
+        return f"{self.plan.run.id}-{self.fleet.name}" if self.fleet else self.plan.run.id
 
     def containers(self, color: Color) -> tuple[Container, ...]:
         """The containers of one color, as they are now."""

@@ -108,7 +108,8 @@ class Request:
     """What the operator asked for.
 
     `environment` goes to the release's containers, `forced` names checks that are overridden,
-    `lock_wait` is how many seconds to wait for a lock that another holds.
+    `lock_wait` is how many seconds to wait for a lock that another holds. `run` names the run, on
+    every host of a fleet alike; by the host's clock unless given.
     """
 
     what: str
@@ -124,6 +125,7 @@ class Request:
     strategy: Strategy | None = None  # that of the settings, unless given
     hold: bool = False  # what that comes to: one color takes the other's place, requests wait
     why: str = ""  # it comes to that
+    run: str = ""
 
     @property
     def title(self) -> str:
@@ -142,7 +144,8 @@ class Request:
 
 def deploy(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
     """The plan that starts `request.version` in the standby color and makes it live."""
-    target = Release(release_id(request.version, world.now), request.version, world.standby)
+    name = request.run or release_id(request.version, world.now)
+    target = Release(name, request.version, world.standby)
     start = _start(request, world, settings, target, compose_text)
     run = _run(request, target, world, settings, fresh=True)
     return _rotation(run, world, settings, start)
@@ -279,7 +282,7 @@ def _run(
     old = _live(world)
     return Run(
         what=request.what,
-        id=release_id(target.version, world.now),
+        id=request.run or release_id(target.version, world.now),
         target=target,
         old=old,
         fresh=fresh,

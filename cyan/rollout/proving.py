@@ -51,7 +51,7 @@ def _aborted(job: Job, since: float) -> list[float]:
 def keep(job: Job, told: Seen, reports: Path, *, ok: bool) -> Path:
     """Keep the proof in a folder of `reports`, and all of them together; the folder. OSError."""
     run = job.plan.run
-    folder = reports / f"{run.id}{FOLDER}"
+    folder = reports / f"{job.called}{FOLDER}"
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "app": job.settings.app,
@@ -61,12 +61,22 @@ def keep(job: Job, told: Seen, reports: Path, *, ok: bool) -> Path:
         "version": job.plan.target.version,
         "color": str(job.plan.target.color),
         "ok": ok,
+        "fleet": _fleet(job),
     }
     made = witnessed.as_json(told, about)
     (folder / "proof.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     (folder / "report.html").write_text(page(made), encoding="utf-8")
     (reports / HISTORY).write_text(history(read(reports)), encoding="utf-8")
     return folder
+
+
+def _fleet(job: Job) -> dict[str, Any] | None:
+    """With which hosts it was switched, when each, by our clock, and how far apart; alone: None."""
+    if job.fleet is None:
+        return None
+    meeting = job.fleet.meeting
+    renamed = {name: at - meeting.offsets[name] for name, at in meeting.renamed.items()}
+    return {"renamed_at": renamed, "spread": meeting.spread, "behind": [*meeting.behind]}
 
 
 def read(reports: Path) -> list[dict[str, Any]]:
@@ -76,7 +86,7 @@ def read(reports: Path) -> list[dict[str, Any]]:
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
             if told["schema"] == witnessed.SCHEMA:
-                found.append(told)
+                found.append(told | {"folder": path.parent.name})
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found
@@ -105,6 +115,7 @@ def page(told: dict[str, Any]) -> str:
         verdict=told["verdict"],
         sentence=_text(told["sentence"]),
         seconds=f"{told['during']['end'] - told['during']['start']:.1f}",
+        fleet=_text(_together(told.get("fleet"))),
         rows=made,
         probe=_text(asked if probe["asked"] else probe["why_not"]),
         failures="".join(f"<li>{_text(each)}</li>" for each in probe["failures"][:100]),
@@ -113,10 +124,21 @@ def page(told: dict[str, Any]) -> str:
     )
 
 
+def _together(fleet: dict[str, Any] | None) -> str:
+    """How the hosts of a fleet were switched, in a sentence; "" for one alone."""
+    if not fleet or fleet["spread"] is None:
+        return ""
+    within = (
+        f"{len(fleet['renamed_at'])} hosts were switched within {fleet['spread'] * 1000:.1f} ms"
+    )
+    behind = f"; {', '.join(fleet['behind'])} did not follow" if fleet["behind"] else ""
+    return f"{within}{behind}."
+
+
 def history(proofs: list[dict[str, Any]]) -> str:
     """The page about all deploys together."""
     rows = "".join(
-        f"<tr><td><a href='{_text(each['run'])}{FOLDER}/report.html'>{_text(each['run'])}</a></td>"
+        f"<tr><td><a href='{_text(each['folder'])}/report.html'>{_text(each['run'])}</a></td>"
         f"<td>{_text(each['what'])} {_text(each['version'])}{_ended(each)}</td>"
         f"<td>{_text(each['host'])}</td>"
         f"<td class={each['verdict']}>{each['verdict']}</td><td>{each['during']['n']:,}</td>"
@@ -163,7 +185,7 @@ _PAGE = Template(
     "<p><span class='verdict $verdict'>$verdict</span> $sentence</p>"
     "<table><thead><tr><th scope=col></th><th scope=col>during it, $seconds s</th>"
     "<th scope=col>as long before</th></tr></thead><tbody>$rows</tbody></table>"
-    "<h2>The probe</h2><p>$probe</p><ul>$failures</ul>"
+    "<p>$fleet</p><h2>The probe</h2><p>$probe</p><ul>$failures</ul>"
     "<h2>What this does not claim</h2><ul>$claims</ul>"
     "<p><a href='$all'>all deploys</a></p></html>\n"
 )

@@ -23,7 +23,7 @@ from cyan.world.envfile import env_file
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cyan.application.secrets import Secrets
     from cyan.settings import Settings
@@ -58,7 +58,8 @@ def provision(
     logs = f"mkdir -p -m 1777 {quoted_path(root, 'logs')}"
     host.run(f"{{ {_share(root)}; }} && {make} && {logs}")
     with Lock(host, str(root), owner("provision")) as lock:
-        left, other = _provisioned(lock, settings, secrets, agrees)
+        told = _variables(settings, host.settings.bind)
+        left, other = _provisioned(lock, settings, told, secrets, agrees)
     says = f"the shared services run ({time.monotonic() - began:.1f} s)"
     if left:
         says += (
@@ -87,14 +88,21 @@ def _adopted(host: Host, settings: Settings, secrets: Secrets) -> str:
 
 
 def _provisioned(
-    lock: Lock, settings: Settings, secrets: Secrets, agrees: Callable[[str], bool]
+    lock: Lock,
+    settings: Settings,
+    told: Mapping[str, str],
+    secrets: Secrets,
+    agrees: Callable[[str], bool],
 ) -> tuple[tuple[str, ...], bool]:
-    """Do it; the services that were left as they were, and whether the Caddyfile is another."""
+    """Do it, with what the Compose file is `told`.
+
+    The services that were left as they were, and whether the Caddyfile is another.
+    """
     root = PurePosixPath(settings.directory)
     project = compose.Project(settings.app, root / FOLDER)
     files = (
         (str(project.file), settings.stateful_text),
-        (str(project.env), env_file(_variables(settings))),
+        (str(project.env), env_file(dict(told))),
     )
     wanted = configuration(settings)
     read = [(f"{wanted.folder}/{path}", text) for path, text in wanted.files]
@@ -143,12 +151,12 @@ def _made(app: str) -> str:
     return shlex.join(words)
 
 
-def _variables(settings: Settings) -> dict[str, str]:
+def _variables(settings: Settings, bind: str) -> dict[str, str]:
     """What the shared services' Compose file is told."""
     return {
         "APP": settings.app,
         "DIRECTORY": str(settings.directory),
-        **_site(settings),
+        **_site(settings, bind),
         "PUBLIC_PORT": str(settings.public.port),
         "BLUE_DOOR": str(settings.doors.blue),
         "GREEN_DOOR": str(settings.doors.green),
@@ -165,16 +173,17 @@ def _share(root: PurePosixPath) -> str:
     return f"[ -e {traffic} ] || {{ mkdir -p {folder} && {give}; }}; {shared_mask(root)}"
 
 
-def _site(settings: Settings) -> dict[str, str]:
+def _site(settings: Settings, bind: str) -> dict[str, str]:
     """What the shared services are told of the site: its address in Caddy's words, and its ports.
 
-    A site with a domain is open to everybody, unless the domain is one of this machine only.
+    A site with a domain is open to everybody, unless the domain is one of this machine only; one
+    without is published on the host's address `bind`.
     """
     site = settings.site
     plain = f"http://:{site.port}, https://localhost:{site.tls_port}"
     return {
         "SITE_ADDRESS": site.domain or plain,
-        "SITE_BIND": "" if site.domain and not site.is_here else "127.0.0.1:",
+        "SITE_BIND": "" if site.domain and not site.is_here else f"{bind}:",
         "HTTP_PORT": str(site.port),
         "TLS_PORT": str(site.tls_port),
         # elsewhere Caddy would redirect what the plain site is asked as localhost

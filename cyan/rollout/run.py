@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from cyan.releases.images import parse
 from cyan.rollout import failure, holding, hooks, proving, strategy, unfinished
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Done, Job
+from cyan.rollout.meeting import BehindError, ElsewhereError
 from cyan.rollout.probe import probing
 from cyan.rollout.steps import ACTIONS
 from cyan.rollout.undo import Undone, abandon, undo
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.releases.images import ServiceImage
     from cyan.rollout.job import Reporter
+    from cyan.rollout.meeting import Member
     from cyan.rollout.plan import Plan, Request, Step
     from cyan.sections import HostSettings
     from cyan.settings import Settings
@@ -77,27 +80,36 @@ def rotate(
     began = time.monotonic()
     with session(settings, machine, request.title, report.note, request.lock_wait) as mine:
         plan = prepare(mine.host, settings, mine.world, request)
-        journal = _writer(mine, plan)
-        if plan.run.why:
-            report.note(plan.run.why)
-        with probing(mine, settings.prove.rate) as probe:
-            job = Job(
-                **{**mine.session, "settings": _within(settings, plan.run.hold)},
-                plan=plan,
-                bar=report.bar,
-                reports=reports,
-                begun=mine.world.clock(),
-                probe=probe,
-            )
-            try:
-                _execute(job, journal, report)
-            except CyanError:
-                if not probe.lost:  # else the host would be asked in vain
-                    _prove(job, report, ok=False)
-                raise
-        took = time.monotonic() - began
-        _prove(job, report, ok=True)
-        return Outcome(plan, took)
+        carry_out(mine, plan, report, reports)
+        return Outcome(plan, time.monotonic() - began)
+
+
+def carry_out(
+    mine: Session, plan: Plan, report: Reporter, reports: Path | None, fleet: Member | None = None
+) -> None:
+    """Run a plan, and tell what its users saw; `fleet` where other hosts run it, too. CyanError."""
+    journal, settings = _writer(mine, plan), mine.settings
+    if plan.run.why:
+        report.note(plan.run.why)
+    with probing(mine, settings.prove.rate) as probe:
+        job = Job(
+            **{**mine.session, "settings": _within(settings, plan.run.hold)},
+            plan=plan,
+            bar=report.bar,
+            reports=reports,
+            begun=mine.world.clock(),
+            probe=probe,
+            fleet=fleet,
+        )
+        try:
+            _execute(job, journal, report)
+        except ElsewhereError:
+            raise
+        except CyanError:
+            if not probe.lost:  # else the host would be asked in vain
+                _prove(job, report, ok=False)
+            raise
+    _prove(job, report, ok=True)
 
 
 def _prove(job: Job, report: Reporter, *, ok: bool) -> None:
@@ -117,13 +129,18 @@ def abort(
 ) -> Undone:
     """Undo the run that was left unfinished on a host. Raises CyanError."""
     with session(settings, machine, "deploy --abort", report.note, lock_wait) as mine:
-        left = unfinished.resumable(unfinished.find(mine.world.journal), mine.world)
-        plan = planning.undoing(left, mine.world, settings)
-        journal = _writer(mine, plan)
-        with ignored(lambda: report.note("it is being undone already; this takes a moment")):
-            undone = abandon(Job(**mine.session, plan=plan), left, journal)
-            journal.write(Event.END, ok=False, error="it was aborted", serving=undone.serving)
-        return undone
+        return called_off(mine, report)
+
+
+def called_off(mine: Session, report: Reporter, fleet: Member | None = None) -> Undone:
+    """Undo the run that was left unfinished; `fleet` where other hosts do, too. CyanError."""
+    left = unfinished.resumable(unfinished.find(mine.world.journal), mine.world)
+    plan = planning.undoing(left, mine.world, mine.settings)
+    journal = _writer(mine, plan)
+    with ignored(lambda: report.note("it is being undone already; this takes a moment")):
+        undone = abandon(Job(**mine.session, plan=plan, fleet=fleet), left, journal)
+        journal.write(Event.END, ok=False, error="it was aborted", serving=undone.serving)
+    return undone
 
 
 def prepare(host: Host, settings: Settings, world: Observation, request: Request) -> Plan:
@@ -229,8 +246,8 @@ def _writer(mine: Session, plan: Plan) -> Writer:
     return Writer(mine.lock, plan.run.id, plan.run.what, plan.target)
 
 
-def _begin(journal: Writer, plan: Plan) -> None:
-    """Write what is to be done, so that another can go on with it or undo it."""
+def _begin(journal: Writer, plan: Plan, fleet: Member | None) -> None:
+    """Write what is to be done, and where, so that another can go on with it or undo it."""
     journal.write(
         Event.BEGIN,
         plan=[{"kind": step.kind, "color": step.color} for step in plan.steps],
@@ -238,31 +255,56 @@ def _begin(journal: Writer, plan: Plan) -> None:
         fresh=plan.run.fresh,
         environment=plan.run.environment,
         hold=plan.run.hold,
+        fleet=[*fleet.meeting.hosts] if fleet else [],
     )
 
 
 def _execute(job: Job, journal: Writer, report: Reporter) -> None:
     step, began = job.plan.steps[0], time.monotonic()
     try:
-        _begin(journal, job.plan)
-        for step in job.plan.steps:
-            began = time.monotonic()
-            report.step(step)
-            journal.write(Event.STEP, step.kind, step.color)
-            interrupt.check()
-            warnings = hooks.before(job, step)
-            done: Done = ACTIONS[step.kind](job, step)
-            journal.write(Event.DONE, step.kind, step.color, **done.detail)
-            warnings += done.warnings + hooks.after(job, step)
-            report.done(step, time.monotonic() - began, done.says)
-            for warning in warnings:
-                report.note(warning)
+        _begin(journal, job.plan, job.fleet)
+        for each in job.plan.steps:
+            if job.fleet:
+                job.fleet.before(each.kind)
+            step, began = each, time.monotonic()
+            _do(job, step, journal, report)
         journal.write(Event.END, ok=True)
+    except BehindError:
+        raise  # the next command goes on
     except (Exception, KeyboardInterrupt) as error:  # whatever it is, it is undone
-        report.failed(step, time.monotonic() - began)
+        if isinstance(error, ElsewhereError):
+            report.note(f"called off: {error.what}")
+        else:
+            report.failed(step, time.monotonic() - began)
+        if job.fleet:
+            job.fleet.meeting.failed(job.fleet.name, step.kind, error, lost=_is_lost(job))
         with ignored(lambda: report.note("it is being undone already; this takes a moment")):
             undone = _undone(job, journal, report, step, error)
         raise undone from error
+
+
+def _do(job: Job, step: Step, journal: Writer, report: Reporter) -> None:
+    began = time.monotonic()
+    report.step(step)
+    journal.write(Event.STEP, step.kind, step.color)
+    with interrupt.asked(job.fleet.meeting.check) if job.fleet else nullcontext():
+        interrupt.check()
+        warnings = hooks.before(job, step)
+        done: Done = ACTIONS[step.kind](job, step)
+        journal.write(Event.DONE, step.kind, step.color, **done.detail)
+        warnings += done.warnings + hooks.after(job, step)
+    report.done(step, time.monotonic() - began, done.says)
+    for warning in warnings:
+        report.note(warning)
+
+
+def _is_lost(job: Job) -> bool:
+    """Whether nothing more can be done on the host: it does not answer, or is another's now."""
+    try:
+        job.lock.check()
+    except HostError:
+        return True
+    return False
 
 
 def _undone(
@@ -285,8 +327,8 @@ def _undone(
         todo=getattr(error, "todo", "") or undone.todo,
         evidence=hide(undone.evidence.text),
     )
-    if job.reports:
-        folder = job.reports / f"{job.plan.run.id}-failed"
+    if job.reports and not isinstance(error, ElsewhereError):
+        folder = job.reports / f"{job.called}-failed"
         try:
             evidence = undone.evidence if undone.evidence.files else failure.gather(job)
             failure.keep(job, evidence, f"{told}\n", folder, hide)

@@ -24,6 +24,7 @@ from cyan.rollout import baking, draining, health, holding, proving, smoking, ve
 from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.job import Done, Job
+from cyan.rollout.moving import moved
 from cyan.rollout.plan import expanding, patience
 from cyan.rollout.preflight import Level, checks, refusals, unneeded
 
@@ -154,7 +155,7 @@ def smoke(job: Job, step: Step) -> Done:
 
 def switch(job: Job, step: Step) -> Done:
     """Rename the marker: the instant at which new requests go to the other color."""
-    renamed_at = float(job.run(step.commands[0]).stdout)
+    renamed_at = moved(job, step.commands[0])
     source = "" if job.plan.old is None else job.plan.old.color
     return Done(detail={"from": source, "to": step.color, "renamed_at": renamed_at})
 

@@ -15,6 +15,7 @@ from cyan.names import Color, Phase
 from cyan.proxies import caddy
 from cyan.rollout import draining, failure, holding, work
 from cyan.rollout.failure import Evidence
+from cyan.rollout.moving import moved
 
 if TYPE_CHECKING:
     from cyan.journal.writer import Writer
@@ -160,7 +161,7 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
     back = caddy.switch_command(str(job.settings.directory), target.color, old.color)
     with suppress(JournalError):  # users first: the next run catches up what a full disk left out
         journal.switches_back(old)
-    renamed_at = float(job.run(back).stdout)
+    renamed_at = moved(job, back, back=True)
     with suppress(JournalError):
         journal.switched_back(old, renamed_at)
     run = job.plan.run

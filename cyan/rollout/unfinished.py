@@ -26,6 +26,7 @@ class Unfinished:
 
     `target` and `old` are None for a cleanup or a reset. `environment` holds the names of the
     variables that were given for the containers; `step` is the one under way, "" before the first.
+    `fleet` are the hosts that it is to switch together, none where it is of one host only.
     """
 
     run: str
@@ -36,6 +37,7 @@ class Unfinished:
     old: Release | None = None
     environment: tuple[str, ...] = ()
     hold: bool = False
+    fleet: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -82,6 +84,7 @@ def find(journal: Sequence[Entry]) -> Unfinished | None:
         old=_release(begin.detail.get("old")),
         environment=tuple(begin.detail.get("environment", ())),
         hold=bool(begin.detail.get("hold")),
+        fleet=tuple(begin.detail.get("fleet", ())),
     )
 
 

@@ -18,15 +18,27 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 HOST = "only this host of cyan.hosts, by its address"
+WITHOUT = "leave this host out, which the next deploy takes along again; may be given often"
 LOCK_WAIT = "how long to wait for a lock that another holds, such as 10m (not at all unless given)"
 
 
-def hosts(wanted: Settings, only: str) -> tuple[HostSettings, ...]:
-    """The hosts of the settings, or the one that is named. Raises UsageError for an unknown one."""
-    found = tuple(item for item in wanted.hosts if only in ("", item.address, item.name))
+def hosts(wanted: Settings, only: str, without: Sequence[str] = ()) -> tuple[HostSettings, ...]:
+    """The hosts of the settings, or the one that is named, but those that are left out.
+
+    Raises UsageError for an unknown one, and where none is left.
+    """
+    names = {name for item in wanted.hosts for name in (item.address, item.name)}
+    for name in (*([only] if only else []), *without):
+        if name not in names:
+            known = ", ".join(item.address for item in wanted.hosts)
+            raise UsageError(f"{name!r} is none of cyan.hosts", todo=f"one of: {known}")
+    found = tuple(
+        item
+        for item in wanted.hosts
+        if only in ("", item.address, item.name) and not {item.address, item.name} & {*without}
+    )
     if not found:
-        known = ", ".join(item.address for item in wanted.hosts)
-        raise UsageError(f"{only!r} is none of cyan.hosts", todo=f"one of: {known}")
+        raise UsageError("no host is left", todo="leave out fewer: --without")
     return found
 
 

@@ -6,18 +6,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
+from cyan.errors import UsageError
 
 if TYPE_CHECKING:
     from invoke import Context
 
+MOST = 9  # hosts of a lab: each is an engine of its own
 
-@command(needs="proof", name="up")
-def lab_up(c: Context) -> None:
+
+@command(
+    needs="proof",
+    name="up",
+    help={"hosts": "how many hosts it has: this machine, and containers with sshd and engine"},
+)
+def lab_up(c: Context, hosts: int = 0) -> None:
     """Start the throwaway host: sshd on 127.0.0.1, the database and the proxy."""
     from cyan.lab.lab import up
     from cyan.terminal import console
 
-    up(settings(c), console.print)
+    if not 0 <= hosts <= MOST:
+        raise UsageError(f"a lab of {hosts} hosts is not made", todo=f"--hosts 1 to {MOST}")
+    up(settings(c), console.print, hosts)
 
 
 @command(needs="proof", name="down", help={"volumes": "remove the database's data too"})

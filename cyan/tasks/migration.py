@@ -50,7 +50,7 @@ def migrate_status(c: Context, host: str = "") -> None:
     from cyan.migrations.commands import status as look
 
     wanted = settings(c)
-    for machine, past_errors in visits(hosts(wanted, host)):
+    for machine, past_errors in visits(hosts(wanted, host or wanted.migrate.host)):
         with past_errors:
             for line in (f"{wanted.app} on {machine.name}", *lines(look(wanted, machine))):
                 sys.stdout.write(f"{line}\n")
@@ -90,7 +90,7 @@ def migrate_contract(
 
     version = valid_version(given(version, "--version", "v2"))
     wanted = settings(c)
-    for machine, past_errors in visits(hosts(wanted, host)):
+    for machine, past_errors in visits(hosts(wanted, host or wanted.migrate.host)):
         with past_errors:
             names = ", ".join(wanted_contract(wanted, machine, version))
             question = (
@@ -106,7 +106,7 @@ def migrate_contract(
 def _applied(wanted: Settings, kind: Apply, lock_wait: str, host: str) -> None:
     from cyan.terminal import Progress
 
-    for machine, past_errors in visits(hosts(wanted, host)):
+    for machine, past_errors in visits(hosts(wanted, host or wanted.migrate.host)):
         with past_errors:
             with keeping(wanted, machine, f"migrate.{kind.__name__}"):
                 done = kind(wanted, machine, Progress().note, seconds(lock_wait))

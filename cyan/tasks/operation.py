@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 @command(help={"host": HOST})
 def status(c: Context, host: str = "") -> None:
     """Show colors, versions, health, requests in flight, drift and the last runs."""
+    from cyan.rollout import fleet
     from cyan.rollout.status import observe, show
     from cyan.terminal import console
 
     wanted = settings(c)
-    for machine, past_errors in visits(hosts(wanted, host)):
+    machines, seen = hosts(wanted, host), []
+    for machine, past_errors in visits(machines):
         with past_errors:
             world = observe(wanted, machine)
             show(console, world, wanted, machine.name)
+            seen.append(fleet.standing(fleet.flag(machine, machines), world))
+    if told := fleet.difference(seen):
+        console.print(f"[yellow]{told}[/yellow]")
 
 
 @command(

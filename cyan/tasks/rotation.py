@@ -8,15 +8,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
-from cyan.errors import CyanError, UsageError
+from cyan.errors import UsageError
 from cyan.names import seconds, valid_version
-from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, given, hosts, keeping, strategy_of, visits
+from cyan.tasks.common import (
+    HOST,
+    LOCK_WAIT,
+    WITHOUT,
+    confirmed,
+    given,
+    hosts,
+    keeping,
+    strategy_of,
+    visits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from invoke import Context
 
+    from cyan.rollout.job import Reporter
     from cyan.rollout.plan import Request
     from cyan.sections import HostSettings
     from cyan.settings import Settings
@@ -27,7 +39,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
 
 
 @command(
-    iterable=["env", "force"],
+    iterable=["env", "force", "without"],
     help={
         "version": "the tag to deploy",
         "plan": "print the steps and their commands, and do nothing",
@@ -40,6 +52,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
         "take_over": "the first deploy may take the ports of the application's own stack",
         "lock_wait": LOCK_WAIT,
         "host": HOST,
+        "without": WITHOUT,
     },
 )
 def deploy(
@@ -55,12 +68,14 @@ def deploy(
     take_over: bool = False,
     lock_wait: str = "0",
     host: str = "",
+    without: list[str] | None = None,
 ) -> None:
     """Start a version beside the live color and switch to it once it is healthy."""
     from cyan.application.secrets import collect
     from cyan.migrations.apply import read
 
     wanted, wait = settings(c), seconds(lock_wait)
+    machines = hosts(wanted, host, without or ())
     read(wanted)  # a migration with a wrong name is told before anything is touched
     forced = _forced(wanted, force)
     if resume or abort:
@@ -70,7 +85,7 @@ def deploy(
             others=bool(version or env or strategy or rehearse or take_over or (abort and plan)),
         )
     if abort:
-        _abort(wanted, host, wait)
+        _abort(wanted, machines, wait)
         return
     what = "resume" if resume else "deploy"
     version = "" if resume else valid_version(given(version, "--version", "v1"))
@@ -82,21 +97,18 @@ def deploy(
     )
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted))
-    if resume and not plan:
-        machines = hosts(wanted, host)
-        _each_unfinished(wanted, machines, lambda each: _rotate_one(wanted, each, request))
-    else:
-        _rotate(wanted, request, host, plan=plan)
+    _rotate(wanted, request, machines, plan=plan)
 
 
 @command(
-    iterable=["force"],
+    iterable=["force", "without"],
     help={
         "plan": "print the steps and their commands, and do nothing",
         "strategy": STRATEGY,
         "force": FORCE,
         "lock_wait": LOCK_WAIT,
         "host": HOST,
+        "without": WITHOUT,
     },
 )
 def rollback(
@@ -106,12 +118,14 @@ def rollback(
     force: list[str] | None = None,
     lock_wait: str = "0",
     host: str = "",
+    without: list[str] | None = None,
 ) -> None:
     """Switch to the previous release: at once while it is warm, else by deploying it."""
     wanted = settings(c)
+    machines = hosts(wanted, host, without or ())
     request = _request("rollback", "", _forced(wanted, force), seconds(lock_wait))
     request = replace(request, strategy=strategy_of(strategy))
-    _rotate(wanted, request, host, plan=plan)
+    _rotate(wanted, request, machines, plan=plan)
 
 
 def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
@@ -137,82 +151,83 @@ def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
     return replace(request, application=application, rehearse=how)
 
 
-def _rotate(wanted: Settings, request: Request, host: str, *, plan: bool) -> None:
-    from cyan.rollout import fleet
+def _rotate(
+    wanted: Settings, request: Request, machines: Sequence[HostSettings], *, plan: bool
+) -> None:
     from cyan.rollout.preview import show_plan
+    from cyan.rollout.run import TakeOverError
     from cyan.terminal import console
 
-    machines = hosts(wanted, host)
     if plan:
         for machine, past_errors in visits(machines):
             with past_errors:
                 show_plan(console, wanted, machine, request)
         return
-    fleet.ready(wanted, machines, request)
-    for at, machine in enumerate(machines):
-        try:
-            _rotate_one(wanted, machine, request)
-        except (CyanError, KeyboardInterrupt) as error:
-            told = fleet.failure(wanted, machines, request, at, error)
-            if told is error:
-                raise
-            raise told from error
+    run = _rotate_one if len(machines) == 1 else _rotate_all
+    try:
+        run(wanted, machines, request)
+    except TakeOverError as error:
+        if not confirmed(f"On {error.where} {error.what}."):
+            raise
+        run(wanted, machines, replace(request, take_over=True))
 
 
-def _rotate_one(wanted: Settings, machine: HostSettings, request: Request) -> None:
+def _rotate_all(wanted: Settings, machines: Sequence[HostSettings], request: Request) -> None:
+    """Rotate several hosts as one."""
+    from cyan.rollout.together import rotate
+    from cyan.terminal import console
+
+    report, names = _reporting(machines)
+    console.print(f"[bold]{request.title}[/bold] on {len(names)} hosts: {', '.join(names)}")
+    done = rotate(wanted, machines, request, report, _reports())
+    apart = "" if done.spread is None else f", switched within {done.spread * 1000:.1f} ms"
+    console.print(
+        f"live: [bold]{done.version}[/bold] on {done.hosts} hosts{apart}, {done.seconds:.1f} s"
+    )
+
+
+def _reporting(
+    machines: Sequence[HostSettings],
+) -> tuple[Callable[[str], Reporter], tuple[str, ...]]:
+    """Who is told how it goes on on each host, by its name; and the names."""
+    from cyan.rollout.fleet import flag
+    from cyan.terminal import Progress
+
+    names = tuple(flag(each, machines) for each in machines)
+    return lambda name: Progress(name, names), names
+
+
+def _reports() -> Path:
     from cyan.cli import project_folder
-    from cyan.rollout.run import TakeOverError, rotate
+
+    return project_folder() / "reports"
+
+
+def _rotate_one(wanted: Settings, machines: Sequence[HostSettings], request: Request) -> None:
+    from cyan.rollout.run import rotate
     from cyan.terminal import Progress, console
 
+    (machine,) = machines
     console.print(f"[bold]{request.title}[/bold] on {machine.name}")
-    reports = project_folder() / "reports"
-    try:
-        outcome = rotate(wanted, machine, request, Progress(), reports)
-    except TakeOverError as error:
-        if not confirmed(f"On {machine.name} {error.what}."):
-            raise
-        outcome = rotate(wanted, machine, replace(request, take_over=True), Progress(), reports)
+    outcome = rotate(wanted, machine, request, Progress(), _reports())
     console.print(f"live: [bold]{outcome.plan.target}[/bold], {outcome.seconds:.1f} s")
 
 
-def _abort(wanted: Settings, host: str, lock_wait: float) -> None:
+def _abort(wanted: Settings, machines: Sequence[HostSettings], lock_wait: float) -> None:
+    from cyan.rollout import together
     from cyan.rollout.run import abort
     from cyan.terminal import Progress, console
 
-    def one(machine: HostSettings) -> None:
+    if len(machines) == 1:
+        (machine,) = machines
         with keeping(wanted, machine, "abort"):
             undone = abort(wanted, machine, Progress(), lock_wait)
         console.print(f"{machine.name}: aborted; serving: {undone.serving}")
-
-    _each_unfinished(wanted, hosts(wanted, host), one)
-
-
-def _each_unfinished(
-    wanted: Settings, machines: Sequence[HostSettings], act: Callable[[HostSettings], None]
-) -> None:
-    """Go on with, or undo, what was left unfinished on each host, and tell where they differ then.
-
-    Raises NothingLeftError where it is on none.
-    """
-    from cyan.rollout import fleet
-    from cyan.rollout.unfinished import NothingLeftError
-    from cyan.terminal import console
-
-    nothing: list[NothingLeftError] = []
-    try:
-        for machine, past_errors in visits(machines):
-            with past_errors:
-                try:
-                    act(machine)
-                except NothingLeftError as error:
-                    nothing.append(error)
-                    if len(machines) > 1:
-                        console.print(f"{machine.name}: {error.what}; {error.serving} serves")
-        if len(nothing) == len(machines):
-            raise nothing[-1]
-    finally:
-        if told := fleet.difference(fleet.survey(wanted, machines)):
-            console.print(told, markup=False)
+        return
+    report, _ = _reporting(machines)
+    request = _request("abort", "", (), lock_wait)
+    names = together.abort(wanted, machines, request, report, _reports())
+    console.print(f"aborted on {', '.join(names)}")
 
 
 def _alone(*, resume: bool, abort: bool, others: bool) -> None:

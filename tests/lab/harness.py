@@ -46,12 +46,13 @@ class Client:
     """Requests on kept-alive connections, 30 % of them POST, each sent once."""
 
     port: int
+    address: str = "127.0.0.1"
     errors: list[str] = field(default_factory=list)
     answers: list[tuple[float, str, str]] = field(default_factory=list)  # start, color, version
 
     def run(self, stop: threading.Event) -> None:
         """One user: request after request until told to stop."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=30)
         number = 0
         while not stop.is_set():
             number += 1
@@ -132,9 +133,9 @@ class Lab:
             process.communicate()
 
     @contextmanager
-    def load(self, users: int = 5) -> Iterator[Client]:
+    def load(self, users: int = 5, address: str = "127.0.0.1") -> Iterator[Client]:
         """Independent clients at work; their connections outlive every switch."""
-        client, stop = Client(self.port), threading.Event()
+        client, stop = Client(self.port, address), threading.Event()
         threads = [threading.Thread(target=client.run, args=(stop,)) for _ in range(users)]
         for thread in threads:
             thread.start()
@@ -241,9 +242,9 @@ class Lab:
         """Stop the container of one service, as an operator who needs its memory would."""
         _docker("docker", "stop", f"{self.app}-{color}-{service}-1")
 
-    def answering(self) -> tuple[str, str]:
+    def answering(self, address: str = "127.0.0.1") -> tuple[str, str]:
         """Color and version that the site answers with; empty where it does not."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(address, self.port, timeout=10)
         connection.request("GET", "/ready")
         answer = connection.getresponse()
         answer.read()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cyan.errors import CyanError, DeployError, HostError
+from cyan.errors import DeployError, UsageError
+from cyan.journal.entries import Entry, Event
+from cyan.names import Color
 from cyan.rollout import fleet
-from cyan.rollout.fleet import Standing, differ, difference, failed, flag, refuse, standing
+from cyan.rollout.fleet import Course, Standing, differ, difference, flag, refuse, standing
 from cyan.rollout.plan import Request
 from cyan.sections import HostSettings
-from tests.rollout.worlds import EMPTY, V1_ON_BLUE, V2_ON_GREEN, settings
+from tests.rollout.test_unfinished import AFTER, BEFORE, OLD, line
+from tests.rollout.worlds import EMPTY, V1_ON_BLUE, V2_ON_GREEN
+
+if TYPE_CHECKING:
+    from cyan.hosts.look import Observation
 
 DEPLOY = Request("deploy", "v2", "ann")
 ROLLBACK = Request("rollback", "", "ann")
@@ -48,38 +55,115 @@ def test_a_rollback_of_hosts_that_differ_is_refused_with_how_each_stands() -> No
 
 @pytest.mark.parametrize("request_", [DEPLOY, ROLLBACK])
 def test_nothing_is_begun_on_any_host_where_one_does_not_answer(request_: Request) -> None:
-    with pytest.raises(DeployError, match=r"c cannot be looked at, so .* was begun on none") as it:
+    with pytest.raises(DeployError, match=r"c cannot be reached, so .* was begun on no host") as it:
         refuse(request_, (B, SILENT))
     assert "c: unknown, the host cannot be reached" in it.value.serving
-    assert f"inv {request_.title.replace(' ', ' --version ')} --host b" in it.value.todo
-    assert "--host c" not in it.value.todo
+    assert f"inv {request_.title.replace(' ', ' --version ')} --without c" in it.value.todo
 
 
 def test_a_deploy_of_hosts_that_differ_makes_them_the_same_and_is_not_refused() -> None:
     refuse(DEPLOY, (A, B))
 
 
-def test_a_failure_on_the_second_host_tells_of_each_how_it_stands_and_what_is_next_there() -> None:
-    error = HostError("it broke", todo="mend it")
-    told = failed(DEPLOY, (A, B, C), 1, error)
-    assert (told.what, told.where) == ("it broke", "b")
-    assert told.serving.split(fleet.LINE) == [f"{A} (done)", f"{B} (failed)", f"{C} (not tried)"]
-    assert told.todo.split(fleet.LINE) == [
-        "mend it",
-        "to take a back: inv rollback --host a",
-        "inv deploy --version v2 --host b",
-        "inv deploy --version v2 --host c",
-    ]
-    left = replace(B, left="deploy of v2")
-    cut_off = failed(DEPLOY, (A, left, SILENT), 1, KeyboardInterrupt())
-    assert cut_off.what == "it was interrupted"
-    assert "inv deploy --resume --host b, or --abort" in cut_off.todo
-    assert "c: unknown, the host cannot be reached (not tried)" in cut_off.serving
+def test_a_failure_tells_of_each_host_how_it_stands() -> None:
+    error = DeployError("it broke", where="b", todo="mend it", evidence="the last words")
+    told = fleet.failure("deploy v2", {}, error, (A, B, C))
+    assert (told.what, told.where, told.todo) == ("it broke", "b", "mend it")
+    assert told.serving.split(fleet.LINE) == [str(A), str(B), str(C)]
+    assert told.evidence == "the last words"
+    assert fleet.failure("deploy v2", {}, KeyboardInterrupt(), ()).what == "it was interrupted"
 
 
-def test_the_error_of_one_host_alone_is_its_own() -> None:
-    error, mine = CyanError("it broke"), settings()
-    assert fleet.failure(mine, mine.hosts, DEPLOY, 0, error) is error
+def test_hosts_that_did_not_follow_a_commit_are_named_with_what_finishes_it() -> None:
+    told = fleet.failure("deploy v2", {"c": "the power is gone"}, DeployError("x"), (A, SILENT))
+    assert told.what == "deploy v2 is committed, but c did not follow: the power is gone"
+    assert "no old color was stopped" in told.todo
+    assert "inv deploy --resume" in told.todo
+    assert "--abort takes all of them back" in told.todo
+
+
+def test_an_abort_that_did_not_end_well_names_where_and_what_finishes_it() -> None:
+    told = fleet.not_taken_back({"c": DeployError("the power is gone")}, (A, SILENT))
+    assert told.what.startswith("what was begun could not be undone on c: c: the power is gone")
+    assert "inv deploy --abort" in told.todo
+
+
+ON: dict[str, Any] = {"fleet": ["a", "b", "c"]}
+BEGUN = replace(BEFORE, journal=(*V1_ON_BLUE.journal, line(Event.BEGIN, old=OLD, fresh=True, **ON)))
+SWITCHED = replace(
+    AFTER,
+    journal=(
+        *V1_ON_BLUE.journal,
+        line(Event.BEGIN, old=OLD, fresh=True, **ON),
+        line(Event.STEP, "switch"),
+    ),
+)
+
+
+def also(world: Observation, *lines: Entry) -> Observation:
+    return replace(world, journal=(*world.journal, *lines))
+
+
+THROUGH = also(SWITCHED, line(Event.END, ok=True))
+UNDONE = also(BEGUN, line(Event.END, ok=False))
+COMMITTED = also(BEGUN, line(Event.NOTE, fleet.COMMIT))
+
+
+@pytest.mark.parametrize(
+    ("worlds", "course", "lacking", "done"),
+    [
+        ((BEGUN, BEGUN, BEGUN), Course.OPEN, (), ()),
+        ((BEGUN, V1_ON_BLUE, V1_ON_BLUE), Course.OPEN, ("b", "c"), ()),
+        ((BEGUN, UNDONE, UNDONE), Course.OPEN, ("b", "c"), ()),
+        ((COMMITTED, BEGUN, BEGUN), Course.FORWARD, (), ()),
+        ((BEGUN, SWITCHED, BEGUN), Course.FORWARD, (), ()),
+        ((THROUGH, SWITCHED, UNDONE), Course.FORWARD, ("c",), ("a",)),
+        ((also(SWITCHED, line(Event.NOTE, fleet.BACK)), BEGUN, BEGUN), Course.BACK, (), ()),
+        ((SWITCHED, also(SWITCHED, line(Event.DONE, "switch-back")), BEGUN), Course.BACK, (), ()),
+    ],
+)
+def test_which_way_a_run_goes_that_was_left_on_some_hosts_is_read_from_all_of_them(
+    worlds: tuple[Observation, ...], course: Course, lacking: tuple[str, ...], done: tuple[str, ...]
+) -> None:
+    left = fleet.left(dict(zip("abc", worlds, strict=True)), frozenset())
+    assert left is not None
+    assert (left.course, left.lacking, left.done) == (course, lacking, done)
+    assert left.run.run == "r2"
+
+
+def test_the_deployers_own_record_of_a_commit_counts_where_the_first_host_is_left_out() -> None:
+    left = fleet.left({"b": BEGUN, "c": BEGUN}, frozenset({"r2"}))
+    assert left is not None
+    assert left.course is Course.FORWARD
+
+
+def test_a_run_of_one_host_alone_is_no_business_of_the_others() -> None:
+    assert fleet.left({"a": BEFORE, "b": V1_ON_BLUE}, frozenset()) is None
+    assert fleet.left({"a": V1_ON_BLUE}, frozenset()) is None
+
+
+def test_two_runs_that_were_left_are_told_apart() -> None:
+    other = replace(BEGUN, journal=tuple(replace(each, run="r3") for each in BEGUN.journal))
+    with pytest.raises(DeployError, match="another run was left unfinished on each") as it:
+        fleet.left({"a": BEGUN, "b": other}, frozenset())
+    assert "--resume --host HOST" in it.value.todo
+
+
+def test_a_run_that_is_through_somewhere_or_whose_old_color_is_gone_is_only_finished() -> None:
+    worlds = {"a": THROUGH, "b": SWITCHED}
+    left = fleet.left(worlds, frozenset())
+    assert left is not None
+    with pytest.raises(UsageError, match="is through on a"):
+        fleet.refuse_abort(left, worlds)
+    gone = {"b": replace(SWITCHED, containers=SWITCHED.of(Color.GREEN))}
+    left = fleet.left(gone, frozenset())
+    assert left is not None
+    with pytest.raises(UsageError, match="is not up any more on b"):
+        fleet.refuse_abort(left, gone)
+    whole = {"b": SWITCHED}
+    left = fleet.left(whole, frozenset())
+    assert left is not None
+    fleet.refuse_abort(left, whole)
 
 
 def test_hosts_of_one_address_are_told_apart_by_their_whole_name() -> None:

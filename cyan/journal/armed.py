@@ -1,0 +1,80 @@
+"""A command on the host that has begun and waits for a word: what is left to send is one packet.
+
+Several hosts are told so at the same instant. One whose deployer is gone is told nothing: its
+command ends, and nothing was done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paramiko import SSHException
+
+from cyan.errors import HostError
+from cyan.world.host import Output
+
+if TYPE_CHECKING:
+    from cyan.journal.lock import Lock
+    from cyan.world.host import Host
+
+CALLED_OFF = 174  # exit code of a command that was never told
+WITHIN = 15.0  # seconds for the host to be ready, and for what the command says
+WAITS = 'echo ready; read -r word && [ "$word" = go ] || exit {code}; {command}'
+
+
+class Armed:
+    """A command that is about to run on a host, under its lock. Raises HostError where it is not.
+
+    Its answer may take `WITHIN`; it is closed by who made it.
+    """
+
+    def __init__(self, host: Host, lock: Lock, command: str) -> None:
+        self._host = host
+        self._command = command
+        self._channel = host.channel(lock.guarded(WAITS.format(code=CALLED_OFF, command=command)))
+        self._channel.settimeout(WITHIN)
+        self._answers = self._channel.makefile("r")
+        if self._line() != "ready":
+            code = self._channel.recv_exit_status() if self._channel.closed else -1
+            self.close()
+            raise HostError(
+                f"the host is not ready to run a command ({code})",
+                where=host.name,
+                todo="nothing was done; see how things stand: inv status",
+            )
+
+    def go(self) -> None:
+        """Have it run now. Raises HostError where the host cannot be told."""
+        try:
+            self._channel.sendall(b"go\n")
+        except (SSHException, OSError, EOFError) as error:
+            raise self._broken(error) from None
+
+    def said(self) -> Output:
+        """What it printed, once it has ended. Raises HostError where that is not known."""
+        line = self._line()
+        try:
+            self._channel.status_event.wait(WITHIN)
+            code = self._channel.recv_exit_status() if self._channel.exit_status_ready() else -1
+        except (SSHException, OSError, EOFError) as error:
+            raise self._broken(error) from None
+        output = Output(line, "", code)
+        if code != 0:
+            raise self._host.failed(self._command, output)
+        return output
+
+    def close(self) -> None:
+        """Let go of it: told nothing by now, it ends without having done anything."""
+        self._channel.close()
+
+    def _line(self) -> str:
+        try:
+            return str(self._answers.readline()).strip()
+        except (SSHException, OSError, EOFError) as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: Exception) -> HostError:
+        return HostError(
+            f"the host was lost while it was to run a command ({error or type(error).__name__})",
+            where=self._host.name,
+        )

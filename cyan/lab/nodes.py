@@ -1,0 +1,138 @@
+"""More hosts for the lab: containers of this machine's engine, each with an sshd and engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from cyan.application.secrets import collect
+from cyan.errors import CyanError
+from cyan.rollout.provision import provision
+from cyan.sections import HostSettings
+from cyan.settings import NODES
+from cyan.world.host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from cyan.settings import Settings
+
+IMAGE = "cyan-lab/node:1"
+BASE = "cyan-demo/base:trixie"
+PACKAGES = "docker.io docker-cli docker-compose docker-buildx iptables openssh-server procps"
+DOCKERFILE = f"""
+FROM {BASE}
+RUN apt-get update -q && apt-get install -y -q --no-install-recommends {PACKAGES} \\
+ && rm -rf /var/lib/apt/lists/*
+VOLUME ["/var/lib/docker", "/var/lib/containerd"]
+"""
+"""Its engine's folders are volumes: an overlay cannot lie on another."""
+
+SSHD = "sshd -h /keys/host_key -o AuthorizedKeysFile=/keys/authorized_keys -o StrictModes=no"
+START = (
+    f"mount --make-rshared / && mkdir -p /run/sshd && /usr/sbin/{SSHD} && "
+    "exec dockerd >/var/log/dockerd 2>&1"
+)
+PATIENCE = 60.0  # seconds for its engine to answer
+
+
+def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
+    """Have exactly `count` of them, with the lab's images, and prepared. Raises CyanError."""
+    folder = settings.lab.directory
+    listed, there = folder / NODES, _there(settings.app)
+    wanted = [f"{settings.app}-node{number}" for number in range(2, count + 2)]
+    if surplus := [name for name in there if name not in wanted]:
+        _docker("rm", "-f", "-v", *surplus)
+        say(f"{', '.join(surplus)} removed")
+    if not wanted:
+        listed.unlink(missing_ok=True)
+        return
+    if missing := [name for name in wanted if name not in there]:
+        _docker("build", "-q", "-t", IMAGE, "-", given=DOCKERFILE)
+        with ThreadPoolExecutor(len(missing)) as pool:
+            list(pool.map(lambda name: _start(name, folder), missing))
+        _bring(missing)
+    machines = [_machine(name, folder) for name in wanted]
+    _know(machines, folder)
+    kept = [each.model_dump(mode="json", exclude_defaults=True) for each in machines]
+    listed.write_text(json.dumps(kept, indent=1) + "\n")
+    lab = settings.lab.model_copy(update={"nodes": tuple(each.address for each in machines)})
+    made = settings.model_copy(update={"lab": lab, "hosts": (settings.hosts[0], *machines)})
+    for machine in machines:
+        with Host(machine) as host:
+            says = provision(host, made, collect(made), lambda _service: True)
+        say(f"{machine.address}: {says}")
+
+
+def _there(app: str) -> list[str]:
+    words = ("ps", "--filter", f"label=cyan.lab={app}", "--format", "{{.Names}}")
+    return sorted(_docker(*words).split())
+
+
+def _start(name: str, folder: Path) -> None:
+    app, keys = name.rpartition("-node")[0], folder / "node"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    for each in ("host_key", "authorized_keys"):
+        shutil.copy(folder / each, keys / each)
+    words = ["--privileged", "--tmpfs", "/run", "--tmpfs", "/tmp", "-v", f"{keys}:/keys:ro"]  # noqa: S108
+    words += ["--label", f"cyan.lab={app}", "--name", name]
+    _docker("run", "-d", "--rm", *words, IMAGE, "sh", "-c", START)
+    deadline = time.monotonic() + PATIENCE
+    while _tried("exec", name, "docker", "version").returncode != 0:
+        if time.monotonic() > deadline:
+            said = _tried("logs", "--tail", "20", name).stderr
+            raise CyanError(f"the engine of {name} does not answer", evidence=said)
+        time.sleep(0.2)
+
+
+def _bring(names: Sequence[str]) -> None:
+    """Give them the lab's images: there is no registry that would."""
+    form = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+    images = [each for each in _docker(*form).split() if each.startswith("cyan-demo/")]
+    images = [each for each in images if each != BASE]
+    into = " ".join(f">(docker exec -i {name} docker load -q >&2)" for name in names)
+    script = f"docker save {' '.join(images)} | tee {into} >/dev/null; wait"
+    done = subprocess.run(  # noqa: S603 - names of our own
+        ["bash", "-c", script],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise CyanError("the images did not come to the lab's hosts", evidence=done.stderr)
+
+
+def _machine(name: str, folder: Path) -> HostSettings:
+    form = "{{.NetworkSettings.Networks.bridge.IPAddress}}"
+    return HostSettings(
+        address=_docker("inspect", "--format", form, name).strip(),
+        user="root",
+        identity=folder / "client_key",
+        known_hosts=folder / "node/known_hosts",
+        bind="0.0.0.0",  # noqa: S104 - of a container: this machine reaches it
+    )
+
+
+def _know(machines: Sequence[HostSettings], folder: Path) -> None:
+    key = " ".join((folder / "host_key.pub").read_text().split()[:2])
+    lines = "".join(f"{each.address} {key}\n" for each in machines)
+    (folder / "node/known_hosts").write_text(lines)
+
+
+def _tried(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = ["docker", *words]
+    return subprocess.run(  # noqa: S603 - names of our own
+        command, input=given, capture_output=True, text=True, check=False
+    )
+
+
+def _docker(*words: str, given: str = "") -> str:
+    done = _tried(*words, given=given)
+    if done.returncode != 0:
+        raise CyanError(f"docker {words[0]} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout

@@ -1,0 +1,31 @@
+"""The rename that moves the traffic: on one host, or on all of a fleet at the same instant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cyan.journal.armed import Armed
+
+if TYPE_CHECKING:
+    from cyan.rollout.job import Job
+
+READINGS = 3  # of the host's clock
+
+
+def moved(job: Job, command: str, *, back: bool = False) -> float:
+    """Rename the marker by `command`, or `back`; when, in wall seconds of the host's clock.
+
+    In a fleet the commands of all hosts have begun before one of them is told to go on. Raises
+    HostError, and ElsewhereError where nobody is switched.
+    """
+    if job.fleet is None:
+        return float(job.run(command).stdout)
+    meeting, name = job.fleet.meeting, job.fleet.name
+    if not back:
+        meeting.offsets[name] = job.host.clock(readings=READINGS).offset
+    armed = Armed(job.host, job.lock, command)
+    try:
+        output = meeting.back(name, armed) if back else meeting.commit(name, armed)
+    finally:
+        armed.close()
+    return float(output.stdout)
