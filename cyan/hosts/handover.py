@@ -35,14 +35,16 @@ if [ "$(id -u)" = 0 ]; then as=; else as="sudo -n"; fi
 $as iptables -w 5 -t nat -S >/dev/null 2>&1"""
 """Succeeds where new connections can be redirected; sets `as`."""
 
-_NAT = f"""\
+NAT = f"""\
 nat() {{ $as iptables -w 5 -t nat "$@"; }}
 unredirect() {{
   nat -S | sed -n '/--comment {RULES}/s/^-A/-D/p' | while read -r rule; do
     echo "$rule" | xargs -r $as iptables -w 5 -t nat
   done
 }}
-redirect() {{ # a port, the address that it is open on or "", the second proxy's address and port
+redirect() {{ # a port, the address that it is open on or "", the second proxy's address, the port
+  # there that is published, and the one that it listens on, unless that is the first
+  inside=${{5:-$1}}
   set -- "$1" "$2" "$3" "$4" -p tcp --dport "$1" ${{2:+-d "$2"}} -m comment --comment {RULES}
   port=$1 bind=$2 second_=$3 passing=$4
   shift 4
@@ -50,7 +52,7 @@ redirect() {{ # a port, the address that it is open on or "", the second proxy's
   else to="REDIRECT --to-ports $passing"; fi
   nat -I OUTPUT -o lo "$@" -j $to || return
   case $bind in 127.*) return ;; esac
-  nat -I PREROUTING -m addrtype --dst-type LOCAL "$@" -j DNAT --to-destination "$second_:$port" ||
+  nat -I PREROUTING -m addrtype --dst-type LOCAL "$@" -j DNAT --to-destination "$second_:$inside" ||
     return
   for bridge in /sys/class/net/*/bridge; do
     bridge=${{bridge%/bridge}}
@@ -62,7 +64,7 @@ redirect() {{ # a port, the address that it is open on or "", the second proxy's
 those of the host itself, and of its containers, to the port that it publishes: from one of the
 engine's networks to another there is no way. A port that is open on one address stays so."""
 
-_KEPT = """\
+KEPT = """\
 kept() {
   for each in "$@"; do
     pid=$(docker inspect -f '{{.State.Pid}}' "$each")
@@ -154,7 +156,7 @@ class Handover:
         return f"""\
 trap '' PIPE HUP
 {RIGHT} || exit {NO_RIGHT}
-{_NAT}{_KEPT}{_SETTLED}{_READY}
+{NAT}{KEPT}{_SETTLED}{_READY}
 second="{self._compose(f"{self.settings.project}-second", SECOND)}"
 published() {{ $second port {FRONT} "$1" | sed 's/.*://'; }}
 ended() {{
@@ -176,7 +178,7 @@ settled {shlex.join(self.stopped)}
         """The same for who may redirect nothing: for about a second connections are refused."""
         return f"""\
 trap '' PIPE HUP
-{_KEPT}{_READY}
+{KEPT}{_READY}
 ended() {{ {self._unwritten}; }}
 trap ended EXIT
 {self._written}

@@ -26,6 +26,7 @@ LETTING_GO = (
     (journal.Event.DONE, "drain"),
     (journal.Event.DONE, "clear"),
     (journal.Event.NOTE, "reload"),
+    (journal.Event.NOTE, "upgrade"),
 )
 """The journal's steps that move the traffic, and its lines of what let requests in flight go."""
 
@@ -130,9 +131,10 @@ class Switch:
 class Drain:
     """A color's requests in flight until it was let go.
 
-    `step` is "drain" after a switch, "clear" before a color is replaced, or "reload" of the proxy,
-    which lets both go. `cut` requests were still in flight when it gave up (of a reload: clients
-    still connected); what then stops the color, or the reload, cuts them.
+    `step` is "drain" after a switch, "clear" before a color is replaced, "reload" of the proxy,
+    which lets both go, or "upgrade" of it, which ends their streams. `cut` requests were still in
+    flight when it gave up (of the proxy: clients still connected); what then stops the color, or
+    the proxy, cuts them.
     """
 
     color: str

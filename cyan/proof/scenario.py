@@ -165,15 +165,18 @@ def migrations(folder: str) -> tuple[Act, ...]:
 
 
 def reload(versions: tuple[str, ...] = DEMO) -> tuple[Act, ...]:
-    """Changes of the proxy's configuration, which may drop a few.
+    """Changes of the proxy's configuration, and of the proxy itself.
 
-    Caddy 2.6 ends every WebSocket with the configuration that it was opened under; these have
-    their own line. Of other requests one was lost in three reloads; DESIGN.md measured 3 in five.
+    A reload may drop a few: Caddy 2.6 ends every WebSocket with the configuration that it was
+    opened under; these have their own line. Of other requests one was lost in three reloads;
+    DESIGN.md measured 3 in five. An upgrade may drop none.
     """
+    upgrade = Act("proxy.upgrade", ("proxy.upgrade",), Traffic.UNTOUCHED)
     again = Act("proxy.reload", ("proxy.reload", "--again"), Traffic.UNTOUCHED, allowed_drops=5)
     return (
         deploy(versions[0]),
         *(replace(again, name=f"proxy.reload by lame duck, {number}") for number in (1, 2, 3)),
+        *(replace(upgrade, name=f"proxy.upgrade, {number}") for number in (1, 2, 3)),
         deploy(versions[1], name="deploy after them"),
     )
 

@@ -23,7 +23,7 @@ from cyan.world.envfile import env_file
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from cyan.application.secrets import Secrets
     from cyan.settings import Settings
@@ -58,8 +58,9 @@ def provision(
     logs = f"mkdir -p -m 1777 {quoted_path(root, 'logs')}"
     host.run(f"{{ {_share(root)}; }} && {make} && {logs}")
     with Lock(host, str(root), owner("provision")) as lock:
-        told = _variables(settings, host.settings.bind)
-        left, other = _provisioned(lock, settings, told, secrets, agrees)
+        project = compose.Project(settings.app, root / FOLDER)
+        files = shared_files(settings, project, host.settings.bind)
+        left, other = _provisioned(lock, settings, files, secrets, agrees)
     says = f"the shared services run ({time.monotonic() - began:.1f} s)"
     if left:
         says += (
@@ -90,20 +91,16 @@ def _adopted(host: Host, settings: Settings, secrets: Secrets) -> str:
 def _provisioned(
     lock: Lock,
     settings: Settings,
-    told: Mapping[str, str],
+    files: tuple[tuple[str, str], ...],
     secrets: Secrets,
     agrees: Callable[[str], bool],
 ) -> tuple[tuple[str, ...], bool]:
-    """Do it, with what the Compose file is `told`.
+    """Do it, with the project's `files`.
 
     The services that were left as they were, and whether the Caddyfile is another.
     """
     root = PurePosixPath(settings.directory)
     project = compose.Project(settings.app, root / FOLDER)
-    files = (
-        (str(project.file), settings.stateful_text),
-        (str(project.env), env_file(dict(told))),
-    )
     wanted = configuration(settings)
     read = [(f"{wanted.folder}/{path}", text) for path, text in wanted.files]
     runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
@@ -130,6 +127,19 @@ def _provisioned(
     if anew:
         WhileHeld(lock).run(project.command(*up, "--no-deps", *anew))
     return tuple(name for name in otherwise if name not in anew), OTHER in other.split()
+
+
+def shared_files(
+    settings: Settings, project: compose.Project, bind: str
+) -> tuple[tuple[str, str], ...]:
+    """The Compose file of the shared services and its variables, (path on the host, text).
+
+    `bind` is where the host publishes a site without a domain.
+    """
+    return (
+        (str(project.file), settings.stateful_text),
+        (str(project.env), env_file(_variables(settings, bind))),
+    )
 
 
 def changed(tried: str, made: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from cyan.tasks.operation import (
     maintenance,
     provision,
     proxy_reload,
+    proxy_upgrade,
     reset,
     status,
     unlock,
@@ -43,7 +44,7 @@ lab = Collection("lab", lab_up, lab_down, lab_status)
 migrate = Collection(
     "migrate", migrate_check, migrate_status, migrate_expand, migrate_backfill, migrate_contract
 )
-proxy = Collection("proxy", proxy_reload)
+proxy = Collection("proxy", proxy_reload, proxy_upgrade)
 load = Collection("load", load_learn)
 
 namespace = Collection(

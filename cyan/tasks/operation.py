@@ -186,6 +186,24 @@ def proxy_reload(c: Context, again: bool = False, lock_wait: str = "0", host: st
 
 
 @command(
+    name="upgrade",
+    help={"pull": "fetch its image anew first", "lock_wait": LOCK_WAIT, "host": HOST},
+)
+def proxy_upgrade(c: Context, pull: bool = False, lock_wait: str = "0", host: str = "") -> None:
+    """Have a new image, definition or configuration of the proxy take its place, without a drop."""
+    from cyan.rollout.upgrading import upgrade
+    from cyan.terminal import Progress, console
+
+    wanted = settings(c)
+    for machine, past_errors in visits(hosts(wanted, host)):
+        with past_errors:
+            wait, tell = seconds(lock_wait), Progress().note
+            with keeping(wanted, machine, "proxy.upgrade"):
+                done = upgrade(wanted, machine, tell, pull=pull, lock_wait=wait)
+            console.print(f"{machine.name}: {done.says}")
+
+
+@command(
     help={
         "color": "blue or green (the live one unless given)",
         "service": "one service, also a shared one (all of the color's unless given)",

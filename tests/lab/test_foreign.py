@@ -230,6 +230,28 @@ def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
     assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["fastapi"], indirect=True)
+def test_the_hosts_proxy_is_upgraded_and_no_visitor_notices(foreign: Foreign) -> None:
+    foreign.adopt()
+    foreign.cyan("deploy", "--version", "v1", "--take-over")
+    path = foreign.folder / "invoke.yaml"
+    made = yaml.safe_load(path.read_text())
+    new = "cyan-foreign/proxy:2"
+    foreign.run("docker", "tag", made["cyan"]["host_proxy"]["image"], new)
+    made["cyan"]["host_proxy"]["image"] = new
+    path.write_text(yaml.safe_dump(made))
+    with visitors(PORT, orders=True) as seen:
+        for _ in range(3):
+            foreign.cyan("proxy.upgrade")
+        foreign.cyan("deploy", "--version", "v2")
+    name = f"cyan-foreign{SHIFT}-proxy"
+    runs = foreign.run("docker", "ps", "--filter", f"name={name}", "--format", "{{.Image}}").stdout
+    assert runs.split() == [new]
+    assert (seen.failures, seen.on_kept) == ([], [])
+    assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
+
+
 def proven(app: Foreign, *words: str, load: str = "") -> tuple[int, dict[str, Any]]:
     """Verify its own deploys, briefly: the exit code, and the verdict."""
     path = app.folder / "invoke.yaml"

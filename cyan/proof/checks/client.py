@@ -169,9 +169,14 @@ def cut_mask(evidence: Evidence) -> Mask:
 
 
 def _let_go(evidence: Evidence, drain: Drain) -> Mask:
-    """Requests that the drained color answered; a reload lets both colors go."""
+    """Requests that the drained color answered; a reload lets both colors go.
+
+    A proxy that another takes the place of ends what may have no end: streams and WebSockets.
+    """
     if drain.step == "reload":
         return np.ones(len(evidence.requests), bool)
+    if drain.step == "upgrade":
+        return is_in(evidence.requests["journey"], STREAMS)
     at_client = is_in(evidence.requests["color"], (drain.color,))
     told = evidence.of_proxy
     if told is None or not len(told.frame):

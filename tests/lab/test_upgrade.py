@@ -1,0 +1,152 @@
+"""Another proxy takes the place of the one that runs, while users keep coming, or it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import yaml
+
+from tests.conftest import PORTS
+from tests.lab.engines import docker
+from tests.lab.harness import COMMAND, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.lab.harness import Lab
+
+pytestmark = pytest.mark.lab
+TAKEN = PORTS["site"] + 7000
+
+
+def proxy(lab: Lab) -> str:
+    """The container that is the proxy."""
+    return docker("ps", "-q", "--no-trunc", "--filter", f"name=^{lab.app}-proxy-1$")
+
+
+def header(lab: Lab) -> str:
+    """What the configuration of these tests says to users, where it is loaded."""
+    url = f"http://127.0.0.1:{lab.port}/ready"
+    return str(httpx.get(url, trust_env=False).headers.get("X-Upgraded", ""))
+
+
+def nothing_is_left(lab: Lab) -> None:
+    """Assert that no stand-in runs, nothing is redirected, and no file lies about."""
+    assert docker("ps", "-aq", "--filter", f"name={lab.app}-second") == ""
+    rules = subprocess.run(
+        ["iptables", "-t", "nat", "-S"], capture_output=True, text=True, check=True
+    )
+    assert "cyan-handover" not in rules.stdout
+    shared = lab.folder / ".lab/host/shared"
+    left = [path.name for path in shared.rglob("*") if path.suffix in (".old", ".new")]
+    assert left == []
+    assert not (shared / "second.json").exists()
+
+
+@contextmanager
+def caddyfile(lab: Lab) -> Iterator[Path]:
+    """The lab's own, to be changed; in the end the proxy has the project's again."""
+    path = lab.folder / "Caddyfile"
+    original = path.resolve()
+    text = original.read_text()
+    path.unlink()  # a link to the project's own
+    path.write_text(text.replace("\t# The proxy's own witness.", "\theader X-Upgraded yes\n\t#"))
+    try:
+        yield path
+    finally:
+        path.unlink()
+        path.symlink_to(original)
+        lab.cyan("proxy.upgrade")
+
+
+def test_a_new_proxy_takes_over_without_a_drop_and_one_that_cannot_start_is_refused(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    before = proxy(lab)
+    with caddyfile(lab) as path, lab.load() as client:
+        lab.cyan("proxy.upgrade")
+        now = proxy(lab)
+        assert now != before
+        assert header(lab) == "yes"
+        path.write_text(path.read_text().replace("header X-Upgraded", "haeder X-Upgraded"))
+        refused = lab.cyan("proxy.upgrade", check=False)
+        assert refused.returncode == 1
+        assert "the new proxy does not start" in refused.stderr
+        assert "haeder" in refused.stderr
+        assert "untouched" in refused.stderr
+        assert (proxy(lab), header(lab)) == (now, "yes")
+    client.saw_no_drop()
+    assert header(lab) == ""
+    nothing_is_left(lab)
+    lab.is_clean()
+
+
+@pytest.mark.nightly
+def test_one_that_starts_and_does_not_serve_the_site_is_refused(lab: Lab) -> None:
+    lab.live("v1")
+    with caddyfile(lab) as path, lab.load() as client:
+        before = proxy(lab)
+        path.write_text(path.read_text().replace("reverse_proxy blue:", "reverse_proxy nobody:"))
+        path.write_text(path.read_text().replace("reverse_proxy green:", "reverse_proxy nobody:"))
+        refused = lab.cyan("proxy.upgrade", check=False)
+        assert refused.returncode == 1
+        assert "the new proxy does not serve the site: /ready answered 502" in refused.stderr
+        assert proxy(lab) == before
+        nothing_is_left(lab)
+    client.saw_no_drop()
+
+
+@pytest.mark.nightly
+def test_where_the_new_one_does_not_come_up_in_its_place_the_old_one_does_unnoticed(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    compose = yaml.safe_load((lab.folder / "compose/stateful.yml").read_text())
+    compose["services"]["proxy"]["ports"].append(f"127.0.0.1:{TAKEN}:{TAKEN}")
+    (lab.folder / "stateful.yml").write_text(yaml.safe_dump(compose))
+    holder = subprocess.Popen([sys.executable, "-m", "http.server", "-b", "127.0.0.1", str(TAKEN)])
+    files = {"stateful": "stateful.yml", "stateless": "compose/stateless.yml"}
+    try:
+        with lab.configured(compose=files), lab.load() as client:
+            refused = lab.cyan("proxy.upgrade", check=False)
+    finally:
+        holder.terminate()
+        holder.wait()
+    assert refused.returncode == 1
+    assert "the new proxy did not take over" in refused.stderr
+    assert "the old proxy is up again" in refused.stderr
+    client.saw_no_drop()
+    nothing_is_left(lab)
+    lab.cyan("deploy", "--version", "v2")
+    lab.is_clean()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("at", ["the stand-in", "the redirection"])
+def test_a_deployer_that_is_killed_meanwhile_leaves_a_host_that_ends_what_it_began(
+    lab: Lab, at: str
+) -> None:
+    lab.live("v1")
+    rules = ["iptables", "-t", "nat", "-S"]
+
+    def come() -> bool:
+        if at == "the stand-in":
+            return docker("ps", "-q", "--filter", f"name={lab.app}-second") != ""
+        return b"cyan-handover" in subprocess.run(rules, capture_output=True, check=True).stdout
+
+    with lab.load() as client:
+        process = subprocess.Popen([*COMMAND, "proxy.upgrade"], cwd=lab.folder)
+        until(come, at, 60)
+        process.kill()
+        process.wait()
+        lab.cyan("proxy.upgrade", "--lock-wait", "2m")
+    client.saw_no_drop()
+    nothing_is_left(lab)
+    lab.is_clean()
