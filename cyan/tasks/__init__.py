@@ -11,6 +11,7 @@ from invoke import Collection
 
 from cyan.cli import quietly
 from cyan.tasks.adoption import init
+from cyan.tasks.comparison import bench
 from cyan.tasks.evidence import chaos, hammer, nightly, report, verify_zero_downtime
 from cyan.tasks.lab import lab_down, lab_status, lab_up
 from cyan.tasks.load import load_learn
@@ -66,6 +67,7 @@ namespace = Collection(
     verify_zero_downtime,
     chaos,
     nightly,
+    bench,
     report,
     lab,
     migrate,

@@ -1,0 +1,1 @@
+"""`inv bench`: ways to deploy, side by side, under one witness."""
