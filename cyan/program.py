@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from invoke import Program
+from invoke import Argument, Program
 from invoke.exceptions import Exit, ParseError
 
 from cyan.cli import project_folder
@@ -13,6 +13,14 @@ from cyan.tasks import namespace
 
 class CyanProgram(Program):
     """Invoke's Program on our tasks, with the project's invoke.yaml; a bad flag exits with 2."""
+
+    def core_args(self) -> list[Argument]:
+        """Invoke's own, of which one has a shorter name: `cyan --completion bash`."""
+        found: list[Argument] = super().core_args()
+        for each in found:
+            if "print-completion-script" in each.names:
+                each.names = (*each.names, "completion")
+        return found
 
     def parse_collection(self) -> None:
         """Load the project's configuration, which a bundled namespace alone would not."""

@@ -14,18 +14,26 @@ from cyan.world.host import Host
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cyan.rollout.plan import Request
+    from cyan.hosts.look import Observation
+    from cyan.rollout.plan import Plan, Request
     from cyan.sections import HostSettings
     from cyan.settings import Settings
+
+
+def made_now(
+    settings: Settings, machine: HostSettings, request: Request
+) -> tuple[Plan, Observation]:
+    """What `request` would do on a host now, and the look at it that this comes from."""
+    with Host(machine) as host:
+        world = look(host, Engine(host), settings)
+        return prepare(host, settings, world, request), world
 
 
 def show_plan(
     console: Console, settings: Settings, machine: HostSettings, request: Request
 ) -> None:
     """Look at the host, and print what `request` would do there now."""
-    with Host(machine) as host:
-        world = look(host, Engine(host), settings)
-        plan = prepare(host, settings, world, request)
+    plan, world = made_now(settings, machine, request)
     what = f"[bold]{plan.run.what} of {plan.target}[/bold] on {machine.name}"
     console.print(f"{what}; live now: {world.serving}")
     if plan.run.why:

@@ -13,6 +13,7 @@ from cyan.cli import quietly
 from cyan.tasks.adoption import init
 from cyan.tasks.comparison import bench
 from cyan.tasks.evidence import chaos, hammer, nightly, report, verify_zero_downtime
+from cyan.tasks.inside import console, execute, logs
 from cyan.tasks.lab import lab_down, lab_status, lab_up
 from cyan.tasks.load import load_learn
 from cyan.tasks.migration import (
@@ -26,7 +27,6 @@ from cyan.tasks.operation import (
     cleanup,
     doctor,
     history,
-    logs,
     maintenance,
     provision,
     proxy_reload,
@@ -61,6 +61,8 @@ namespace = Collection(
     maintenance,
     proxy,
     logs,
+    execute,
+    console,
     history,
     hammer,
     load,

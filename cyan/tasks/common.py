@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyan.errors import CyanError, UsageError
 from cyan.names import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from cyan.sections import HostSettings
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HOST = "only this host of cyan.hosts, by its address"
 WITHOUT = "leave this host out, which the next deploy takes along again; may be given often"
+JSON = "print it as JSON, for programs"
 LOCK_WAIT = "how long to wait for a lock that another holds, such as 10m (not at all unless given)"
 
 
@@ -68,6 +69,24 @@ def _told(machine: HostSettings, faults: list[CyanError]) -> Iterator[None]:
         error.where = error.where or machine.name
         show_error(error)
         faults.append(error)
+
+
+def print_json(
+    what: str,
+    machines: Sequence[HostSettings],
+    told: Callable[[HostSettings], dict[str, Any]],
+) -> None:
+    """Print one JSON document of all hosts; what a host's error is goes to stderr as ever."""
+    import json
+
+    found: list[dict[str, Any]] = []
+    try:
+        for machine, past_errors in visits(machines):
+            with past_errors:
+                found.append(told(machine))
+    finally:
+        made = {"schema": f"cyan.{what}/1", "hosts": found}
+        sys.stdout.write(json.dumps(made, indent=1) + "\n")
 
 
 def keeping(wanted: Settings, machine: HostSettings, what: str) -> AbstractContextManager[None]:

@@ -4,26 +4,68 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
 from cyan.errors import UsageError
-from cyan.names import Color, seconds
-from cyan.tasks.common import HOST, LOCK_WAIT, confirmed, hosts, keeping, visits
+from cyan.names import seconds
+from cyan.tasks.common import (
+    HOST,
+    JSON,
+    LOCK_WAIT,
+    confirmed,
+    hosts,
+    keeping,
+    print_json,
+    visits,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from invoke import Context
 
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
 
-@command(help={"host": HOST})
-def status(c: Context, host: str = "") -> None:
+WATCHED = 2.0  # seconds
+
+
+@command(
+    help={"watch": "show it again every two seconds, until Ctrl-C", "json": JSON, "host": HOST}
+)
+def status(c: Context, watch: bool = False, json: bool = False, host: str = "") -> None:
     """Show colors, versions, health, requests in flight, drift and the last runs."""
+    from cyan.terminal import console
+
+    wanted = settings(c)
+    machines = hosts(wanted, host)
+    if json:
+        from cyan.rollout import as_json
+        from cyan.rollout.status import observe
+
+        print_json(
+            "status",
+            machines,
+            lambda each: as_json.status(observe(wanted, each), wanted, each.name),
+        )
+        return
+    while watch:
+        with console.capture() as shown:
+            _show(wanted, machines)
+        console.clear()
+        console.out(shown.get(), end="", highlight=False)
+        time.sleep(WATCHED)
+    _show(wanted, machines)
+
+
+def _show(wanted: Settings, machines: Sequence[HostSettings]) -> None:
     from cyan.rollout import fleet
     from cyan.rollout.status import observe, show
     from cyan.terminal import console
 
-    wanted = settings(c)
-    machines, seen = hosts(wanted, host), []
+    seen = []
     for machine, past_errors in visits(machines):
         with past_errors:
             world = observe(wanted, machine)
@@ -66,13 +108,22 @@ def provision(c: Context, host: str = "", recreate: list[str] | None = None) -> 
             console.print(f"{machine.name}: {prepare(there, wanted, secrets, agrees)}")
 
 
-@command(help={"host": HOST})
-def doctor(c: Context, host: str = "") -> None:
+@command(help={"json": JSON, "host": HOST})
+def doctor(c: Context, json: bool = False, host: str = "") -> None:
     """Check everything that a deploy needs, and say how to mend what is wrong."""
     from cyan.rollout.doctor import examine, show
     from cyan.terminal import console
 
     wanted = settings(c)
+    if json:
+        from cyan.rollout import as_json
+
+        print_json(
+            "doctor",
+            hosts(wanted, host),
+            lambda each: as_json.doctor(examine(wanted, each), each.name),
+        )
+        return
     well = True
     for machine, past_errors in visits(hosts(wanted, host)):
         with past_errors:
@@ -203,33 +254,21 @@ def proxy_upgrade(c: Context, pull: bool = False, lock_wait: str = "0", host: st
             console.print(f"{machine.name}: {done.says}")
 
 
-@command(
-    help={
-        "color": "blue or green (the live one unless given)",
-        "service": "one service, also a shared one (all of the color's unless given)",
-        "tail": "how many lines of each container",
-        "host": HOST,
-    }
-)
-def logs(c: Context, color: str = "", service: str = "", tail: int = 50, host: str = "") -> None:
-    """Show the last log lines of a color's containers."""
-    from cyan.rollout.status import logs as read
-
-    if color and color not in tuple(Color):
-        raise UsageError(f"{color!r} is no color", todo="blue or green")
-    wanted = settings(c)
-    for machine, past_errors in visits(hosts(wanted, host)):
-        with past_errors:
-            for name, text in read(wanted, machine, color, service, tail):
-                sys.stdout.write(f"--- {name} on {machine.name}\n{text}")
-
-
-@command(help={"lines": "how many", "host": HOST})
-def history(c: Context, lines: int = 40, host: str = "") -> None:
+@command(help={"lines": "how many", "json": JSON, "host": HOST})
+def history(c: Context, lines: int = 40, json: bool = False, host: str = "") -> None:
     """Show the journal: every run and step, oldest first."""
     from cyan.rollout.status import observe, steps
 
     wanted = settings(c)
+    if json:
+        from cyan.rollout import as_json
+
+        print_json(
+            "history",
+            hosts(wanted, host),
+            lambda each: as_json.history(observe(wanted, each), each.name, lines),
+        )
+        return
     for machine, past_errors in visits(hosts(wanted, host)):
         with past_errors:
             for line in steps(observe(wanted, machine).journal, lines):

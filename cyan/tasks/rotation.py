@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyan.cli import command, settings
 from cyan.errors import UsageError
 from cyan.names import seconds, valid_version
 from cyan.tasks.common import (
     HOST,
+    JSON,
     LOCK_WAIT,
     WITHOUT,
     confirmed,
     given,
     hosts,
     keeping,
+    print_json,
     strategy_of,
     visits,
 )
@@ -43,6 +45,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
     help={
         "version": "the tag to deploy",
         "plan": "print the steps and their commands, and do nothing",
+        "json": f"with --plan: {JSON}",
         "env": "KEY=VALUE for the release's containers; may be given often",
         "resume": "go on with the deploy or rollback that was left unfinished",
         "abort": "undo the deploy or rollback that was left unfinished",
@@ -59,6 +62,7 @@ def deploy(
     c: Context,
     version: str = "",
     plan: bool = False,
+    json: bool = False,
     env: list[str] | None = None,
     resume: bool = False,
     abort: bool = False,
@@ -97,13 +101,14 @@ def deploy(
     )
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted))
-    _rotate(wanted, request, machines, plan=plan)
+    _rotate(wanted, request, machines, plan=plan, json=json)
 
 
 @command(
     iterable=["force", "without"],
     help={
         "plan": "print the steps and their commands, and do nothing",
+        "json": f"with --plan: {JSON}",
         "strategy": STRATEGY,
         "force": FORCE,
         "lock_wait": LOCK_WAIT,
@@ -114,6 +119,7 @@ def deploy(
 def rollback(
     c: Context,
     plan: bool = False,
+    json: bool = False,
     strategy: str = "",
     force: list[str] | None = None,
     lock_wait: str = "0",
@@ -125,7 +131,7 @@ def rollback(
     machines = hosts(wanted, host, without or ())
     request = _request("rollback", "", _forced(wanted, force), seconds(lock_wait))
     request = replace(request, strategy=strategy_of(strategy))
-    _rotate(wanted, request, machines, plan=plan)
+    _rotate(wanted, request, machines, plan=plan, json=json)
 
 
 def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
@@ -152,12 +158,20 @@ def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
 
 
 def _rotate(
-    wanted: Settings, request: Request, machines: Sequence[HostSettings], *, plan: bool
+    wanted: Settings,
+    request: Request,
+    machines: Sequence[HostSettings],
+    *,
+    plan: bool,
+    json: bool,
 ) -> None:
     from cyan.rollout.preview import show_plan
     from cyan.rollout.run import TakeOverError
     from cyan.terminal import console
 
+    if json:
+        _plans(wanted, request, machines, plan=plan)
+        return
     if plan:
         for machine, past_errors in visits(machines):
             with past_errors:
@@ -170,6 +184,23 @@ def _rotate(
         if not confirmed(f"On {error.where} {error.what}."):
             raise
         run(wanted, machines, replace(request, take_over=True))
+
+
+def _plans(
+    wanted: Settings, request: Request, machines: Sequence[HostSettings], *, plan: bool
+) -> None:
+    """Print plans as JSON. Raises UsageError where they are to be carried out as well."""
+    from cyan.rollout import as_json
+    from cyan.rollout.preview import made_now
+
+    if not plan:
+        raise UsageError("--json is for what is only looked at", todo="--plan --json")
+
+    def told(machine: HostSettings) -> dict[str, Any]:
+        made, world = made_now(wanted, machine, request)
+        return as_json.plan(made, machine.name, world.serving)
+
+    print_json("plan", machines, told)
 
 
 def _rotate_all(wanted: Settings, machines: Sequence[HostSettings], request: Request) -> None:

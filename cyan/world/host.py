@@ -192,6 +192,18 @@ class Host:
             raise self.failed(command, output)
         return output
 
+    def attached(self, command: str) -> int:
+        """Run a shell command on this terminal, with its keys and its size; its exit code.
+
+        Raises HostError if it cannot run.
+        """
+        _ = self.transport
+        try:
+            done = self._connection.run(command, pty=True, warn=True, hide=False)
+        except (SSHException, ThreadException, OSError, EOFError) as error:
+            raise self._broken(command, error) from None
+        return int(done.return_code)
+
     def failed(self, command: str, output: Output) -> HostError:
         """The error of a command that exited with another code than 0."""
         return HostError(

@@ -1,0 +1,111 @@
+"""`inv exec`, `inv console` and `inv logs --follow`: in the containers of a color."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from cyan.engines.docker import Engine
+from cyan.errors import UsageError
+from cyan.hosts.look import look
+from cyan.names import Color
+from cyan.releases.contents import hiding
+from cyan.world.host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cyan.engines.docker import Container
+    from cyan.hosts.look import Observation
+    from cyan.sections import HostSettings
+    from cyan.settings import Settings
+    from cyan.world.host import Output
+
+SHELL = "command -v bash >/dev/null && exec bash || exec sh"
+"""The best shell that a container has."""
+
+
+def one(world: Observation, settings: Settings, color: str, service: str) -> Container:
+    """The container to go into: of the live color and the public service unless given.
+
+    Raises UsageError where there is none that runs.
+    """
+    wanted = Color(color) if color else world.live
+    name = service or settings.public.service
+    among = (*world.of(wanted), *world.of(None)) if service else world.of(wanted)
+    found = [each for each in among if each.service == name and each.state == "running"]
+    if not found:
+        raise UsageError(
+            f"no container of service {name} runs in {wanted or 'any color'}",
+            serving=world.serving,
+            todo="see what there is: inv status",
+        )
+    return found[0]
+
+
+def run(
+    settings: Settings, machine: HostSettings, color: str, service: str, command: str
+) -> Output:
+    """What a shell command says in a container, without secrets, and its exit code."""
+    with Host(machine) as host:
+        world = look(host, Engine(host), settings)
+        into = one(world, settings, color, service)
+        done = host.run(shlex.join(("docker", "exec", into.id, "sh", "-c", command)), check=False)
+        hide = hiding(host, settings, into.release or world.release(world.live))
+        return type(done)(hide(done.stdout), hide(done.stderr), done.code)
+
+
+def attach(
+    settings: Settings, machine: HostSettings, color: str, service: str, command: str
+) -> int:
+    """Give this terminal to a command in a container, its shell unless given; its exit code."""
+    with Host(machine) as host:
+        into = one(look(host, Engine(host), settings), settings, color, service)
+        words = ("docker", "exec", "-it", into.id, "sh", "-c", command or SHELL)
+        return host.attached(shlex.join(words))
+
+
+def follow(
+    settings: Settings,
+    machine: HostSettings,
+    wanted: Sequence[Container],
+    tail: int,
+    say: Callable[[str], None],
+) -> None:
+    """Print what containers log, as they do, a line each with its service, without secrets."""
+    with Host(machine) as host:
+        names = {each.release for each in wanted if each.release}
+        hides = [hiding(host, settings, name) for name in sorted(names)]
+        width = max(len(each.service) for each in wanted)
+        parts = " & ".join(
+            f"docker logs -f --tail {tail} {each.id} 2>&1 | "
+            f"sed -u {shlex.quote(f's/^/{each.service:<{width}} | /')}"
+            for each in wanted
+        )
+        with host.channel(f"trap 'kill 0' EXIT; {parts} & wait") as channel:
+            for line in channel.makefile("r"):
+                text = str(line).rstrip("\n")
+                for hide in hides:
+                    text = hide(text)
+                say(text)
+
+
+def followed(
+    settings: Settings, machine: HostSettings, color: str, service: str
+) -> list[Container]:
+    """The containers whose log is meant: of the live color unless given. Raises UsageError."""
+    with Host(machine) as host:
+        world = look(host, Engine(host), settings)
+    wanted = Color(color) if color else world.live
+    found = [
+        each
+        for each in (*world.of(wanted), *world.of(None))
+        if (each.service == service if service else each.color is wanted)
+    ]
+    if not found:
+        raise UsageError(
+            f"no container of service {service or 'any'} in {wanted or 'any color'}",
+            where=machine.name,
+            todo="see what there is: inv status",
+        )
+    return found
