@@ -149,6 +149,7 @@ class Machine:
                 env=self._environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
         )
         self._channels.append(channel)
@@ -186,6 +187,16 @@ class Local:
         self.process.stdin.write(data)
         self.process.stdin.flush()
 
+    def makefile_stderr(self, _mode: str) -> IO[str]:
+        assert self.process.stderr is not None
+        return open(self.process.stderr.fileno(), encoding="utf-8", closefd=False)
+
+    def exit_status_ready(self) -> bool:
+        return self.process.poll() is not None
+
+    def recv_exit_status(self) -> int:
+        return self.process.wait(30)
+
     def makefile(self, mode: str) -> IO[bytes] | IO[str]:
         assert self.process.stdout is not None
         if "b" in mode:
@@ -197,5 +208,7 @@ class Local:
             with suppress(BrokenPipeError):  # it was ended
                 self.process.stdin.close()
         self.process.wait(30)
+        if self.process.stderr:
+            self.process.stderr.close()
         if self.process.stdout:
             self.process.stdout.close()

@@ -126,7 +126,12 @@ class Run:
     def __call__(self, kind: str, version: str, old: str) -> Done:
         """Run one of them. It is ended after `HANGS` seconds, with the code 124."""
         way = self._way
-        words = {"deploy": way.deploy, "rollback": way.takes_back, "fails": way.failing}[kind]
+        words = {
+            "deploy": way.deploy,
+            "rollback": way.takes_back,
+            "fails": way.failing,
+            "cleanup": "$INV cleanup",
+        }[kind]
         also = "" if way.proxy or way.lab else "-f ports.yml"
         given = {"VERSION": version, "OLD": old, "ALSO": also, "INV": f"{sys.executable} -m cyan"}
         text = words if way.lab else ways.script(words)
@@ -158,6 +163,7 @@ def _ready(
     run = Run(way, folder, project)
     if way.lab:
         lab.up(settings, lambda _: None)
+        run("cleanup", "", "")  # what an earlier way left warm is none of this one's
         yield run, settings.site.url, settings.app
         return
     ways.write(way, folder, project)
@@ -193,13 +199,14 @@ def _running(app: str, version: str) -> set[str]:
 
 @contextmanager
 def _memory(app: str) -> Iterator[list[int]]:
-    """The bytes that an application's containers use, about once a second while the block runs."""
+    """The bytes that what rotates uses, about once a second while the block runs."""
     found: list[int] = []
     stop = threading.Event()
 
     def look() -> None:
         while not stop.wait(1.0):
-            ids = _docker("ps", "-q", "--no-trunc", "--filter", f"label=cyan.app={app}").split()
+            labels = ("--filter", f"label=cyan.app={app}", "--filter", "label=cyan.color")
+            ids = _docker("ps", "-q", "--no-trunc", *labels).split()
             found.append(sum(_used(each) for each in ids))
 
     thread = threading.Thread(target=look, daemon=True)

@@ -6,6 +6,7 @@ command ends, and nothing was done.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from paramiko import SSHException
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CALLED_OFF = 174  # exit code of a command that was never told
 WITHIN = 15.0  # seconds for the host to be ready, and for what the command says
+POLL = 0.005  # seconds
 WAITS = 'echo ready; read -r word && [ "$word" = go ] || exit {code}; {command}'
 
 
@@ -35,10 +37,10 @@ class Armed:
         self._channel.settimeout(WITHIN)
         self._answers = self._channel.makefile("r")
         if self._line() != "ready":
-            code = self._channel.recv_exit_status() if self._channel.closed else -1
+            said = str(self._channel.makefile_stderr("r").read()).strip()
             self.close()
             raise HostError(
-                f"the host is not ready to run a command ({code})",
+                f"the host is not ready to be switched ({said or 'its lock is not ours any more'})",
                 where=host.name,
                 todo="nothing was done; see how things stand: inv status",
             )
@@ -52,16 +54,16 @@ class Armed:
 
     def said(self) -> Output:
         """What it printed, once it has ended. Raises HostError where that is not known."""
-        line = self._line()
-        try:
-            self._channel.status_event.wait(WITHIN)
-            code = self._channel.recv_exit_status() if self._channel.exit_status_ready() else -1
-        except (SSHException, OSError, EOFError) as error:
-            raise self._broken(error) from None
-        output = Output(line, "", code)
+        line, deadline = self._line(), time.monotonic() + WITHIN
+        while not self._channel.exit_status_ready():
+            if time.monotonic() > deadline:
+                raise self._broken("it does not end")
+            time.sleep(POLL)
+        code = self._channel.recv_exit_status()
         if code != 0:
-            raise self._host.failed(self._command, output)
-        return output
+            said = self._channel.makefile_stderr("r").read()
+            raise self._host.failed(self._command, Output(line, str(said), code))
+        return Output(line, "", code)
 
     def close(self) -> None:
         """Let go of it: told nothing by now, it ends without having done anything."""
@@ -73,7 +75,7 @@ class Armed:
         except (SSHException, OSError, EOFError) as error:
             raise self._broken(error) from None
 
-    def _broken(self, error: Exception) -> HostError:
+    def _broken(self, error: object) -> HostError:
         return HostError(
             f"the host was lost while it was to run a command ({error or type(error).__name__})",
             where=self._host.name,

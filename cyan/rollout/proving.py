@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import shlex
+from dataclasses import replace
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ def seen(job: Job) -> Seen:
     # Before a take-over the proxy saw no user.
     first = ended if job.world.own else 0.0
     logs = witnessed.Logs(log.more(), _aborted(job, since), log.doubt, first)
-    return witnessed.seen(logs, job.probe, job.begun, ended)
+    found = witnessed.seen(logs, job.probe, job.begun, ended)
+    return replace(found, held=job.plan.run.hold)
 
 
 def _aborted(job: Job, since: float) -> list[float]:

@@ -73,7 +73,10 @@ class Logs:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a deploy, and before it for as long. `doubt` says what could not be."""
+    """What was seen of a deploy, and before it for as long. `doubt` says what could not be.
+
+    Where one color took the other's place, `held`, a time without an answer is one of waiting.
+    """
 
     during: Span
     before: Span
@@ -81,6 +84,7 @@ class Seen:
     refused: tuple[str, ...] = ()
     why_not: str = ""
     doubt: str = ""
+    held: bool = False
 
     @property
     def failed(self) -> int:
@@ -121,7 +125,7 @@ class Seen:
             was = (
                 (f" ({_ms(before.gap)} before)", f" ({_ms(before.p99)})") if before.n else ("", "")
             )
-            told.append(f"longest gap {_ms(during.gap)}{was[0]}")
+            told.append(f"longest {'wait' if self.held else 'gap'} {_ms(during.gap)}{was[0]}")
             told.append(f"p99 {_ms(during.p99)}{was[1]}")
         good = self.asked - len(self.refused)
         told.append(f"probe {good} of {self.asked}" if self.asked else f"no probe: {self.why_not}")

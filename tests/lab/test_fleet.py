@@ -93,6 +93,7 @@ def test_a_release_that_goes_bad_on_one_host_is_switched_back_on_all(three: Flee
     three.are_clean()
 
 
+@pytest.mark.nightly
 def test_a_host_that_does_not_answer_refuses_the_deploy_by_name_and_may_be_left_out(
     three: Fleet,
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_host_that_does_not_answer_refuses_the_deploy_by_name_and_may_be_left_
     three.are_clean()
 
 
+@pytest.mark.nightly
 def test_a_host_that_is_lost_after_its_switch_goes_on_serving_and_no_old_color_is_stopped(
     three: Fleet,
 ) -> None:
@@ -164,7 +166,7 @@ NEXT = {
     "other": ("deploy", "--version", "v3"),
     "rollback": ("rollback",),
 }
-EVERY_DAY = {("between", "resume"), ("lost", "other")}
+EVERY_DAY = {("between", "resume")}
 CASES = [
     pytest.param(*case, marks=() if case in EVERY_DAY else pytest.mark.nightly)
     for case in product(POINTS, NEXT)

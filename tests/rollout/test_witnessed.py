@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,3 +156,18 @@ def test_the_pages_escape_what_they_show_and_add_up(tmp_path: Path) -> None:
         "2 deploys and rollbacks; 12 requests of users while they happened; 3 failed by them."
     )
     assert proving.history(proofs).count("<tr><td>") == 2
+
+
+def test_a_time_in_which_users_were_made_to_wait_is_called_so() -> None:
+    told = Seen(Span(1, 9, n=5, gap=4.0), Span(0, 1), 3)
+    assert "longest gap 4,000 ms" in told.sentence
+    assert "longest wait 4,000 ms" in replace(told, held=True).sentence
+
+
+def test_the_page_of_a_fleet_says_how_far_apart_its_hosts_were_switched() -> None:
+    about = {"run": "r1", "what": "deploy", "version": "v1", "host": "a"}
+    made = witnessed.as_json(Seen(Span(1, 2, n=5), Span(0, 1), 3), about)
+    fleet = {"renamed_at": {"a": 1.0, "b": 1.0025}, "spread": 0.0025, "behind": ["c"]}
+    told = proving.page(made | {"fleet": fleet})
+    assert "2 hosts were switched within 2.5 ms; c did not follow." in told
+    assert "hosts were switched" not in proving.page(made | {"fleet": None})

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import APP
 from tests.lab.harness import until
+from tests.site import newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.lab
 
 PROJECT = Path(__file__).parent.parent.parent
 NAME = f"{APP}-caddyfile"
+CADDY = "/usr/bin/caddy"
 ECHO = ":8000\nrespond {$COLOR}\n"
 
 
@@ -44,8 +46,11 @@ class Proxy:
             (self.traffic / name).touch()
 
 
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+@pytest.fixture(scope="module", params=["Debian's Caddy", f"Caddy {newer.VERSION}"])
+def proxy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    mounts = () if request.param.startswith("Debian") else ("-v", f"{newer.caddy()}:{CADDY}:ro")
     folder = tmp_path_factory.mktemp("proxy")
     for parent in (folder, folder.parent, folder.parent.parent):
         parent.chmod(0o755)
@@ -66,7 +71,8 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
             *("run", "-d", "--name", NAME, "--network", NAME),
             *("-p", "127.0.0.1::8080", "-p", "127.0.0.1::8001", "-p", "127.0.0.1::8002"),
             *("-v", f"{traffic}:/traffic:ro", "-v", f"{logs}:/logs"),
-            *("-v", f"{PROJECT / 'Caddyfile'}:/etc/caddy/Caddyfile:ro", "cyan-demo/proxy:1"),
+            *("-v", f"{PROJECT / 'Caddyfile'}:/etc/caddy/Caddyfile:ro", *mounts),
+            "cyan-demo/proxy:1",
         )
         made = Proxy(traffic, url(8080), {"blue": url(8001), "green": url(8002)})
         until(lambda: answers(made.doors["green"]), "the proxy answers")
