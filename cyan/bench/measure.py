@@ -131,7 +131,7 @@ def row(  # noqa: PLR0913 - each is a witness of its own
         errors=tuple(
             f"{count} x {text}"
             for text, count in Counter(
-                f"{failure} {error}".strip()[:100]
+                (str(error) if str(error).startswith(str(failure)) else f"{failure} {error}")[:100]
                 for failure, error in zip(dropped["failure"], dropped["error"], strict=True)
             ).most_common(4)
         ),

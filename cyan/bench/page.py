@@ -115,9 +115,11 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 82rem; margin: 2rem auto
   color: #14272e; background: #fbfdfd }
 table { border-collapse: collapse; width: 100%; font-size: .9rem }
 th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid #cfdde1;
-  vertical-align: top } td { font-variant-numeric: tabular-nums } thead th { white-space: nowrap }
-.wide { overflow-x: auto } .bar { height: .6rem; background: #0a5a73; min-width: 1px }
-.bad { background: #a3161d } .chart td { border: 0; padding: .15rem .6rem } small { color: #46606a }
+  vertical-align: top } td { font-variant-numeric: tabular-nums }
+.wide { overflow-x: auto } .bar { height: .6rem; background: #0a5a73 }
+.bad { background: #a3161d } .chart td, .chart th { border: 0; padding: .15rem .6rem }
+tbody th { width: 15rem; overflow-wrap: anywhere } thead th { white-space: normal }
+small { color: #46606a; font-weight: normal } td { min-width: 4.5rem }
 @media (prefers-color-scheme: dark) { body { color: #dbe8ec; background: #0f1a1e }
   th, td { border-color: #2c4149 } small { color: #9fb6be } .bar { background: #7fd0e8 }
   .bad { background: #ff8f8f } }

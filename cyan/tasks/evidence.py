@@ -124,6 +124,11 @@ def verify_zero_downtime(
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
+    if len(wanted.hosts) > 1:
+        console.print(
+            f"the load goes to {machine.name}, which is judged; the acts are of all "
+            f"{len(wanted.hosts)} hosts"
+        )
     if not lab.is_throwaway(wanted, machine):
         _agreed(wanted, machine, options.scenario, yes_on)
     if calibrate:
