@@ -10,10 +10,11 @@ from cyan.errors import UsageError
 from cyan.hosts.look import look
 from cyan.names import Color
 from cyan.releases.contents import hiding
+from cyan.rollout.status import meant
 from cyan.world.host import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from cyan.engines.docker import Container
     from cyan.hosts.look import Observation
@@ -65,15 +66,20 @@ def attach(
         return host.attached(shlex.join(words))
 
 
-def follow(
+def follow(  # noqa: PLR0913, PLR0917 - what is chosen, and how it is told
     settings: Settings,
     machine: HostSettings,
-    wanted: Sequence[Container],
+    color: str,
+    service: str,
     tail: int,
     say: Callable[[str], None],
 ) -> None:
-    """Print what containers log, as they do, a line each with its service, without secrets."""
+    """Print what containers log, as they do, a line each with its service, without secrets.
+
+    Raises UsageError where there is no such container.
+    """
     with Host(machine) as host:
+        wanted = meant(look(host, Engine(host), settings), color, service, machine.name)
         names = {each.release for each in wanted if each.release}
         hides = [hiding(host, settings, name) for name in sorted(names)]
         width = max(len(each.service) for each in wanted)
@@ -88,24 +94,3 @@ def follow(
                 for hide in hides:
                     text = hide(text)
                 say(text)
-
-
-def followed(
-    settings: Settings, machine: HostSettings, color: str, service: str
-) -> list[Container]:
-    """The containers whose log is meant: of the live color unless given. Raises UsageError."""
-    with Host(machine) as host:
-        world = look(host, Engine(host), settings)
-    wanted = Color(color) if color else world.live
-    found = [
-        each
-        for each in (*world.of(wanted), *world.of(None))
-        if (each.service == service if service else each.color is wanted)
-    ]
-    if not found:
-        raise UsageError(
-            f"no container of service {service or 'any'} in {wanted or 'any color'}",
-            where=machine.name,
-            todo="see what there is: inv status",
-        )
-    return found

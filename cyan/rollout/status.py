@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from cyan.engines.docker import Container
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 
@@ -72,24 +73,33 @@ def logs(
     with Host(machine) as host:
         engine = Engine(host)
         world = look(host, engine, settings)
-        wanted = Color(color) if color else world.live
-        found = [
-            item
-            for item in (*world.of(wanted), *world.of(None))
-            if (item.service == service if service else item.color is wanted)
-        ]
-        if not found:
-            raise UsageError(
-                f"no container of service {service or 'any'} in {wanted or 'any color'}",
-                where=machine.name,
-                todo="see what there is: inv status",
-            )
+        found = meant(world, color, service, machine.name)
         live = world.release(world.live)
         names = {item.release or live for item in found}
         hide = {name: hiding(host, settings, name) for name in names}
         return [
             (item.name, hide[item.release or live](engine.logs(item.id, tail))) for item in found
         ]
+
+
+def meant(world: Observation, color: str, service: str, host: str) -> list[Container]:
+    """The containers of one color, or of one service of it, or a shared one; "" is the live color.
+
+    Raises UsageError where there is none.
+    """
+    wanted = Color(color) if color else world.live
+    found = [
+        item
+        for item in (*world.of(wanted), *world.of(None))
+        if (item.service == service if service else item.color is wanted)
+    ]
+    if not found:
+        raise UsageError(
+            f"no container of service {service or 'any'} in {wanted or 'any color'}",
+            where=host,
+            todo="see what there is: inv status",
+        )
+    return found
 
 
 def _colors(world: Observation) -> Table:

@@ -46,9 +46,7 @@ def logs(
     wanted, color = settings(c), _color(color)
     machines = hosts(wanted, host)
     if follow:
-        machine = _only(machines)
-        found = inside.followed(wanted, machine, color, service)
-        inside.follow(wanted, machine, found, tail, _say)
+        inside.follow(wanted, _only(machines), color, service, tail, _say)
         return
     for machine, past_errors in visits(machines):
         with past_errors:

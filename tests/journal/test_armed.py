@@ -10,18 +10,12 @@ from cyan.errors import HostError
 from cyan.journal.armed import Armed
 from cyan.journal.lock import Lock
 from tests.journal.test_lock import ANN, BOB
-from tests.shell import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    (tmp_path / "machine").mkdir()
-    (tmp_path / "app").mkdir()
-    return Machine(tmp_path / "machine")
+    from tests.shell import Machine
 
 
 @pytest.fixture

@@ -17,22 +17,16 @@ from cyan.errors import HostError, LockedError
 from cyan.journal import lock as locking
 from cyan.journal.entries import Entry, Event
 from cyan.journal.lock import JournalError, Lock, LockLostError, Owner, take_away
-from tests.shell import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.shell import Machine
+
 ANN = Owner("ann", "laptop", 1.0, "deploy v1")
 BOB = Owner("bob", "desk", 2.0, "cleanup")
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    (tmp_path / "machine").mkdir()
-    (tmp_path / "app").mkdir()
-    return Machine(tmp_path / "machine")
 
 
 @pytest.fixture
