@@ -77,8 +77,8 @@ class Upgrade:
 {self._second}
 {self.call_off}
 {self.configuration.put()} && {write_files([self.second_file])} || exit {UNTOUCHED}
-if ! $second up -d --wait --no-build --pull missing >&2; then
-  $second logs --no-log-prefix --tail 5 >&2
+if ! second up -d --wait --no-build --pull missing >&2; then
+  second logs --no-log-prefix --tail 5 >&2
   {self.call_off}
   exit {UNTOUCHED}
 fi
@@ -120,12 +120,14 @@ ended() {{
 }}
 trap ended EXIT
 unredirect
-stands=$($second ps -q {self.service})
+stands=$(second ps -q {self.service})
 [ "$stands" ] || exit {UNTOUCHED}
 ip=$(docker inspect -f {shlex.quote(address)} "$stands")
 {redirected}
 sleep 1 # what was being connected has come
 {self._save}
+# a host whose power fails now has it again: one that restarts always does, though it was stopped
+docker update --restart always "$({runs})" >/dev/null
 ends "$({runs})"
 if ! {{ {self._swap} && {self.main} {up} >&2; }}; then
   {self.main} logs --no-log-prefix --tail 5 {self.service} >&2
@@ -142,8 +144,8 @@ ends "$stands"
     @property
     def _second(self) -> str:
         return (
-            f'second="{self.second}"\n'
-            f"published() {{ $second port {self.service} \"$1\" | sed 's/.*://'; }}"
+            f'second() {{ {self.second} "$@"; }}\n'
+            f"published() {{ second port {self.service} \"$1\" | sed 's/.*://'; }}"
         )
 
     @property
@@ -188,6 +190,7 @@ def standing_in(resolved: str, service: str, folder: str, doors: Iterable[int]) 
     proxy = told["services"][service]
     left_out = ("container_name", "depends_on", "profiles", "labels", "hostname")
     made = {key: value for key, value in proxy.items() if key not in left_out}
+    made["restart"] = "no"  # nobody is led to one that comes back with the engine
     made["ports"] = [
         {key: value for key, value in each.items() if key != "published"}
         for each in proxy.get("ports", ())

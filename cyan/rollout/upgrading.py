@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -199,8 +200,6 @@ def _failed(mine: Session, what: str, back: str) -> DeployError:
 
 
 def _network(resolved: str, service: str) -> str:
-    import json  # noqa: PLC0415
-
     told = json.loads(resolved)
     first = next(iter(told["services"][service]["networks"]))
     return str(told["networks"][first]["name"])

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import PORTS
+from tests.conftest import PORTS, PROJECT
 from tests.lab.engines import docker
 from tests.lab.harness import COMMAND, until
 
@@ -52,10 +52,9 @@ def nothing_is_left(lab: Lab) -> None:
 @contextmanager
 def caddyfile(lab: Lab) -> Iterator[Path]:
     """The lab's own, to be changed; in the end the proxy has the project's again."""
-    path = lab.folder / "Caddyfile"
-    original = path.resolve()
+    path, original = lab.folder / "Caddyfile", PROJECT / "Caddyfile"
     text = original.read_text()
-    path.unlink()  # a link to the project's own
+    path.unlink()  # a link to the project's own, or what another test has left
     path.write_text(text.replace("\t# The proxy's own witness.", "\theader X-Upgraded yes\n\t#"))
     try:
         yield path
