@@ -36,14 +36,21 @@ class Armed:
         self._channel = host.channel(lock.guarded(WAITS.format(code=CALLED_OFF, command=command)))
         self._channel.settimeout(WITHIN)
         self._answers = self._channel.makefile("r")
-        if self._line() != "ready":
-            said = str(self._channel.makefile_stderr("r").read()).strip()
-            self.close()
-            raise HostError(
-                f"the host is not ready to be switched ({said or 'its lock is not ours any more'})",
-                where=host.name,
-                todo="nothing was done; see how things stand: inv status",
-            )
+        try:
+            self._wait_until_ready()
+        except HostError:
+            self.close()  # else it would wait on, and keep whatever undoes this from the host
+            raise
+
+    def _wait_until_ready(self) -> None:
+        if self._line() == "ready":
+            return
+        said = str(self._channel.makefile_stderr("r").read()).strip()
+        raise HostError(
+            f"the host is not ready to be switched ({said or 'its lock is not ours any more'})",
+            where=self._host.name,
+            todo="nothing was done; see how things stand: inv status",
+        )
 
     def go(self) -> None:
         """Have it run now. Raises HostError where the host cannot be told."""

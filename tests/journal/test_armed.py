@@ -69,3 +69,16 @@ def test_what_else_changes_the_host_waits_while_it_is_armed(machine: Machine, ou
     assert ours.run("echo second").stdout == "second\n"
     assert waits.said().stdout == "first"
     waits.close()
+
+
+def test_one_that_is_not_ready_in_time_does_not_wait_on_and_keep_the_host(
+    machine: Machine, ours: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(_armed: Armed) -> str:
+        raise HostError("no answer")
+
+    monkeypatch.setattr(Armed, "_line", late)
+    with pytest.raises(HostError, match="no answer"):
+        armed(machine, ours, f"touch {tmp_path}/done")
+    assert ours.run("echo undone").stdout == "undone\n"  # which waits for what holds the host
+    assert not (tmp_path / "done").exists()
