@@ -38,6 +38,7 @@ START = (
     f"mount --make-rshared / && mkdir -p /run/sshd && /usr/sbin/{SSHD} && "
     "exec dockerd >/var/log/dockerd 2>&1"
 )
+IMAGES = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
 PATIENCE = 60.0  # seconds for its engine to answer
 
 
@@ -56,7 +57,7 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
         _docker("build", "-q", "-t", IMAGE, "-", given=DOCKERFILE)
         with ThreadPoolExecutor(len(missing)) as pool:
             list(pool.map(lambda name: _start(name, folder), missing))
-        _bring(missing)
+    _bring(wanted)
     machines = [_machine(name, folder) for name in wanted]
     _know(machines, folder)
     kept = [each.model_dump(mode="json", exclude_defaults=True) for each in machines]
@@ -90,20 +91,27 @@ def _start(name: str, folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _bring(names: Sequence[str]) -> None:
-    """Give them the lab's images: there is no registry that would."""
-    form = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
-    images = [each for each in _docker(*form).split() if each.startswith("cyan-demo/")]
-    images = [each for each in images if each != BASE]
+def _bring(nodes: Sequence[str]) -> None:
+    """Give the lab's images to those that lack one: there is no registry that would."""
+    images = {each for each in _docker(*IMAGES).split() if each.startswith("cyan-demo/")} - {BASE}
+
+    def lacking() -> list[str]:
+        return [
+            each for each in nodes if images - {*_docker("exec", each, "docker", *IMAGES).split()}
+        ]
+
+    names = lacking()
+    if not names:
+        return
     into = " ".join(f">(docker exec -i {name} docker load -q >&2)" for name in names)
-    script = f"docker save {' '.join(images)} | tee {into} >/dev/null; wait"
+    script = f"docker save {' '.join(sorted(images))} | tee {into} >/dev/null; wait"
     done = subprocess.run(  # noqa: S603 - names of our own
         ["bash", "-c", script],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != 0:
+    if done.returncode != 0 or lacking():
         raise CyanError("the images did not come to the lab's hosts", evidence=done.stderr)
 
 
