@@ -6,7 +6,6 @@ import json
 import math
 import platform
 import subprocess
-from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -87,10 +86,9 @@ def _about(options: Options) -> dict[str, Any]:
     words += [f"--users={options.sessions}", f"--seed={options.seed}"]
     words += [f"--rtt={options.rtt * 1000:.0f}ms"] if options.rtt else []
     words += ["--fresh-connections"] if options.fresh else []
-    defaults = replace(options)
     return {
         "run again": " ".join(words),
-        "load": f"{options.rate:g} requests a second on {defaults.sessions} connections, "
+        "load": f"{options.rate:g} requests a second on {options.sessions} connections, "
         "none sent twice, each on its schedule",
         "round trip added": f"{options.rtt * 1000:.0f} ms" if options.rtt else "none",
         "connections": "a new one for each request" if options.fresh else "kept",

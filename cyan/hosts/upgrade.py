@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from cyan.proxies.configuration import Configuration
 
 OLD = ".old"  # how the name of a file ends that is kept until the new one has proven itself
-ENDING = 40  # seconds that the stand-in may take to end: its lame duck, its grace, and some
+STANDS = 13
+"""Exit code where neither proxy comes up in its place: the one that stands in goes on serving."""
 
+ENDING = 40  # seconds that the stand-in may take to end: its lame duck, its grace, and some
 
 ENDS = f"""\
 ends() {{ # a container: its clients are asked to connect anew, and what it has begun ends
@@ -74,7 +76,9 @@ class Upgrade:
         asked = "\n".join(f"echo {each.target} $(published {each.target})" for each in self.ports)
         return f"""\
 {RIGHT} || exit {NO_RIGHT}
+{NAT}
 {self._second}
+unredirect # first, or what a script that was killed has left would lead users to nobody
 {self.call_off}
 {self.configuration.put()} && {write_files([self.second_file])} || exit {UNTOUCHED}
 if ! second up -d --wait --no-build --pull missing >&2; then
@@ -98,7 +102,7 @@ fi
 
         How many connections were open when it was told to end, and when it had, in wall seconds of
         the host. One command: the host ends what it began although its deployer is gone. Exits with
-        UNTOUCHED where nothing was, AS_BEFORE where the old one is up again.
+        UNTOUCHED where nothing was, AS_BEFORE where the old one is up again, STANDS where none is.
         """
         redirected = "\n".join(
             f'redirect {each.published} "{each.bind}" "$ip" "$(published {each.target})" '
@@ -114,7 +118,7 @@ trap '' PIPE HUP
 {NAT}{KEPT}{ENDS}
 {self._second}
 ended() {{
-  [ "$({runs})" ] || {self.main} {up} >&2
+  [ "$({runs})" ] || {self.main} {up} >&2 || exit {STANDS} # users stay with who stands in
   unredirect
   {self.call_off}
 }}
@@ -125,15 +129,14 @@ stands=$(second ps -q {self.service})
 ip=$(docker inspect -f {shlex.quote(address)} "$stands")
 {redirected}
 sleep 1 # what was being connected has come
-{self._save}
+if ! {{ {self._save}; }}; then {self._forget}; exit {UNTOUCHED}; fi # no room to go back with
 # a host whose power fails now has it again: one that restarts always does, though it was stopped
 docker update --restart always "$({runs})" >/dev/null
 ends "$({runs})"
 if ! {{ {self._swap} && {self.main} {up} >&2; }}; then
   {self.main} logs --no-log-prefix --tail 5 {self.service} >&2
   {self._restore}
-  {self.main} {up} >&2
-  exit {AS_BEFORE}
+  exit {AS_BEFORE} # once `ended` has started it
 fi
 {self._forget}
 unredirect
@@ -155,10 +158,8 @@ ends "$stands"
 
     @property
     def _save(self) -> str:
-        return "; ".join(
-            f"[ ! -e {quoted_path(path)} ] || cp -p {quoted_path(path)} {quoted_path(path + OLD)}"
-            for path in self._paths
-        )
+        pairs = ((quoted_path(path), quoted_path(path + OLD)) for path in self._paths)
+        return " && ".join(f"{{ [ ! -e {path} ] || cp -p {path} {old}; }}" for path, old in pairs)
 
     @property
     def _swap(self) -> str:

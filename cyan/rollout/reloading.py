@@ -12,7 +12,8 @@ from cyan.journal.entries import Event
 from cyan.proxies.configuration import configuration
 
 if TYPE_CHECKING:
-    from cyan.hosts.session import Tell
+    from cyan.engines.docker import Container
+    from cyan.hosts.session import Session, Tell
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 
@@ -25,6 +26,18 @@ class Reloaded:
     left: int | None = None
 
 
+def running(mine: Session) -> Container:
+    """The proxy. Raises DeployError where it does not run."""
+    found = mine.world.service(mine.settings.proxy)
+    if found is None or found.state != "running":
+        raise DeployError(
+            "the proxy does not run",
+            where=mine.host.name,
+            todo="start it: inv lab.up for the lab, else inv provision",
+        )
+    return found
+
+
 def reload(
     settings: Settings, machine: HostSettings, tell: Tell, *, again: bool, lock_wait: float = 0
 ) -> Reloaded:
@@ -33,13 +46,7 @@ def reload(
     Raises DeployError where it is not valid: the proxy then goes on with the one that it has.
     """
     with session(settings, machine, "proxy.reload", tell, lock_wait) as mine:
-        container = mine.world.service(settings.proxy)
-        if container is None or container.state != "running":
-            raise DeployError(
-                "the proxy does not run",
-                where=mine.host.name,
-                todo="start it: inv lab.up for the lab, else fab -H USER@HOST provision",
-            )
+        container = running(mine)
         wanted = configuration(settings)
         if not again and mine.host.run(wanted.same(), check=False).code == 0:
             return Reloaded("the proxy runs this Caddyfile already")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,12 @@ from cyan.errors import DeployError
 from cyan.hosts import handover, sharing, site
 from cyan.hosts.handover import AS_BEFORE, NO_RIGHT
 from cyan.hosts.session import proxy_lock, session
-from cyan.hosts.upgrade import Port, Upgrade, ports_of, standing_in
+from cyan.hosts.upgrade import STANDS, Port, Upgrade, ports_of, standing_in
 from cyan.journal.entries import Event
 from cyan.proxies import front
 from cyan.proxies.configuration import INSIDE, NEW, configuration
 from cyan.rollout.provision import FOLDER, shared_files
+from cyan.rollout.reloading import running
 from cyan.settings import FRONT
 from cyan.world import tunnel
 from cyan.world.shell import quoted_path, write_files
@@ -33,29 +34,16 @@ SECOND = "second.json"
 BEFORE = 1.0  # seconds before its end in which a proxy cuts what is still under way
 
 
-@dataclass(frozen=True)
-class Upgraded:
-    """What an upgrade did, in words."""
-
-    says: str
-
-
 def upgrade(
     settings: Settings, machine: HostSettings, tell: Tell, *, pull: bool, lock_wait: float = 0
-) -> Upgraded:
-    """Have the proxy that the settings ask for take the place of the one that runs.
+) -> str:
+    """Have the proxy that the settings ask for take the place of the one that runs; in words.
 
     With `pull` its image is fetched anew. Raises DeployError where it does not: the one that ran
     goes on, or is up again.
     """
     with session(settings, machine, "proxy.upgrade", tell, lock_wait) as mine:
-        running = mine.world.service(settings.proxy)
-        if running is None or running.state != "running":
-            raise DeployError(
-                "the proxy does not run",
-                where=mine.host.name,
-                todo="start it: inv lab.up for the lab, else inv provision",
-            )
+        running(mine)
         with proxy_lock(mine, "proxy.upgrade", tell, lock_wait) as by:
             made = _of_the_host(mine) if settings.adopted else _own(mine, by)
             if pull:
@@ -68,8 +56,7 @@ def upgrade(
             note = mine.world.entry("proxy.upgrade", Event.NOTE, mine.world.live, text=text)
             detail = {**note.detail, "left": left, "cut_at": at - BEFORE}
             mine.lock.record(replace(note, step="upgrade", detail=detail))
-        left = ends[0][0]
-        return Upgraded(f"the proxy was upgraded; {left} clients were asked to connect anew")
+        return f"the proxy was upgraded; {ends[0][0]} clients were asked to connect anew"
 
 
 def _beforehand(mine: Session) -> str:
@@ -183,6 +170,13 @@ def _asked(mine: Session, where: dict[int, int]) -> str:
 def _handed_over(mine: Session, by: Lock, made: Upgrade) -> list[tuple[int, float]]:
     """Of each that ended how many connections it had, and when it had ended. DeployError."""
     done = by.run(made.script, check=False)
+    if done.code == STANDS:
+        raise DeployError(
+            f"neither the new proxy nor the old one came up: {_last(done)}",
+            where=mine.host.name,
+            serving=f"{mine.world.serving}, by the proxy that stood in, until the host restarts",
+            todo="mend it; inv provision starts the proxy, then: inv proxy.upgrade",
+        )
     if done.code != 0:
         back = "the old proxy is up again" if done.code == AS_BEFORE else "untouched"
         raise _failed(mine, f"the new proxy did not take over: {_last(done)}", back)

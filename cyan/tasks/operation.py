@@ -250,8 +250,8 @@ def proxy_upgrade(c: Context, pull: bool = False, lock_wait: str = "0", host: st
         with past_errors:
             wait, tell = seconds(lock_wait), Progress().note
             with keeping(wanted, machine, "proxy.upgrade"):
-                done = upgrade(wanted, machine, tell, pull=pull, lock_wait=wait)
-            console.print(f"{machine.name}: {done.says}")
+                says = upgrade(wanted, machine, tell, pull=pull, lock_wait=wait)
+            console.print(f"{machine.name}: {says}")
 
 
 @command(help={"lines": "how many", "json": JSON, "host": HOST})

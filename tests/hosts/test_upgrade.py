@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from typing import TYPE_CHECKING
 
+from cyan.hosts.handover import UNTOUCHED
 from cyan.hosts.upgrade import Port, Upgrade, ports_of, standing_in
 from cyan.proxies.configuration import Configuration
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RESOLVED = json.dumps(
     {
@@ -76,3 +82,38 @@ def test_both_scripts_are_a_shells_words_whatever_the_folder_is_called() -> None
     for script in (made.stand_in, made.script):
         subprocess.run(["bash", "-n", "-c", script], check=True)
     assert made.script.index("docker update --restart always") < made.script.index('ends "$(docker')
+
+
+def test_without_room_to_go_back_nothing_is_stopped(tmp_path: Path) -> None:
+    files = ((str(tmp_path / "compose.yml"), "new"),)
+    (tmp_path / "compose.yml").write_text("old")
+    (tmp_path / "bin").mkdir()
+    for name, does in {
+        "docker": f"echo $* >>{tmp_path}/calls; case $* in *'ps -q'*) echo c1;; esac",
+        "iptables": "true",
+        "cp": "false",
+        "sleep": "true",
+    }.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    made = Upgrade(
+        main="docker main",
+        second="docker second",
+        service="proxy",
+        network="demo-blue",
+        ports=(),
+        configuration=Configuration(str(tmp_path / "config"), "m", DOORS, ()),
+        files=files,
+        second_file=(str(tmp_path / "second.json"), "{}"),
+    )
+    done = subprocess.run(
+        ["bash", "-c", made.script],
+        env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == UNTOUCHED
+    calls = (tmp_path / "calls").read_text()
+    assert "stop" not in calls
+    assert "main up" not in calls
+    assert (tmp_path / "compose.yml").read_text() == "old"

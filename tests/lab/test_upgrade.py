@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -146,6 +149,73 @@ def test_a_deployer_that_is_killed_meanwhile_leaves_a_host_that_ends_what_it_beg
         process.kill()
         process.wait()
         lab.cyan("proxy.upgrade", "--lock-wait", "2m")
+    client.saw_no_drop()
+    nothing_is_left(lab)
+    lab.is_clean()
+
+
+@contextmanager
+def port_taken_as_soon_as_it_is_free(port: int) -> Iterator[None]:
+    """Somebody else has a port from the moment on that its owner lets go of it."""
+    stop, held = threading.Event(), socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    def take() -> None:
+        while not stop.is_set():
+            try:
+                held.bind(("127.0.0.1", port))
+                held.listen()
+            except OSError:
+                time.sleep(0.001)
+            else:
+                return
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        held.close()
+
+
+@pytest.mark.nightly
+def test_where_neither_comes_up_the_one_that_stands_in_goes_on_serving(lab: Lab) -> None:
+    lab.live("v1")
+    with lab.load() as client:
+        with port_taken_as_soon_as_it_is_free(lab.port):
+            failed = lab.cyan("proxy.upgrade", check=False)
+            assert failed.returncode == 1
+            assert "neither the new proxy nor the old one came up" in failed.stderr
+            assert "by the proxy that stood in" in failed.stderr
+            time.sleep(1)
+        lab.cyan("lab.up")  # which provisions
+        lab.cyan("proxy.upgrade")
+    client.saw_no_drop()
+    nothing_is_left(lab)
+    lab.is_clean()
+
+
+@pytest.mark.nightly
+def test_what_a_script_that_was_killed_on_the_host_has_left_is_tidied_and_nobody_notices(
+    lab: Lab,
+) -> None:
+    lab.live("v1")
+    rules = ["iptables", "-t", "nat", "-S"]
+    with lab.load() as client:
+        process = subprocess.Popen([*COMMAND, "proxy.upgrade"], cwd=lab.folder)
+        until(
+            lambda: b"cyan-handover" in subprocess.run(rules, capture_output=True).stdout,  # noqa: PLW1510
+            "the redirection",
+            60,
+        )
+        subprocess.run(["pkill", "-KILL", "-f", "^bash -c .*cyan-handover"], check=True)
+        process.wait(60)
+        assert b"cyan-handover" in subprocess.run(rules, capture_output=True, check=True).stdout
+        if proxy(lab) == "":  # it had been stopped by then
+            lab.cyan("lab.up")
+        lab.cyan("proxy.upgrade", "--lock-wait", "1m")
     client.saw_no_drop()
     nothing_is_left(lab)
     lab.is_clean()
