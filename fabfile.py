@@ -72,15 +72,15 @@ def logs(c: Connection, color: str = "", service: str = "", tail: int = 50) -> N
 @told
 def switch_state(c: Connection) -> None:
     """Show which color is live, by the marker alone."""
-    from cyan.proxies import caddy
+    from cyan.proxies import markers
     from cyan.terminal import console
     from cyan.world.host import Host
 
     wanted, machine = _settings(c)
     with Host(machine) as host:
-        output = host.run(caddy.markers_command(str(wanted.directory)))
-    markers = frozenset(output.stdout.split())
-    console.print(f"live: {caddy.live_color(markers) or 'none'}; markers: {sorted(markers)}")
+        output = host.run(markers.list_command(str(wanted.directory)))
+    raised = frozenset(output.stdout.split())
+    console.print(f"live: {markers.live_color(raised) or 'none'}; markers: {sorted(raised)}")
 
 
 @task

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from cyan.names import Role
+from cyan.names import Role, Server
 from cyan.values import (
     AbsolutePath,
     DomainIfAny,
@@ -19,6 +19,9 @@ from cyan.values import (
     RequestPath,
     RequestPathIfAny,
 )
+
+IMAGES = {Server.CADDY: "caddy:2", Server.NGINX: "nginx:1"}
+"""The image of a host's proxy, unless it is given."""
 
 
 class RouteSettings(Model):
@@ -43,7 +46,7 @@ class AdoptedSettings(Model):
     where the application's own stack lies on the host, as here unless given. `without` are mounts
     that are left out, as SERVICE:PATH, the path inside the container. `assets` are paths that old
     pages ask for, such as /_next/static/*: what the live color has not, the warm one is asked for.
-    `snippet` is a file on this machine, of Caddy's words, that each site includes.
+    `snippet` is a file on this machine, of the proxy's words, that each site includes.
     """
 
     files: tuple[Local, ...] = ()
@@ -92,10 +95,12 @@ class AdoptedSettings(Model):
 class HostProxySettings(Model):
     """The one proxy of a host, for all of its applications: a Compose project of its own.
 
-    `door` is the port, on the host's loopback, of every color's private door.
+    `door` is the port, on the host's loopback, of every color's private door. `server` follows from
+    `cyan.proxy`.
     """
 
     directory: Local = Path("/srv/cyan/proxy")
     project: Name = "cyan-proxy"
-    image: str = Field(default="caddy:2", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$")
+    server: Server = Server.CADDY
+    image: str = Field(default=IMAGES[Server.CADDY], pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$")
     door: Port = 8009

@@ -40,6 +40,13 @@ def in_color(service: str, color: Color) -> str:
     return f"{service}-{color}"
 
 
+class Server(StrEnum):
+    """The program that is the proxy."""
+
+    CADDY = "caddy"
+    NGINX = "nginx"
+
+
 class Phase(StrEnum):
     """What its steps may do: nothing that a user can notice, move the users, or finish."""
 

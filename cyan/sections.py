@@ -88,17 +88,22 @@ class SiteSettings(Model):
     With a `domain` it is served over HTTPS, and plain HTTP redirects there; without one over plain
     HTTP, to whoever sends `host`. The ports are those that are usual for either.
 
-    Of an adopted application: whether answers say their color, as X-Color, and for how many seconds
-    the proxy keeps an idle connection to it (0: not at all): shorter than the application does, or
-    a request meets it closing.
+    Where the proxy is nginx: its `certificate`, with all that leads to a root, and its `key`, files
+    on the host in PEM. Of an adopted application: whether answers say their color, as X-Color, and
+    for how many seconds the proxy keeps an idle connection to it (0: not at all): shorter than the
+    application does, or a request meets it closing. And where a proxy of the user's own stays in
+    front, as what its users come to that one: what it says of them is passed on.
     """
 
     domain: DomainIfAny = ""
     port: Port
     tls_port: Port
     host: str = Field(default="127.0.0.1", pattern=r"^[a-zA-Z0-9.:-]+$")
+    certificate: AbsolutePath | None = None
+    key: AbsolutePath | None = None
     tell_color: bool = False
     keepalive: Annotated[float, Field(ge=0, le=3600)] = 0
+    behind: Literal["", "http", "https"] = ""
 
     @model_validator(mode="before")
     @classmethod

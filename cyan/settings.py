@@ -10,10 +10,10 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic import field_validator as validated
 
-from cyan.adopted import AdoptedSettings, HostProxySettings
+from cyan.adopted import IMAGES, AdoptedSettings, HostProxySettings
 from cyan.bundled import bundled, text_of
 from cyan.errors import UsageError
-from cyan.names import APP_PATTERN, Color, Role, Strategy, in_color
+from cyan.names import APP_PATTERN, Color, Role, Server, Strategy, in_color
 from cyan.sections import (
     BakeSettings,
     ComposeSettings,
@@ -44,6 +44,9 @@ from cyan.values import (
 FRONT = "cyan-proxy"
 """The service of the host's one proxy."""
 
+PROXY = "proxy"
+"""The service that is the proxy where the settings name only its program."""
+
 CYANS_OWN = (
     "compose",
     "caddyfile",
@@ -55,6 +58,8 @@ CYANS_OWN = (
     "doors",
 )
 """Keys that follow from what an adopted application's own files say."""
+
+LOOPBACK = ("127.0.0.1", "::1")
 
 LEGACY_ENVIRONMENT = {
     "HEALTH_CHECK_TIMEOUT": ("health", "timeout"),
@@ -70,8 +75,9 @@ NODES = "hosts.json"
 class Settings(Model):
     """Every setting; `invoke.yaml` beside tasks.py shows each with a comment.
 
-    An application that is `adopted` has no Compose files and no Caddyfile of cyan's: what they
-    would say follows from its own, and its proxy is the host's.
+    `proxy` is the shared service that is the proxy, or `nginx` or `caddy`, which is its `server`
+    and may be said so, too. An application that is `adopted` has no Compose files and no Caddyfile
+    of cyan's: what they would say follows from its own, and its proxy is the host's.
     """
 
     app: str
@@ -84,6 +90,7 @@ class Settings(Model):
     workers: tuple[Name, ...] = ()
     schedulers: tuple[Name, ...] = ()
     proxy: Name
+    server: Server = Server.CADDY
     public: PublicSettings
     site: SiteSettings = Field(default_factory=lambda: SiteSettings.model_validate({}))
     doors: DoorSettings = DoorSettings()
@@ -110,7 +117,10 @@ class Settings(Model):
     @classmethod
     def _of_the_adopted(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was configured
         """What an adopted application's services and routes say is said once, there."""
-        if not isinstance(given, Mapping) or not given.get("adopted"):
+        if not isinstance(given, Mapping):
+            return given
+        given = _by_server(given)
+        if not given.get("adopted"):
             return given
         for key in CYANS_OWN:
             if key in given:
@@ -139,6 +149,7 @@ class Settings(Model):
             "site.tell_color": self.site.tell_color,
             "site.keepalive": self.site.keepalive,
             "public.below": self.public.below,
+            "site.behind": self.site.behind,
         }
         for key, value in given.items():
             if value and not self.adopted:
@@ -174,6 +185,36 @@ class Settings(Model):
             raise ValueError(msg)
         return app
 
+    @model_validator(mode="after")
+    def _only_who_stays_in_front_comes(self) -> Self:
+        if not self.site.behind:
+            return self
+        if self.site.domain:
+            raise ValueError("cyan.site.behind: who is in front has the domain; cyan.site.host")
+        for each in self.adopted.routes if self.adopted else ():
+            if each.bind not in LOOPBACK:
+                port = each.published or self.site.port
+                raise ValueError(
+                    f"cyan.site.behind: port {port} is open to everybody, who could say to be "
+                    "anybody; bind: 127.0.0.1 in adopted.routes"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_is_for_nginx(self) -> Self:
+        site, nginx = self.site, self.server is Server.NGINX
+        if bool(site.certificate) != bool(site.key):
+            raise ValueError("cyan.site.certificate and cyan.site.key are given together")
+        if site.keepalive and nginx:
+            raise ValueError(
+                "cyan.site.keepalive is for Caddy: nginx keeps no connection to a color"
+            )
+        if site.certificate and not nginx:
+            raise ValueError("cyan.site.certificate is for nginx: Caddy gets its own")
+        if site.domain and nginx and not site.certificate:
+            raise ValueError("nginx gets no certificate: cyan.site.certificate and cyan.site.key")
+        return self
+
     @property
     def stateless_text(self) -> str:
         """The Compose file of a color. Raises UsageError where it cannot be read."""
@@ -188,6 +229,11 @@ class Settings(Model):
     def caddyfile_text(self) -> str:
         """The proxy's configuration. Raises UsageError where it cannot be read."""
         return text_of(self.caddyfile, "cyan.caddyfile", "Caddyfile")
+
+    @property
+    def proxy_file(self) -> str:
+        """What the proxy's configuration is called."""
+        return "Caddyfile" if self.server is Server.CADDY else "nginx.conf"
 
     @property
     def rate(self) -> float:
@@ -300,6 +346,21 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - configuration is any JSON-like 
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _by_server(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`proxy: nginx` says which program it is, unless a service is called so."""
+    proxy, made = str(given.get("proxy", "")), dict(given)
+    if proxy not in tuple(Server):
+        return made
+    made["server"] = proxy
+    if made.get("adopted"):
+        del made["proxy"]
+        made["host_proxy"] = {"image": IMAGES[Server(proxy)], **(made.get("host_proxy") or {})}
+        made["host_proxy"]["server"] = proxy
+    elif proxy not in made.get("stateful", ()):
+        made["proxy"] = PROXY
+    return made
 
 
 def _fault(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from tests.lab import certificates
 from tests.lab.harness import Lab
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ PORTS = {
 }
 BARE = {name: port + 1000 for name, port in PORTS.items()}
 """The ports of a second lab."""
+
+BEHIND_NGINX = {name: port + 2000 for name, port in PORTS.items()}
+"""The ports of the lab whose proxy is nginx."""
 
 
 def project_at(folder: Path, app: str, ports: dict[str, int]) -> Path:
@@ -74,15 +79,46 @@ def room(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """A running lab; every test puts it into the state that it needs.
+
+    Its proxy is Caddy, unless a test is parametrized: see tests.lab.harness.
+    """
+    made: Lab = request.getfixturevalue(f"{getattr(request, 'param', 'caddy')}_lab")
+    return made
+
+
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A running lab; every test puts it into the state that it needs."""
+def caddy_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab whose proxy is Caddy."""
+    with running(project_at(tmp_path_factory.mktemp("lab"), APP, PORTS), APP, PORTS) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def nginx_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab whose proxy is nginx."""
+    app = f"{APP}-nginx"
+    folder = project_at(tmp_path_factory.mktemp("nginx"), app, BEHIND_NGINX)
+    path = folder / "invoke.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["cyan"] |= {"proxy": "nginx", "server": "nginx"}
+    settings["cyan"]["compose"]["stateful"] = "compose/nginx.yml"
+    settings["cyan"]["site"] |= certificates.made(folder, "localhost")
+    path.write_text(yaml.safe_dump(settings))
+    with running(folder, app, BEHIND_NGINX) as made:
+        yield made
+
+
+@contextmanager
+def running(folder: Path, app: str, ports: dict[str, int]) -> Iterator[Lab]:
+    """The lab of a project, up."""
     # not under /tmp/pytest-*: whose folders only their owner may enter, and containers must
-    folder = project_at(tmp_path_factory.mktemp("lab"), APP, PORTS)
     for parent in (folder, *folder.parents):
         if parent.stat().st_uid == os.getuid() and str(parent).startswith("/tmp/"):
             parent.chmod(0o755)
-    made = Lab(folder, APP, PORTS["site"])
+    made = Lab(folder, app, ports["site"])
     made.cyan("lab.up")
     yield made
     made.cyan("lab.down", "--volumes", check=False)

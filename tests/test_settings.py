@@ -24,7 +24,7 @@ HOST = {"hosts": [{"address": "127.0.0.1"}], "directory": "/srv/shop"}
         ({"health": {"services": {"rga": 9}}}, "cyan.health.services names 'rga'"),
         ({"smoke": [{"service": "rga", "command": ["true"]}]}, "cyan.smoke names 'rga'"),
         ({"migrate": {"expand": "x", "service": "rga"}}, "cyan.migrate.service names 'rga'"),
-        ({"proxy": "caddy"}, "cyan.proxy names 'caddy', which cyan.stateful does not have"),
+        ({"proxy": "front"}, "cyan.proxy names 'front', which cyan.stateful does not have"),
         ({"migrate": {"database": {"service": "pg"}}}, "cyan.migrate.database.service names 'pg'"),
         ({"migrate": {"directory": "sql"}}, "database.service is missing"),
         ({"migrate": {"expand": "tool"}}, "service is missing"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption.proposal import TLS_PORTS, Proposal, Question, Route, Topic, propose
-from cyan.names import APP_PATTERN, Role, Strategy
+from cyan.names import APP_PATTERN, Role, Server, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,8 @@ class Place:
     """Where the application goes: what the user gave beside the Compose files.
 
     `host` is an entry of cyan.hosts; `routes` are theirs, none where those of the proposal hold.
+    `certificate` and `key` are files of the host, for nginx; `behind` says how users come to a
+    proxy of their own that stays in front, and has the `domain`.
     """
 
     app: str
@@ -52,6 +54,10 @@ class Place:
     there: str = ""
     domain: str = ""
     routes: tuple[Route, ...] = ()
+    proxy: Server = Server.CADDY
+    certificate: str = ""
+    key: str = ""
+    behind: str = ""
 
 
 def decide(
@@ -113,6 +119,8 @@ def section(decided: Decided, place: Place) -> dict[str, Any]:
         made["host_proxy"] = {"directory": place.proxy_directory}
     if decided.hold:
         made["strategy"] = str(Strategy.HOLD)
+    if place.proxy is not Server.CADDY:
+        made["proxy"] = str(place.proxy)
     site = _site(decided, place)
     if site:
         made["site"] = site
@@ -138,8 +146,11 @@ def app_name(project: str) -> str:
 
 
 def _site(decided: Decided, place: Place) -> dict[str, Any]:
+    if place.behind:
+        return {"behind": place.behind, **({"host": place.domain} if place.domain else {})}
     if place.domain:
-        return {"domain": place.domain}
+        given = {"certificate": place.certificate, "key": place.key}
+        return {"domain": place.domain, **{key: path for key, path in given.items() if path}}
     gone = [each for each in decided.proposal.services if each.role is Role.PROXY]
     ports = [port.published for each in gone for port in each.service.ports if port.published]
     plain = [port for port in ports if port not in TLS_PORTS]
@@ -152,9 +163,11 @@ def _route(route: Route, place: Place) -> dict[str, Any]:
         made["host"] = route.host
     if route.path:
         made["path"] = route.path
-    if route.published and not place.domain and not route.host:
+    if route.published and (place.behind or not (place.domain or route.host)):
         made["published"] = route.published
-        if route.bind not in ("", "0.0.0.0", "::"):  # noqa: S104 - read, not bound
+        if place.behind:
+            made["bind"] = "127.0.0.1"
+        elif route.bind not in ("", "0.0.0.0", "::"):  # noqa: S104 - read, not bound
             made["bind"] = route.bind
     return made
 

@@ -14,7 +14,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.proxies import caddy, front
+from cyan.names import Server
+from cyan.proxies import front, markers
 from cyan.settings import FRONT
 from cyan.world.shell import quoted_path, write_files
 
@@ -179,7 +180,7 @@ settled {shlex.join(self.stopped)}
         return f"""\
 trap '' PIPE HUP
 {KEPT}{_READY}
-ended() {{ {self._unwritten}; }}
+ended() {{ {self._unasked}; {self._unwritten}; }}
 trap ended EXIT
 {self._written}
 {self._moved}"""
@@ -191,6 +192,7 @@ trap ended EXIT
         start, back = _docker(("start",), self.started), _docker(("start",), self.stopped)
         front_ = self._compose(self.settings.project, COMPOSE)
         return f"""\
+{self._asked}
 left=$(kept {shlex.join(self.stopped)})
 at=$(date +%s.%N)
 {stop} >&2
@@ -200,6 +202,7 @@ if ! {front_} up -d --wait --no-build --pull missing >&2; then
   if [ -e {self._old} ]; then {self._unwritten}; {front_} up -d --wait >&2; fi
   exit {AS_BEFORE}
 fi
+{self._unasked}
 {self.then}
 {start} >&2 || {self.again} >&2
 ready {shlex.join(self.started)}
@@ -210,12 +213,28 @@ echo "$left $at"
     @property
     def _ended(self) -> str:
         """The second proxy ends: now, or as soon as nothing waits in it any more."""
-        down = f"$second down -t 40 >/dev/null 2>&1; rm -f -- {self._second}"
+        down = (
+            f"{self._asked}; $second down -t 40 >/dev/null 2>&1; {self._unasked}; "
+            f"rm -f -- {self._second}"
+        )
         if not self.held:
             return down
-        waits = f"ls {quoted_path(self.held)} | grep -q ^{caddy.HOLD}"
+        waits = f"ls {quoted_path(self.held)} | grep -q ^{markers.HOLD}"
         late = f"for _ in $(seq 500); do {waits} || break; sleep 0.2; done; {down}"
         return f"second=$second setsid -f bash -c {shlex.quote(late)} </dev/null >/dev/null 2>&1"
+
+    @property
+    def _asked(self) -> str:
+        """Has clients connect anew before a proxy ends that, nginx, does not ask it by itself."""
+        if self.settings.server is Server.CADDY:
+            return ":"
+        folders = f"{quoted_path(self.settings.directory, 'traffic')}/*/"
+        raised = f'touch -- "${{each}}{markers.LAMEDUCK}"'
+        return f"for each in {folders}; do {raised}; done; sleep {front.DYING}"
+
+    @property
+    def _unasked(self) -> str:
+        return f"rm -f -- {quoted_path(self.settings.directory, 'traffic')}/*/{markers.LAMEDUCK}"
 
     @property
     def _old(self) -> str:

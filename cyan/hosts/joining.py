@@ -20,8 +20,8 @@ from cyan.hosts.handover import Handover
 from cyan.hosts.loading import load
 from cyan.hosts.sharing import Holder, Joined, Seen, look, to_publish
 from cyan.names import Color, Role, Strategy
-from cyan.proxies import caddy, front
-from cyan.proxies.configuration import INSIDE, NEW, configuration, others_only
+from cyan.proxies import front, markers, sites
+from cyan.proxies.configuration import configuration, others_only
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ def directories(settings: Settings) -> str:
     front_, app = settings.host_proxy.directory, settings.app
     root = settings.directory
     traffic, logs = (quoted_path(front_, name, app) for name in ("traffic", "logs"))
-    plain = " ".join(quoted_path(front_, each) for each in ("config/apps", "config/doors", "apps"))
+    plain = " ".join(
+        quoted_path(front_, each)
+        for each in ("config/apps", "config/doors", "config/ports", "apps")
+    )
     links = " && ".join(
         f"ln -sfnT {target} {quoted_path(root, name)}"
         for name, target in (("traffic", traffic), ("logs", logs))
@@ -68,8 +71,9 @@ def join(
     mine = Joined(
         str(settings.directory),
         publishes,
-        front.addresses(settings),
+        sites.addresses(settings),
         before.stopped if before else (),
+        settings.server,
     )
     joined = {**seen.joined, settings.app: mine}
     if not seen.proxy:
@@ -93,7 +97,7 @@ def take_over(by: Runner, settings: Settings, seen: Seen, grace: int, *, held: b
     stopped = tuple(dict.fromkeys(each.name for each in theirs))
     mine = replace(
         before,
-        published=front.published(settings),
+        published=sites.published(settings),
         stopped=tuple(dict.fromkeys((*before.stopped, *stopped))),
     )
     joined = {**seen.joined, settings.app: mine}
@@ -219,8 +223,8 @@ def withdraw(host: Host, by: Lock, settings: Settings) -> str:
             by.run(compose.stop(settings.project(color), None))
     says = give_back(by, settings, look(host, settings))
     traffic = quoted_path(settings.host_proxy.directory, "traffic", settings.app)
-    markers = shlex.join((*Color, *map(caddy.held, (None, *Color)), caddy.LAMEDUCK))
-    by.run(f"cd {traffic} 2>/dev/null && rm -f -- {markers} || true")
+    raised = shlex.join((*Color, *map(markers.held, (None, *Color)), markers.LAMEDUCK))
+    by.run(f"cd {traffic} 2>/dev/null && rm -f -- {raised} || true")
     for color in Color:
         by.run(compose.down(settings.project(color), PATIENCE))
     return "; ".join(each for each in (says, leave(host, by, settings)) if each)
@@ -235,8 +239,9 @@ def leave(host: Host, by: Lock, settings: Settings) -> str:
     others = [name for name in seen.joined if name != settings.app]
     if not others:
         by.run(f"{handover.compose(wanted, wanted.project)} down 2>&1 || true")
-    files = [path for path, _ in configuration(settings).files if path != "Caddyfile"]
-    gone = " ".join(quoted_path(wanted.directory, "config", path) for path in files)
+    gone = " ".join(
+        quoted_path(wanted.directory, "config", path) for path in configuration(settings).own
+    )
     by.run(f"rm -f -- {gone}")
     says = "the host's proxy is removed: this was its last application"
     if others and seen.proxy:
@@ -295,10 +300,9 @@ def _start(by: Lock, settings: Settings, joined: Mapping[str, Joined]) -> None:
     """Start the proxy, after its own image has said that it takes the configuration."""
     wanted, files = settings.host_proxy, configuration(settings)
     trial = ("docker", "run", "--rm", "--network", "none", "--tmpfs", "/logs:mode=1777")
-    new = f"{quoted_path(files.folder)}:{INSIDE}:ro"
-    check = ("caddy", "validate", "--adapter", "caddyfile", "--config", f"{INSIDE}/{NEW}/Caddyfile")
+    new = f"{quoted_path(files.folder)}:{files.inside}:ro"
     logs = "mkdir -p /logs/APP && ".replace("APP", settings.app)
-    inside = shlex.quote(f"{logs}{shlex.join(check)}")
+    inside = shlex.quote(f"{logs}{shlex.join(files.check)}")
     done = by.run(
         f"{files.put()} && {shlex.join(trial)} -v {new} --user 0 --entrypoint sh "
         f"{shlex.quote(wanted.image)} -c {inside}",
@@ -307,7 +311,7 @@ def _start(by: Lock, settings: Settings, joined: Mapping[str, Joined]) -> None:
     if done.code != 0:
         raise HostError(
             f"the proxy would not take its configuration: {_last(done)}",
-            todo=f"is {wanted.image} an image of Caddy 2 that this host has or can pull? "
+            todo=f"is {wanted.image} an image of {wanted.server} that this host has or can pull? "
             "cyan.host_proxy.image",
         )
     front_ = handover.compose(wanted, wanted.project)

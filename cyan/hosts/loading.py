@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
+from cyan.names import Server
 
 if TYPE_CHECKING:
     from cyan.proxies.configuration import Configuration
     from cyan.settings import Settings
     from cyan.world.host import Runner
 
-SHOWN = 2000  # characters of what Caddy said
+SHOWN = 2000  # characters of what it said
 
 
 def load(
@@ -27,22 +28,24 @@ def load(
     With `force` also where nothing is different. Raises DeployError where it is not valid, or the
     proxy does not take it: it then goes on with what it has.
     """
+    where = str(settings.caddyfile) if settings.server is Server.CADDY else settings.app
     checked = by.run(wanted.validated(container), check=False)
     if checked.code != 0:
         by.run(wanted.drop())
         raise DeployError(
-            f"the Caddyfile is not valid: {_error(checked.stderr or checked.stdout)}",
-            where=str(settings.caddyfile),
-            serving="the proxy goes on with the Caddyfile that it has",
+            f"the {settings.proxy_file} is not valid: {_error(checked.stderr or checked.stdout)}",
+            where=where,
+            serving=f"the proxy goes on with the {settings.proxy_file} that it has",
             todo="mend it and load it again",
         )
     done = by.run(
         wanted.load(container, force=force, lameduck=settings.reload.lameduck), check=False
     )
     if done.code != 0:
+        why = _error(done.stderr or done.stdout)
         raise DeployError(
-            f"the proxy did not take the Caddyfile: {_error(done.stderr or done.stdout)}",
-            serving="the proxy goes on with the Caddyfile that it had",
+            f"the proxy did not take the {settings.proxy_file}: {why}",
+            serving=f"the proxy goes on with the {settings.proxy_file} that it had",
             todo="mend it and load it again",
         )
     left, at = done.stdout.split()[-2:]
@@ -50,6 +53,6 @@ def load(
 
 
 def _error(text: str) -> str:
-    """Caddy's own words, without its log lines."""
+    """The proxy's own words, without its log lines."""
     lines = [line for line in text.strip().splitlines() if not line.startswith("{")]
     return "\n".join(lines)[-SHOWN:]

@@ -16,13 +16,13 @@ from cyan.errors import HostError
 from cyan.journal.entries import Entry, Event, parse
 from cyan.journal.lock import Owner, owner_of
 from cyan.names import Color
-from cyan.proxies import caddy
+from cyan.proxies import in_flight, markers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cyan.engines.docker import Container, Engine
-    from cyan.proxies.caddy import InFlight
+    from cyan.proxies.in_flight import InFlight
     from cyan.settings import Settings
     from cyan.world.host import Host
 
@@ -60,19 +60,19 @@ class Observation:
     @property
     def live(self) -> Color | None:
         """The color that gets the traffic; None before the first deploy."""
-        return caddy.live_color(self.markers)
+        return markers.live_color(self.markers)
 
     @property
     def held(self) -> bool:
         """Whether new requests wait at the proxy."""
-        return self.marker.startswith(caddy.HOLD)
+        return self.marker.startswith(markers.HOLD)
 
     @property
     def marker(self) -> str:
         """The marker that the proxy obeys; "" before the first deploy."""
         if self.live in self.markers:
             return str(self.live)
-        waiting = caddy.held(self.live)
+        waiting = markers.held(self.live)
         return waiting if waiting in self.markers else ""
 
     @property
@@ -205,9 +205,9 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         reading = pool.submit(_read, host, settings)
         containers = engine.containers(settings.app, beside=beside(settings))
         stdout, seen = reading.result()
-    now, markers, written, records, owner, version, upstreams = stdout.split(f"{SEPARATOR}\n")
+    now, raised, written, records, owner, version, upstreams = stdout.split(f"{SEPARATOR}\n")
     return Observation(
-        markers=frozenset(markers.split()),
+        markers=frozenset(raised.split()),
         containers=containers,
         in_flight=_counts(upstreams, settings.app),
         journal=parse(written),
@@ -234,7 +234,7 @@ def _command(settings: Settings) -> str:
     quoted = shlex.quote(str(settings.directory))
     held = "! flock -n -s lock true 2>/dev/null && cat lock"
     separate = f"echo {SEPARATOR}"
-    counts = caddy.in_flight_command(settings.proxy_project, settings.proxy)
+    counts = in_flight.command(settings)
     asked = "docker version -f '{{.Server.Version}}' 2>/dev/null; " if settings.adopted else ""
     newest = f"tail -n {JOURNAL_LINES} journal.jsonl"
     return "; ".join(
@@ -253,6 +253,6 @@ def _command(settings: Settings) -> str:
 
 def _counts(upstreams: str, app: str) -> InFlight | None:
     try:
-        return caddy.parse(upstreams, app)
+        return in_flight.parse(upstreams, app)
     except HostError:
         return None

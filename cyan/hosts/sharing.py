@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import UsageError
-from cyan.names import Color
-from cyan.proxies import front
+from cyan.names import Color, Server
+from cyan.proxies import front, sites
 from cyan.settings import FRONT
 from cyan.world.shell import quoted_path
 
@@ -27,13 +27,15 @@ class Joined:
     """An application of the host's proxy: its directory, and what the proxy publishes for it.
 
     Each port as PORT, or ADDRESS:PORT. `addresses` are its sites', in Caddy's words. `stopped` are
-    the containers of its own stack that made way for it, by name.
+    the containers of its own stack that made way for it, by name; `server` is the program that it
+    counts on.
     """
 
     directory: str
     published: tuple[str, ...]
     addresses: tuple[str, ...]
     stopped: tuple[str, ...] = ()
+    server: Server = Server.CADDY
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def to_publish(settings: Settings, seen: Seen) -> tuple[tuple[str, ...], tuple[H
                 "route to it",
             )
     held = {each.port for each in theirs}
-    free = (each for each in front.published(settings) if number(each) not in held)
+    free = (each for each in sites.published(settings) if number(each) not in held)
     return tuple(free), theirs
 
 
@@ -147,9 +149,11 @@ def record(settings: Settings, joined: Joined) -> tuple[str, str]:
 
 def _parsed(line: str) -> tuple[str, Joined]:
     told: dict[str, Any] = json.loads(line)
-    name = str(told.pop("app"))
-    directory = str(told.pop("directory"))
-    return name, Joined(directory, **{key: tuple(value) for key, value in told.items()})
+    published, addresses, stopped = (
+        tuple(told[key]) for key in ("published", "addresses", "stopped")
+    )
+    server = Server(told.get("server", Server.CADDY))
+    return str(told["app"]), Joined(str(told["directory"]), published, addresses, stopped, server)
 
 
 def _holder(line: str) -> Holder:
@@ -167,7 +171,7 @@ def _filtered(project: str, service: str, *more: str) -> str:
 
 def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
     """Refuse what would be mistaken for another application's."""
-    app, sites = settings.app, set(front.addresses(settings))
+    app, wanted = settings.app, set(sites.addresses(settings))
     mine = joined.get(app)
     if mine and mine.directory != str(settings.directory):
         raise UsageError(
@@ -177,6 +181,12 @@ def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
     for other, found in joined.items():
         if other == app:
             continue
+        if found.server is not settings.server:
+            raise UsageError(
+                f"the host's proxy is {found.server}, for {other}, and this one wants "
+                f"{settings.server}",
+                todo=f"cyan.proxy: {found.server}",
+            )
         for longer, shorter in ((app, other), (other, app)):
             if any(longer.startswith(f"{shorter}-{color}") for color in Color):
                 raise UsageError(
@@ -184,7 +194,7 @@ def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
                     f"{shorter} is called",
                     todo="give this one another name: cyan.app",
                 )
-        if same := sites & set(found.addresses):
+        if same := wanted & set(found.addresses):
             raise UsageError(
                 f"{', '.join(sorted(same))} is the site of {other} already",
                 todo="another port, or a domain: adopted.routes, cyan.site",

@@ -7,7 +7,8 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.proxies import caddy, front
+from cyan.proxies import front
+from cyan.proxies.configuration import authority_command
 from cyan.world import tunnel
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def trusted(host: Host, settings: Settings, world: Observation) -> tunnel.Tls | 
     proxy = world.service(settings.proxy)
     if not site.is_local or proxy is None:
         return tunnel.Tls(site.domain)
-    return tunnel.Tls(site.domain, host.run(caddy.authority_command(proxy.id), check=False).stdout)
+    return tunnel.Tls(
+        site.domain, host.run(authority_command(settings, proxy.id), check=False).stdout
+    )
 
 
 def site(host: Host, settings: Settings, tls: tunnel.Tls | None) -> httpx.Client:
@@ -68,11 +71,12 @@ def site(host: Host, settings: Settings, tls: tunnel.Tls | None) -> httpx.Client
 
 
 def headers(settings: Settings, more: Mapping[str, str]) -> dict[str, str]:
-    """What a request to a door or the site is sent with: its name, and that it came by HTTPS.
+    """What a request to a door or the site is sent with: its name, and how its users come.
 
     An application that redirects plain HTTP would never be ready else: a door is no TLS.
     """
-    secure = {"X-Forwarded-Proto": "https"} if settings.site.domain else {}
+    scheme = "https" if settings.site.domain else settings.site.behind
+    secure = {"X-Forwarded-Proto": scheme} if scheme else {}
     return {"Host": settings.site.name, **secure, **more}
 
 

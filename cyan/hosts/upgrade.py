@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyan.hosts.handover import AS_BEFORE, KEPT, NAT, NO_RIGHT, RIGHT, UNTOUCHED
 from cyan.proxies.configuration import NEW
+from cyan.proxies.front import DYING
 from cyan.world.shell import quoted_path, write_files
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ ENDING = 40  # seconds that the stand-in may take to end: its lame duck, its gra
 ENDS = f"""\
 ends() {{ # a container: its clients are asked to connect anew, and what it has begun ends
   left=$(kept "$1")
+  asked "$1"
   docker stop -t {ENDING} "$1" >/dev/null
+  ducks rm -f --
   echo "$left $(date -d "$(docker inspect -f '{{{{.State.FinishedAt}}}}' "$1")" +%s.%N)"
 }}
 """
@@ -115,9 +118,10 @@ fi
         return f"""\
 trap '' PIPE HUP
 {RIGHT} || exit {NO_RIGHT}
-{NAT}{KEPT}{ENDS}
+{NAT}{KEPT}{self._asked}{ENDS}
 {self._second}
 ended() {{
+  ducks rm -f --
   [ "$({runs})" ] || {self.main} {up} >&2 || exit {STANDS} # users stay with who stands in
   unredirect
   {self.call_off}
@@ -145,6 +149,13 @@ ends "$stands"
 """
 
     @property
+    def _asked(self) -> str:
+        """Defines `asked`: who ends asks for it by itself or, nginx, by the marker."""
+        asks = f"ducks touch --; sleep {DYING}"
+        by_marker = 'docker exec "$1" sh -c "command -v nginx" >/dev/null 2>&1'
+        return f"{self.configuration.ducks}\nasked() {{ ! {by_marker} || {{ {asks}; }}; }}\n"
+
+    @property
     def _second(self) -> str:
         return (
             f'second() {{ {self.second} "$@"; }}\n'
@@ -153,7 +164,7 @@ ends "$stands"
 
     @property
     def _paths(self) -> tuple[str, ...]:
-        read = (f"{self.configuration.folder}/{path}" for path, _ in self.configuration.files)
+        read = (f"{self.configuration.folder}/{path}" for path in self.configuration.paths)
         return (*(path for path, _ in self.files), *read)
 
     @property
@@ -163,10 +174,7 @@ ends "$stands"
 
     @property
     def _swap(self) -> str:
-        read = [
-            (f"{self.configuration.folder}/{path}", text) for path, text in self.configuration.files
-        ]
-        return write_files([*self.files, *read])
+        return f"{write_files(self.files)} && {self.configuration.write()}"
 
     @property
     def _restore(self) -> str:

@@ -32,6 +32,7 @@ JOURNEYS = (
     "page", "items", "order", "login", "me", "slow", "download", "ask", "events", "socket", "fresh",
 )  # fmt: skip
 WITNESSES = ("proxy", "application", "ledger", "jobs", "journal")
+MILLISECOND = 1_000_000  # nanoseconds
 ROUNDED_NS = 1_000
 """What is lost of an instant that a log tells as seconds in a double."""
 
@@ -215,6 +216,13 @@ class Told:
         """The rows that it tells of."""
         return mask(self.lines >= 0)
 
+    @cached_property
+    def resolution_ns(self) -> int:
+        """How coarse its clock is: nginx's tells whole milliseconds."""
+        off = self.frame["at_ns"].to_numpy() % MILLISECOND
+        coarse = bool((np.minimum(off, MILLISECOND - off) < ROUNDED_NS).all())
+        return MILLISECOND + ROUNDED_NS if coarse else ROUNDED_NS
+
     def begun_ns(self, history: History) -> npt.NDArray[np.int64]:
         """When it saw each request begin, on our clock as the host's was read."""
         begun: npt.NDArray[np.int64] = self.column("at_ns").to_numpy() - history.clock.offset_ns
@@ -232,7 +240,7 @@ class Told:
         early = frame["sent_ns"].to_numpy()[looked] - begun
         late = begun - frame["end_ns"].to_numpy()[looked]
         known = evidence.history.clock.uncertainty_ns + evidence.client.uncertainty_ns
-        known += ROUNDED_NS
+        known += self.resolution_ns
         return max(0, int(max(early.max(), late.max())) - known)
 
 

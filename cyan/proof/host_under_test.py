@@ -14,7 +14,8 @@ from cyan.engines.docker import Engine
 from cyan.errors import HostError
 from cyan.proof.history import SECOND, Clock, Container, Observation
 from cyan.proof.rolled import LogFile, unread
-from cyan.proxies import caddy
+from cyan.proxies import access_log, errors, markers
+from cyan.proxies.configuration import VERSION, authority_command
 from cyan.world.host import Host
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ ABOUT = (
     "echo engine=$(docker version -f '{{.Server.Version}}' 2>/dev/null); "
     "echo compose=$(docker compose version --short 2>/dev/null)"
 )
-VERSIONS = {"proxy": ("caddy", "version"), "database": ("postgres", "--version")}
-"""How a shared service says its version."""
+VERSIONS = {"database": ("database", ("postgres", "--version"))}
+"""Which shared service says its version, and how."""
 
 
 PSQL = (
@@ -82,15 +83,15 @@ class HostUnderTest:
     def observe(self) -> Observation:
         """Who is live, and the containers of both colors that run."""
         with ThreadPoolExecutor(1) as pool:
-            files = pool.submit(self._host.run, caddy.markers_command(str(self._directory)))
+            files = pool.submit(self._host.run, markers.list_command(str(self._directory)))
             found = self._engine.containers(self._settings.app)
-            markers = frozenset(files.result().stdout.split())
+            raised = frozenset(files.result().stdout.split())
         containers = tuple(
             Container(item.id, str(item.color), item.service, item.version, item.started_at)
             for item in found
             if item.color and item.state == "running"
         )
-        return Observation(str(caddy.live_color(markers) or ""), containers)
+        return Observation(str(markers.live_color(raised) or ""), containers)
 
     def clock(self) -> Clock:
         """The host's clock against ours, in nanoseconds."""
@@ -116,15 +117,18 @@ class HostUnderTest:
         """What runs on the host, by name; what does not say is left out."""
         said = self._host.run(ABOUT, check=False).stdout.splitlines()
         found = dict(line.split("=", 1) for line in said if "=" in line)
-        for name, words in VERSIONS.items():
+        proxy = (self._settings.proxy, VERSION[self._settings.server])
+        for name, (service, words) in {"proxy": proxy, **VERSIONS}.items():
             with suppress(HostError):
-                found[name] = self._engine.exec(self._service(name), words).split("\n")[0].strip()
+                found[name] = (
+                    self._engine.exec(self._service(service), words).split("\n")[0].strip()
+                )
         return {key: value for key, value in found.items() if value}
 
     def authority(self) -> str:
-        """The certificate of the proxy's internal authority, as PEM. Raises HostError."""
-        proxy_ = self._service(self._settings.proxy)
-        return self._engine.exec(proxy_, ("cat", caddy.AUTHORITY))
+        """The certificate that a local name's users trust, as PEM. Raises HostError."""
+        proxy = self._service(self._settings.proxy)
+        return self._host.run(authority_command(self._settings, proxy)).stdout
 
     def _logs(self) -> tuple[LogFile, ...]:
         """The logs on the host."""
@@ -163,7 +167,7 @@ class HostUnderTest:
         inflate = zlib.decompressobj(wbits=31)
         log = f"zcat -f {shlex.quote(source)}"
         if _target(path) == PROXY:
-            log = caddy.log_command(mine, source)
+            log = access_log.log_command(mine, source)
         whole = f"{{ {{ {log}; }} && printf '\\n{COMPLETE}'; }}"
         try:
             with target.open("ab") as out:
@@ -193,11 +197,10 @@ class HostUnderTest:
 
     def _fetch_errors(self, folder: Path) -> None:
         """What the proxy said of errors since the run began: only there is a cut answer told."""
-        since = f"{self._since:.6f}"
-        words = ("docker", "logs", "--since", since, self._service(self._settings.proxy))
-        said = self._host.run(f"{shlex.join(words)} 2>&1").stdout
-        errors = [line for line in said.splitlines() if line.startswith('{"level":"error"')]
-        (folder / "proxy-errors.jsonl").write_text("".join(f"{line}\n" for line in errors))
+        proxy = self._service(self._settings.proxy)
+        said = self._host.run(errors.command(self._settings, proxy, self._since)).stdout
+        told = errors.lines(self._settings, said)
+        (folder / "proxy-errors.jsonl").write_text("".join(f"{line}\n" for line in told))
 
     def _ask(self, database: str, query: str) -> str:
         return self._engine.exec(database, ("sh", "-c", PSQL, query.format(since=self._since)))

@@ -28,9 +28,9 @@ class Line:
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Self:
-        """A line as Caddy writes it."""
+        """A line as Caddy writes it, and nginx."""
         (color, *_) = said.get("resp_headers", {}).get("X-Color") or [""]
-        return cls(said.get("size", 0), said.get("duration", 0.0), color)
+        return cls(said.get("size") or 0, said.get("duration", 0.0), color)
 
     def sentence(self, promised: int) -> str:
         """The line in words; `promised` is the Content-Length that the client saw, -1 for none."""

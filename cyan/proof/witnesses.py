@@ -12,6 +12,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cyan.proxies.errors import ABORTED
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -42,10 +44,6 @@ APPLICATION = {
 }
 """Only what a check asks for is read: each further field costs seconds in ten million lines."""
 
-ABORTED = "aborting with incomplete response"
-"""What Caddy says of an answer that the application did not end, which Caddy 2.6 itself then ends
-as if it were whole: https://github.com/caddyserver/caddy/blob/v2.6.2/modules/caddyhttp/reverseproxy/reverseproxy.go."""
-
 ID = "case when regexp_full_match({0}, '[0-9a-f]{{16}}') then ('0x' || {0})::ubigint end"
 """An id as it was sent, as a number; null for one that is no client's of ours."""
 
@@ -54,7 +52,7 @@ select {ID.format('request.headers."X-Request-Id"[1]')} as id,
   status,
   (ts * 1e9)::bigint as at_ns,
   (duration * 1e9)::bigint as duration_ns,
-  size,
+  coalesce(size, -1) as size,
   request.method as method,
   hash(request.uri) as path,
   coalesce(nullif(regexp_extract(user_id, '^(blue|green) ', 1), ''),
@@ -75,7 +73,8 @@ from LINES where event in ('start', 'end') and service = $public
 class Witnesses:
     """Frames of the witnesses besides the client; None where a log is missing.
 
-    `proxy`: id, status, at_ns (the end), duration_ns, size, method, path (hash), color, version.
+    `proxy`: id, status, at_ns (the end), duration_ns, size (-1: it does not know), method, path
+    (hash), color, version.
     `application`: id, end (bool: the line is an end), at_ns, color, version; only the public
     service. `orders`: id. `jobs`: job, id, done. `job_runs`: job. Times are the host's clock's.
     Rows whose id is not of the client's form are kept out and counted in `strangers`; `faults` says

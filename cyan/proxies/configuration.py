@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cyan.proxies import front
-from cyan.proxies.caddy import LAMEDUCK
+from cyan.names import Server
+from cyan.proxies import caddyfile, nginx
+from cyan.proxies.caddy import AUTHORITY
+from cyan.proxies.front import INSIDE, OWN_DOORS
+from cyan.proxies.markers import LAMEDUCK
 from cyan.world.shell import quoted_path, write_files
 
 if TYPE_CHECKING:
@@ -17,13 +20,19 @@ if TYPE_CHECKING:
 
     from cyan.settings import Settings
 
-INSIDE = "/etc/caddy"
-"""Where the proxy's container finds its configuration."""
-
 NEW = ".new"
 """The folder within, in which files that are not loaded yet lie as they will."""
 
+OLD = ".old"
+"""How the name of a file ends that is kept until the new one is taken."""
+
 ADMIN_PORT = 2019
+
+VERSION = {
+    Server.CADDY: ("sh", "-c", "caddy version | cut -d' ' -f1"),
+    Server.NGINX: ("sh", "-c", "nginx -v 2>&1 | sed 's,.*/,,'"),
+}
+"""Prints its version, inside its container."""
 
 _CLIENTS = """
 function port(address) { sub(/.*:/, "", address); return address }
@@ -56,13 +65,16 @@ class Configuration:
     """What a project wants its proxy to read: (path in `folder` on the host, text).
 
     `markers` are the shell's words for the folders of markers that the proxy looks at. `doors` are
-    its ports, inside its container, that lead to a color's private door.
+    its ports, inside its container, that lead to a color's private door. `copied` are files of the
+    host that it is to read as well, (path of the host, path in `folder`): certificates.
     """
 
     folder: str
     markers: str
     doors: tuple[int, ...]
     files: tuple[tuple[str, str], ...]
+    server: Server = Server.CADDY
+    copied: tuple[tuple[str, str], ...] = ()
 
     @property
     def digest(self) -> str:
@@ -72,7 +84,7 @@ class Configuration:
     @property
     def digest_command(self) -> str:
         """Prints the digest of what the proxy reads; for the shell of its container."""
-        paths = " ".join(quoted_path(INSIDE, path) for path, _ in self.files)
+        paths = " ".join(quoted_path(self.inside, path) for path, _ in self.files)
         return f"cat {paths} | sha256sum | cut -d' ' -f1"
 
     def same(self) -> str:
@@ -81,16 +93,43 @@ class Configuration:
             f"printf %s {shlex.quote(text)} | cmp -s - {quoted_path(self.folder, path)}"
             for path, text in self.files
         )
-        return " && ".join(parts)
+        given = (
+            f"cmp -s {quoted_path(source)} {quoted_path(self.folder, path)}"
+            for source, path in self.copied
+        )
+        return " && ".join((*parts, *given))
+
+    @property
+    def inside(self) -> str:
+        """Where the proxy's container finds its configuration."""
+        return INSIDE[self.server]
+
+    @property
+    def check(self) -> tuple[str, ...]:
+        """The command, inside its container, that says whether it would take what was put."""
+        new = f"{self.inside}/{NEW}"
+        if self.server is Server.NGINX:
+            return ("nginx", "-t", "-q", "-c", f"{new}/{nginx.MAIN}")
+        return ("caddy", "validate", "--adapter", "caddyfile", "--config", f"{new}/Caddyfile")
 
     def put(self) -> str:
         """Lay the new files out beside those that run, as they will be."""
         folder, new = quoted_path(self.folder), quoted_path(self.folder, NEW)
-        written = write_files((f"{self.folder}/{NEW}/{path}", text) for path, text in self.files)
         return (
             f"rm -rf -- {new} && mkdir -p {new} && "
             f"find {folder} -mindepth 1 -maxdepth 1 ! -name {NEW} -exec cp -r {{}} {new} ';' && "
-            f"{written}"
+            f"{self.write(NEW)}"
+        )
+
+    def write(self, within: str = "") -> str:
+        """Write what it reads, in place or in a folder `within`."""
+        folder = PurePosixPath(self.folder, within)
+        given = (
+            f"install -D -m 600 {quoted_path(source)} {quoted_path(folder, path)}"
+            for source, path in self.copied
+        )
+        return " && ".join(
+            (write_files((f"{folder}/{path}", text) for path, text in self.files), *given)
         )
 
     def drop(self) -> str:
@@ -102,14 +141,28 @@ class Configuration:
         moves = (
             f"mkdir -p {quoted_path(self.folder, PurePosixPath(path).parent)} && "
             f"mv -T {quoted_path(self.folder, NEW, path)} {quoted_path(self.folder, path)}"
-            for path, _ in self.files
+            for path in self.paths
         )
         return " && ".join((*moves, self.drop()))
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Of the files that it reads those that are one application's: paths in `folder`."""
+        return tuple(path for path in self.paths if "/" in path and not path.startswith("ports/"))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that it reads, in `folder`."""
+        return (*(path for path, _ in self.files), *(path for _, path in self.copied))
+
+    @property
+    def ducks(self) -> str:
+        """Defines `ducks`: with `touch --` clients are asked to connect anew, until `rm -f --`."""
+        return f'ducks() {{ for each in {self.markers}; do "$@" "$each/{LAMEDUCK}"; done; }}'
+
     def validated(self, container: str) -> str:
         """Put it, and have the running proxy say whether it would take it."""
-        inside = ("caddy", "validate", "--adapter", "caddyfile", "--config", _NEW_FILE)
-        return f"{self.put()} && {_exec(container, *inside)}"
+        return f"{self.put()} && {_exec(container, *self.check)}"
 
     def load(self, container: str, *, force: bool, lameduck: float) -> str:
         """Ask the clients to reconnect, wait until none is connected or `lameduck` seconds, load.
@@ -118,52 +171,77 @@ class Configuration:
         Where the proxy does not take it, its files are as they were. One command, so that the host
         ends what it began although the deployer or its connection is gone: no marker stays up.
         """
-        inside = ["caddy", "reload", "--adapter", "caddyfile", "--config", _NEW_FILE]
-        loaded = _exec(container, *inside, *(["--force"] if force else []))
         counting = shlex.quote(users_connected((ADMIN_PORT, *self.doors)))
         sockets = _exec(container, "cat", "/proc/net/tcp", "/proc/net/tcp6")
         connected = f"{sockets} 2>/dev/null | awk {counting}"
         return "\n".join(
             (
-                f'ducks() {{ for each in {self.markers}; do "$@" "$each/{LAMEDUCK}"; done; }}',
-                "trap 'ducks rm -f --' EXIT; trap '' PIPE; ducks touch --",
+                f"{self.ducks}; trap 'ducks rm -f --' EXIT; trap '' PIPE; ducks touch --",
                 f"end=$(($(date +%s%N) + {int(lameduck * 1e9)}))",
                 f"while left=$({connected}); [ $left -gt 0 ] && [ $(date +%s%N) -lt $end ]",
                 "do sleep 0.2; done",
                 "at=$(date +%s.%N)",
-                f"if {loaded}; then {self.keep()}",
-                f"else {self.drop()}; exit 1; fi",
+                self._taken(container, force=force),
                 'ducks rm -f --; echo "$left $at"',
             )
         )
 
-
-_NEW_FILE = f"{INSIDE}/{NEW}/Caddyfile"
+    def _taken(self, container: str, *, force: bool) -> str:
+        """Load what was put, and keep it; where it is not taken all is as it was, exit code 1."""
+        if self.server is Server.CADDY:
+            new = f"{self.inside}/{NEW}/Caddyfile"
+            words = ("caddy", "reload", "--adapter", "caddyfile", "--config", new)
+            loaded = _exec(container, *words, *(["--force"] if force else []))
+            return f"if {loaded}; then {self.keep()}; else {self.drop()}; exit 1; fi"
+        # nginx reads its files where they are, and says nothing of how it went
+        pairs = [(quoted_path(self.folder, path), OLD) for path in self.paths]
+        old = "; ".join(f"[ ! -e {path} ] || cp -p {path} {path}{end}" for path, end in pairs)
+        back = "; ".join(f"[ ! -e {path}{end} ] || mv -T {path}{end} {path}" for path, end in pairs)
+        gone = " ".join(f"{path}{end}" for path, end in pairs)
+        loaded = _exec(container, "sh", "-c", nginx.RELOAD)
+        return f"{old}; {self.keep()}\nif {loaded}; then rm -f -- {gone}; else {back}; exit 1; fi"
 
 
 def configuration(settings: Settings) -> Configuration:
     """What the settings want the proxy to read. Raises UsageError where it cannot be read here."""
+    of_nginx = settings.server is Server.NGINX
     if settings.adopted is None:
         root = settings.directory
         return Configuration(
             folder=f"{root}/shared/proxy",
             markers=quoted_path(root, "traffic"),
-            doors=(8001, 8002),
-            files=(("Caddyfile", settings.caddyfile_text),),
+            doors=tuple(OWN_DOORS.values()),
+            files=nginx.files(settings) if of_nginx else (("Caddyfile", settings.caddyfile_text),),
+            server=settings.server,
+            copied=nginx.certificates(settings),
         )
     root = settings.host_proxy.directory
     return Configuration(
         folder=f"{root}/config",
         markers=f"{quoted_path(root, 'traffic')}/*",
         doors=(settings.host_proxy.door,),
-        files=front.files(settings),
+        files=nginx.files(settings) if of_nginx else caddyfile.files(settings),
+        server=settings.server,
+        copied=nginx.certificates(settings),
     )
+
+
+def authority_command(settings: Settings, container: str) -> str:
+    """The shell command that prints the certificate (PEM) by which a local name's users trust it.
+
+    Caddy's own authority's; nginx's is what it was given.
+    """
+    own = f"{INSIDE[settings.server]}/{nginx.certificate(settings)}"
+    path = own if settings.server is Server.NGINX else AUTHORITY
+    return _exec(container, "cat", path)
 
 
 def others_only(settings: Settings) -> Configuration:
     """What a host's proxy reads where an adopted application has left it."""
     wanted = configuration(settings)
-    return replace(wanted, files=wanted.files[:1])
+    return replace(
+        wanted, files=tuple(each for each in wanted.files if "/" not in each[0]), copied=()
+    )
 
 
 def _exec(container: str, *words: str) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from cyan import interrupt
 from cyan.errors import DeployError
-from cyan.proxies import caddy
+from cyan.proxies import markers
 from cyan.rollout.health import State
 from cyan.rollout.job import Done
-from cyan.rollout.logged import Log, identified
+from cyan.rollout.logged import Log, headers_of, identified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -91,7 +91,7 @@ def served(line: str) -> Served | None:
         return None
     if status == UPGRADED or _of_maintenance(told):
         return None
-    color = (told.get("resp_headers") or {}).get("X-Color", [""])[0] or identified(told)[0]
+    color = headers_of(told).get("X-Color") or identified(told)[0]
     return Served(ended - duration, duration, status, color)
 
 
@@ -160,7 +160,7 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> Done:
     Raises DeployError where the new color is broken, or errs or is slow by the proxy's log.
     """
     settings, began, log = job.settings.bake, time.monotonic(), Log(job)
-    switched = caddy.switched_at(job.host, str(job.settings.directory), step.color)
+    switched = markers.switched_at(job.host, str(job.settings.directory), step.color)
     compared = Comparison(settings, step.color, switched)
     failed, read = 0, -math.inf
     while True:
@@ -195,5 +195,5 @@ def went_bad(job: Job, why: str) -> DeployError:
 
 def _of_maintenance(told: dict[str, Any]) -> bool:
     """Whether the proxy answered so by itself, on purpose: every answer of a color names it."""
-    headers = told.get("resp_headers") or {}
+    headers = headers_of(told)
     return told["status"] == UNAVAILABLE and "Retry-After" in headers and "X-Color" not in headers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyan import interrupt
 from cyan.errors import HostError
-from cyan.proxies import caddy
+from cyan.proxies import in_flight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,13 +90,13 @@ def _counter(
     A gauge that broke is made anew: the proxy may have been restarted meanwhile.
     """
     container = world.service(settings.proxy)
-    gauges: list[caddy.Gauge] = []
+    gauges: list[in_flight.Gauge] = []
 
     def count(color: Color) -> int:
         if container is None:
             return UNKNOWN
         if not gauges:
-            gauges.append(caddy.Gauge(host, container.id, settings.app))
+            gauges.append(in_flight.Gauge(host, container.id, settings))
         try:
             return gauges[0].read().of(color)
         except HostError:
@@ -104,7 +104,7 @@ def _counter(
             return UNKNOWN
 
     if container is not None:
-        gauges.append(caddy.Gauge(host, container.id, settings.app))
+        gauges.append(in_flight.Gauge(host, container.id, settings))
     try:
         yield count
     finally:

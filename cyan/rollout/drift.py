@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyan.engines.docker import completed, lacking
 from cyan.names import Color
-from cyan.proxies import caddy
+from cyan.proxies import markers
 from cyan.rollout import unfinished
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.settings import Settings
 
-MARKERS = {"blue", "green", "maintenance", "lameduck", *map(caddy.held, (None, *Color))}
+MARKERS = {"blue", "green", "maintenance", "lameduck", *map(markers.held, (None, *Color))}
 
 
 def drift(world: Observation, settings: Settings) -> tuple[str, ...]:

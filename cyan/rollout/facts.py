@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from cyan.hosts import sharing, site
 from cyan.names import Kind
-from cyan.proxies import caddy
-from cyan.proxies.configuration import configuration
+from cyan.proxies import markers
+from cyan.proxies.configuration import VERSION, configuration
 from cyan.releases import precheck
 from cyan.releases.precheck import Search
 from cyan.world.sessions import AT_ONCE
@@ -49,12 +49,12 @@ class Facts:
     images: int
     engine: str
     compose: str
-    caddy: str
+    proxy: str
     reachable: tuple[tuple[str, str], ...]
     published: frozenset[tuple[str, int]]
     traffic_host: str
     traffic_proxy: str
-    caddyfile_loaded: bool
+    configured: bool
     clock_offset: float
     clock_uncertainty: float
     certificate: Certificate | None = None  # of a site with a domain
@@ -88,14 +88,14 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         images=sizes,
         engine=said.get("engine", ""),
         compose=said.get("compose", ""),
-        caddy=said.get("caddy", ""),
+        proxy=said.get("version_of_proxy", ""),
         reachable=tuple(
             (item.service, said[item.service]) for item in shared if item.service in said
         ),
         published=frozenset(port for wiring in wirings for port in wiring.published),
         traffic_host=said.get("traffic_host", ""),
         traffic_proxy=said.get("traffic_proxy", ""),
-        caddyfile_loaded=said.get("caddyfile", "") == configuration(settings).digest,
+        configured=said.get("configuration", "") == configuration(settings).digest,
         clock_offset=clock.result().offset,
         clock_uncertainty=clock.result().uncertainty,
         certificate=certificate.result(),
@@ -149,9 +149,9 @@ def _read(
 def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) -> str:
     directory = shlex.quote(str(settings.directory))
     inside = (
-        f"echo traffic_proxy=$(stat -c %d:%i {caddy.markers_of(settings)}); "
-        "echo caddy=$(caddy version | cut -d' ' -f1);"
-        f"echo caddyfile=$({configuration(settings).digest_command})"
+        f"echo traffic_proxy=$(stat -c %d:%i {markers.markers_of(settings)}); "
+        f"echo version_of_proxy=$({VERSION[settings.server][-1]}); "
+        f"echo configuration=$({configuration(settings).digest_command})"
     )
     proxy = world.service(settings.proxy)
     asked = f"docker exec {proxy.id} sh -c {shlex.quote(inside)}" if proxy else "true"

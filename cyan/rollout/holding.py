@@ -18,7 +18,7 @@ from cyan.engines.docker import lacking
 from cyan.journal.entries import Entry, Event
 from cyan.journal.while_held import TICK
 from cyan.journal.writer import PUT_BACK
-from cyan.proxies import caddy
+from cyan.proxies import markers
 from cyan.rollout import draining, work
 from cyan.rollout.job import Done
 from cyan.sections import DrainSettings
@@ -95,15 +95,15 @@ def put_back(job: Job, waits: str) -> tuple[float, str]:
     job.run(compose.stop(job.settings.project(target.color), None))
     job.run(_starts(job, old))
     lacks = _until_up(job, old)
-    end = caddy.switch_command(str(job.settings.directory), waits, old.color)
+    end = markers.switch_command(str(job.settings.directory), waits, old.color)
     return float(job.run(end).stdout), lacks
 
 
 def held_again(job: Job, old: Release) -> str:
     """Have requests wait that went to the new color, and let what it has end; the marker."""
     color = job.plan.target.color
-    waits = caddy.held(color)
-    raised = caddy.switch_command(str(job.settings.directory), color, waits)
+    waits = markers.held(color)
+    raised = markers.switch_command(str(job.settings.directory), color, waits)
     job.run(f"{raised} && {_guarding(job, old, 'switch-back')}")
     _drained(job, color)
     return waits

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from cyan.names import Server
 from cyan.rollout.preflight import Check, Level
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def of(host: Host, engine: Engine, settings: Settings, world: Observation) -> Ch
     public = settings.public
     mine = [each for each in world.of(world.live) if each.service == public.service]
     running = next((each for each in mine if each.state == "running"), None)
-    if settings.adopted is None or world.live is None or running is None:
+    counts = settings.adopted is not None and settings.server is Server.CADDY
+    if not counts or world.live is None or running is None:
         return None
     address = engine.wiring(running.id).address
     if not address:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cyan.names import Color
-from cyan.proxies import caddy
+from cyan.proxies import access_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cyan.rollout.job import Job
+
+UNANSWERED = " -"
+"""How `user_id` ends in nginx's log where no color answered: it took no time."""
 
 TAIL = 16 * 2**20  # bytes of the proxy's log that the first look goes back
 
@@ -24,17 +27,23 @@ class Log:
     def __init__(self, job: Job, most: int = TAIL) -> None:
         proxy = job.world.service(job.settings.proxy)
         directory, container = str(job.settings.directory), proxy.id if proxy else ""
-        inside = caddy.log_of(job.settings)
-        self._log = caddy.AccessLog(job.host, directory, most, container, inside)
+        inside = access_log.log_of(job.settings)
+        self._log = access_log.AccessLog(job.host, directory, most, container, inside)
         self.doubt = ""
 
     def more(self) -> list[str]:
-        """As `caddy.AccessLog.more`; nothing once it could not be read."""
+        """As `access_log.AccessLog.more`; nothing once it could not be read."""
         try:
             return [] if self.doubt else self._log.more()
-        except caddy.UnreadableError as error:
+        except access_log.UnreadableError as error:
             self.doubt = error.what
             return []
+
+
+def headers_of(told: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of an answer that a line tells of; nginx's tells also of those that are ""."""
+    found = told.get("resp_headers") or {}
+    return {name: values[0] for name, values in found.items() if values and values[0]}
 
 
 def identified(told: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyan.hosts.session import session
 from cyan.journal.entries import Event
-from cyan.proxies import caddy
+from cyan.proxies import markers
 
 if TYPE_CHECKING:
     from cyan.hosts.session import Tell
@@ -21,7 +21,7 @@ def maintenance(
     with session(
         settings, machine, f"maintenance {'on' if on else 'off'}", tell, lock_wait
     ) as mine:
-        mine.run(caddy.marker_command(str(settings.directory), caddy.MAINTENANCE, up=on))
+        mine.run(markers.mark_command(str(settings.directory), markers.MAINTENANCE, up=on))
         world = mine.world
         text = "the site went into maintenance" if on else "the maintenance ended"
         mine.lock.record(world.entry("maintenance", Event.NOTE, world.live, text=text))

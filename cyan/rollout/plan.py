@@ -14,7 +14,7 @@ from cyan.engines.versions import START_INTERVAL, newer
 from cyan.errors import DeployError, UsageError
 from cyan.hosts.look import previous
 from cyan.names import REHEARSED, Kind, Strategy
-from cyan.proxies import caddy
+from cyan.proxies import markers
 from cyan.releases.contents import EMPTY, Contents
 from cyan.rollout import work
 from cyan.world.envfile import env_file, parse_env_file
@@ -348,8 +348,8 @@ def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Ste
     if run.fresh and smoke:
         says = f"{len(smoke)} requests through {color}'s door"
         steps.append(Step(Kind.SMOKE, color, says))
-    source = caddy.held(world.live) if run.hold else world.marker
-    switch = caddy.switch_command(str(settings.directory), source, color)
+    source = markers.held(world.live) if run.hold else world.marker
+    switch = markers.switch_command(str(settings.directory), source, color)
     says = "what waits, and what is new, goes" if run.hold else "new requests go"
     steps.append(Step(Kind.SWITCH, color, f"{says} to {run.target}", (switch,)))
     return Plan(run, (*steps, *_after_switch(run, settings, world)))
@@ -368,7 +368,7 @@ def _in_its_place(
         names = work.called(settings, run.application.services, color)
         made = compose.project_of(settings, run.target).create(names)
         yield Step(Kind.CREATE, color, f"the containers of {run.target} are made", (made,))
-    wait = caddy.switch_command(str(settings.directory), world.marker, caddy.held(world.live))
+    wait = markers.switch_command(str(settings.directory), world.marker, markers.held(world.live))
     ends = f"; what is in flight to {live} ends, for at most {settings.hold.drain:g} s"
     says = f"new requests wait{ends if live else ''}"
     yield Step(Kind.HOLD, live.color if live else color, says, (wait,))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyan.engines.versions import START_INTERVAL, numbers
 from cyan.errors import UsageError
-from cyan.names import Kind
+from cyan.names import Kind, Server
 from cyan.releases.precheck import Availability
 from cyan.world.sessions import AT_ONCE, RELOAD, prohibited
 
@@ -39,7 +39,7 @@ NEEDS = {
     "certificate": Kind.FETCH,
 }
 """What a plan needs only if it has the step; the journal has room of its own."""
-OLDEST = {"engine": (20, 10), "compose": (2, 20), "caddy": (2, 6)}
+OLDEST = {"engine": (20, 10), "compose": (2, 20), Server.CADDY: (2, 6), Server.NGINX: (1, 20)}
 
 
 class Level(StrEnum):
@@ -77,12 +77,14 @@ def checks(
         *(_service(name, world) for name in settings.stateful),
         *(_reachable(name, answers) for name, answers in facts.reachable),
         *(_soft(each) if each.name in unneeded else each for each in resources),
-        *(_version(name, getattr(facts, name)) for name in OLDEST),
+        _version("engine", facts.engine),
+        _version("compose", facts.compose),
+        _version(settings.server, facts.proxy),
         _sessions(facts),
         _forwarding(facts),
         _ports(facts, settings),
         _traffic(facts, settings),
-        _caddyfile(facts),
+        _configured(facts),
         _clock(facts),
         *(
             _soft(each) if each.name in unneeded else each
@@ -251,12 +253,12 @@ def _traffic(facts: Facts, settings: Settings) -> Check:
     return Check("traffic", Level.REFUSE, says, todo)
 
 
-def _caddyfile(facts: Facts) -> Check:
-    if facts.caddyfile_loaded:
-        return Check("caddyfile", Level.OK, "the proxy runs this project's Caddyfile")
-    says = "the proxy runs another Caddyfile than this project's"
+def _configured(facts: Facts) -> Check:
+    if facts.configured:
+        return Check("configuration", Level.OK, "the proxy runs this project's configuration")
+    says = "the proxy runs another configuration than this project's"
     return Check(
-        "caddyfile", Level.WARN, says, "load it without dropping anybody: inv proxy.reload"
+        "configuration", Level.WARN, says, "load it without dropping anybody: inv proxy.reload"
     )
 
 
@@ -267,12 +269,15 @@ def _certificate(facts: Facts, settings: Settings, now: float) -> Iterator[Check
         return
     if found.fault:
         says = f"{site.url} shows no certificate that its users can trust: {found.fault}"
-        todo = f"Caddy says why: inv logs --service {settings.proxy}; does {site.domain} lead here?"
+        todo = f"{settings.server} says why: inv logs --service {settings.proxy}; "
+        todo += f"does {site.domain} lead here?"
         yield Check(CERTIFICATE, Level.REFUSE, says, todo)
         return
     days = (found.expires - now) / DAY
     says = f"certificate of {found.issuer}, good for {days:.1f} days"
-    if days < RENEWED and not site.is_local:  # Caddy's own are for half a day, always renewed
+    # Caddy's own are for half a day, always renewed
+    own = site.is_local and settings.server is Server.CADDY
+    if days < RENEWED and not own:
         todo = f"it should have been renewed: inv logs --service {settings.proxy}"
         yield Check(CERTIFICATE, Level.WARN, says, todo)
     else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import json
-import shlex
 from dataclasses import replace
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import HostError
+from cyan.proxies import errors
 from cyan.rollout import witnessed
 from cyan.rollout.logged import Log
 
@@ -42,10 +42,9 @@ def _aborted(job: Job, since: float) -> list[float]:
     proxy = job.world.service(job.settings.proxy)
     if proxy is None:
         return []
-    words = ("docker", "logs", "--since", f"{max(since, 0):.3f}", proxy.id)
-    found = f"{shlex.join(words)} 2>&1 | grep -F {shlex.quote(witnessed.ABORTED)} || true"
+    told = f"{errors.command(job.settings, proxy.id, since)} | grep error || true"
     try:
-        return witnessed.aborted(job.host.run(found).stdout)
+        return witnessed.aborted(errors.lines(job.settings, job.host.run(told).stdout))
     except HostError:
         return []
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER = "shared"
 GROUP = "docker"  # whose members may use the host's engine
-OTHER = "another-caddyfile"
+OTHER = "another-configuration"
 SEPARATOR = "--cyan--"
 TRIED = ("--progress", "plain", "--dry-run", "up", "-d", "--no-build", "--pull", "missing")
 ANEW = re.compile(r"Container (\S+) +Recreate$", re.MULTILINE)
@@ -46,8 +46,8 @@ def provision(
     """Make the directory, write the shared services' files and `secrets`, start what does not run.
 
     Safe to repeat: what runs unchanged is left alone. What runs and is now defined otherwise is
-    made anew only where `agrees` says so of the service: its users are interrupted. The Caddyfile
-    of a proxy that runs is left as it is: the file would say one thing and the proxy do another.
+    made anew only where `agrees` says so of the service: its users are interrupted. What a
+    running proxy reads is left as it is: the file would say one thing and the proxy do another.
     Takes the lock. Returns what was done, in words. Raises LockedError, HostError.
     """
     if settings.adopted:
@@ -68,7 +68,8 @@ def provision(
         )
         says += f"inv provision --recreate {left[0]}"
     if other:
-        says += "; the proxy runs another Caddyfile than this project's: inv proxy.reload loads it"
+        says += f"; the proxy runs another {settings.proxy_file} than this project's: "
+        says += "inv proxy.reload loads it"
     return says
 
 
@@ -97,19 +98,18 @@ def _provisioned(
 ) -> tuple[tuple[str, ...], bool]:
     """Do it, with the project's `files`.
 
-    The services that were left as they were, and whether the Caddyfile is another.
+    The services that were left as they were, and whether the proxy reads another file.
     """
     root = PurePosixPath(settings.directory)
     project = compose.Project(settings.app, root / FOLDER)
     wanted = configuration(settings)
-    read = [(f"{wanted.folder}/{path}", text) for path, text in wanted.files]
     runs = f'[ -n "$({project.command("ps", "-q", "--status", "running", settings.proxy)})" ]'
     broken = project.command("ps", "-aq", "--status", "restarting", "--status", "exited")
     prepare = " && ".join(
         (
             f"{{ {shared_mask(root)}; }}",
             contents.write(project, files, Contents(secrets)),
-            f"{{ {runs} || {{ {write_files(read)}; }}; }}",
+            f"{{ {runs} || {{ {wanted.write()}; }}; }}",
             # one that crashes again and again would wait minutes before its next start
             f"{broken} | xargs -r docker rm -f >&2",
             f"{project.command(*TRIED)} 2>&1",

@@ -41,7 +41,7 @@ def running(mine: Session) -> Container:
 def reload(
     settings: Settings, machine: HostSettings, tell: Tell, *, again: bool, lock_wait: float = 0
 ) -> Reloaded:
-    """Load the project's Caddyfile into the proxy, `again` also where it is the one that runs.
+    """Load the project's configuration into the proxy, `again` also where it is the one that runs.
 
     Raises DeployError where it is not valid: the proxy then goes on with the one that it has.
     """
@@ -49,7 +49,7 @@ def reload(
         container = running(mine)
         wanted = configuration(settings)
         if not again and mine.host.run(wanted.same(), check=False).code == 0:
-            return Reloaded("the proxy runs this Caddyfile already")
+            return Reloaded(f"the proxy runs this {settings.proxy_file} already")
         with proxy_lock(mine, "proxy.reload", tell, lock_wait) as by:
             try:
                 left, at = load(by, settings, wanted, container.id, force=again)
@@ -57,8 +57,10 @@ def reload(
                 error.where = error.where or mine.host.name
                 error.serving = f"{mine.world.serving}; {error.serving}"
                 raise
-        said = f"the Caddyfile was loaded; {left} connections were open"
+        said = f"the {settings.proxy_file} was loaded; {left} connections were open"
         note = mine.world.entry("proxy.reload", Event.NOTE, mine.world.live, text=said)
         more = {"left": left, "cut_at": at}
         mine.lock.record(replace(note, step="reload", detail=note.detail | more))
-        return Reloaded(f"the Caddyfile is loaded; {left} clients had not reconnected", left)
+        return Reloaded(
+            f"the {settings.proxy_file} is loaded; {left} clients had not reconnected", left
+        )

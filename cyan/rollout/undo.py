@@ -12,7 +12,7 @@ from cyan.hosts import joining, sharing
 from cyan.hosts.session import proxy_lock
 from cyan.journal.lock import JournalError
 from cyan.names import Color, Phase
-from cyan.proxies import caddy
+from cyan.proxies import markers
 from cyan.rollout import draining, failure, holding, work
 from cyan.rollout.failure import Evidence
 from cyan.rollout.moving import moved
@@ -94,20 +94,20 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
 
 
 def _markers(job: Job) -> frozenset[str]:
-    command = caddy.markers_command(str(job.settings.directory))
+    command = markers.list_command(str(job.settings.directory))
     return frozenset(job.host.run(command).stdout.split())
 
 
 def _switched(job: Job) -> bool:
     """Whether the target has the traffic, by the marker itself."""
-    return caddy.live_color(_markers(job)) is job.plan.target.color
+    return markers.live_color(_markers(job)) is job.plan.target.color
 
 
 def _waits(job: Job) -> str:
     """The marker under which requests wait; "" where they do not."""
-    markers = _markers(job)
-    waiting = (name for name in map(caddy.held, (None, *Color)) if name in markers)
-    return next(waiting, "") if not markers & {*Color} else ""
+    raised = _markers(job)
+    waiting = (name for name in map(markers.held, (None, *Color)) if name in raised)
+    return next(waiting, "") if not raised & {*Color} else ""
 
 
 def _put_back(job: Job, journal: Writer, waits: str) -> Undone:
@@ -118,7 +118,7 @@ def _put_back(job: Job, journal: Writer, waits: str) -> Undone:
     old, target = job.plan.old, job.plan.target
     if old is None:
         return _given_back(job)
-    switched = waits in ("", caddy.held(target.color))
+    switched = waits in ("", markers.held(target.color))
     if switched:
         with suppress(JournalError):
             journal.switches_back(old)
@@ -158,7 +158,7 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
     """
     old, target = job.plan.old, job.plan.target
     assert old is not None  # noqa: S101 - for the type checker: _old_is_up said so
-    back = caddy.switch_command(str(job.settings.directory), target.color, old.color)
+    back = markers.switch_command(str(job.settings.directory), target.color, old.color)
     with suppress(JournalError):  # users first: the next run catches up what a full disk left out
         journal.switches_back(old)
     renamed_at = moved(job, back, back=True)
@@ -178,8 +178,8 @@ def _given_back(job: Job) -> Undone:
     job.run(joining.rest(job.settings))
     with proxy_lock(job, "give back") as by:
         joining.give_back(by, job.settings, sharing.look(job.host, job.settings))
-    for marker in (job.plan.target.color, caddy.held(None)):
-        job.run(caddy.marker_command(str(job.settings.directory), marker, up=False))
+    for marker in (job.plan.target.color, markers.held(None)):
+        job.run(markers.mark_command(str(job.settings.directory), marker, up=False))
     _drain(job)
     evidence = failure.gather(job)
     _leave(job, job.settings.drain.timeout)

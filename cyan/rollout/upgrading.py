@@ -15,7 +15,7 @@ from cyan.hosts.session import proxy_lock, session
 from cyan.hosts.upgrade import STANDS, Port, Upgrade, ports_of, standing_in
 from cyan.journal.entries import Event
 from cyan.proxies import front
-from cyan.proxies.configuration import INSIDE, NEW, configuration
+from cyan.proxies.configuration import NEW, configuration
 from cyan.rollout.provision import FOLDER, shared_files
 from cyan.rollout.reloading import running
 from cyan.settings import FRONT
@@ -108,7 +108,8 @@ def _of_the_host(mine: Session) -> Upgrade:
     published, ports = sharing.published(joined), sharing.ports(joined)
     path = str(host.directory / handover.SECOND)
     beside = front.compose_file(host, published, ports)
-    text = beside.replace(f"{wanted.folder}:{INSIDE}:ro", f"{wanted.folder}/{NEW}:{INSIDE}:ro")
+    read = f":{wanted.inside}:ro"
+    text = beside.replace(f"{wanted.folder}{read}", f"{wanted.folder}/{NEW}{read}")
     main = (str(host.directory / handover.COMPOSE), front.compose_file(host, published))
     return Upgrade(
         main=handover.compose(host, host.project),

@@ -14,19 +14,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cyan.hosts.site import OURS
+from cyan.proxies.errors import ABORTED
 from cyan.rollout.baking import SERVER_ERROR, UPGRADED, Served
-from cyan.rollout.logged import identified
+from cyan.rollout.logged import UNANSWERED, headers_of, identified
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cyan.rollout.probe import Probe
 
 SCHEMA = "cyan.deploy/1"
 BY_THE_PROXY = (502, 503, 504)
-ABORTED = "aborting with incomplete response"
-"""Caddy's words for an answer that an application did not end: see cyan.proof.witnesses."""
-
 NOT_CLAIMED = (
     "connections of users that were refused: only the probe's own are known",
     "writes that were lost, or done twice: no ledger was asked",
@@ -179,11 +177,12 @@ def answered(line: str) -> Served | None:
         request = told["request"]
     except (ValueError, KeyError, TypeError):
         return None
-    headers = told.get("resp_headers") or {}
+    headers = headers_of(told)
     if status in {UPGRADED, 0} or "Retry-After" in headers or _ours(request):
         return None
-    color = headers.get("X-Color", [""])[0] or identified(told)[0]
-    alone = status in BY_THE_PROXY and "Content-Type" not in headers and not told.get("size")
+    color = headers.get("X-Color") or identified(told)[0]
+    own = not told.get("size") or str(told.get("user_id")).endswith(UNANSWERED)
+    alone = status in BY_THE_PROXY and "Content-Type" not in headers and own
     return Served(ended - duration, duration, status, "" if alone else color or "unnamed")
 
 
@@ -211,10 +210,10 @@ def _span(answers: Sequence[Served], aborted: Sequence[float], start: float, end
     )
 
 
-def aborted(log: str) -> list[float]:
-    """When the proxy gave an answer up, by what its container printed: wall seconds."""
+def aborted(errors: Iterable[str]) -> list[float]:
+    """When the proxy gave an answer up, by lines of `proxies.errors`: wall seconds."""
     found = []
-    for line in log.splitlines():
+    for line in errors:
         try:
             told = json.loads(line)
             if told["msg"] == ABORTED:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json as json_
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from cyan.adoption.decide import Decided, Place
     from cyan.adoption.proposal import Question, Route
-    from cyan.names import Role
+    from cyan.names import Role, Server
 
 LAB = "lab"
 LAB_PORTS = range(2222, 2322)
@@ -35,6 +36,10 @@ LAB_PORTS = range(2222, 2322)
         "agree": "yes to the question about these, by their names as it has them; may be repeated",
         "route": "what users reach: SERVICE:PORT, or SERVICE:PORT=HOST/PATH; may be repeated",
         "domain": "the name by which users call the site: HTTPS, on 443",
+        "proxy": "what shall lead users to a color: caddy, or nginx",
+        "behind": "a proxy of yours stays in front, and users come to it by: http, or https",
+        "certificate": "with nginx and a domain: the file on the host of its certificate, in PEM",
+        "key": "and of its key",
         "host": "user@address of the host, or lab: this machine, by an sshd of its own",
         "there": "where the application's own stack lies on the host, if not as here",
         "yes": "the safe answer to every question",
@@ -50,6 +55,10 @@ def init(
     agree: list[str] | None = None,
     route: list[str] | None = None,
     domain: str = "",
+    proxy: str = "caddy",
+    behind: str = "",
+    certificate: str = "",
+    key: str = "",
     host: str = LAB,
     there: str = "",
     yes: bool = False,
@@ -90,13 +99,17 @@ def init(
     if decided.open or decided.proposal.refusals:
         sys.exit(1)
     if not (check or json):
-        _write(folder, decided, _place(config, files, host, there, domain, routes))
+        place = _place(config, files, host, there, domain, routes)
+        server = _server(proxy)
+        place = replace(place, proxy=server, behind=behind, certificate=certificate, key=key)
+        _write(folder, decided, place)
 
 
 def _write(folder: Path, decided: Decided, place: Place) -> None:
     """Write both files, if they are valid and not there yet. Raises UsageError."""
     from cyan.adoption.decide import section
     from cyan.adoption.printed import TASKS, configuration, next_steps
+    from cyan.proxies.nginx import in_front
     from cyan.settings import load
     from cyan.terminal import console
 
@@ -106,7 +119,7 @@ def _write(folder: Path, decided: Decided, place: Place) -> None:
             "nothing says what users reach: no port is published",
             todo="for example: --route web:8000, the service and the port on which it answers",
         )
-    load(made, {}, folder)
+    settings = load(made, {}, folder)
     target, tasks = folder / CONFIGURATION, folder / "tasks.py"
     if target.exists():
         raise UsageError(
@@ -117,6 +130,10 @@ def _write(folder: Path, decided: Decided, place: Place) -> None:
     if not tasks.exists():
         tasks.write_text(TASKS)
     console.print(next_steps(decided, lab="lab" in made), markup=False)
+    if place.behind:
+        front = folder / f"nginx-{place.app}.conf"
+        front.write_text(in_front(settings))
+        console.print(f"{front} is what an nginx in front needs for it.", markup=False)
 
 
 def _undo(c: Context) -> None:
@@ -200,6 +217,15 @@ def _route(given: str) -> Route:
         raise UsageError(f"{given!r} is no route", todo="for example: web:8000=shop.example/api")
     host, slash, path = asked.partition("/")
     return Route(service, int(port), host, slash + path)
+
+
+def _server(given: str) -> Server:
+    """The program that is to be the proxy. Raises UsageError."""
+    from cyan.names import Server
+
+    if given not in tuple(Server):
+        raise UsageError(f"{given!r} is no proxy of cyan's", todo=f"one of: {', '.join(Server)}")
+    return Server(given)
 
 
 def _told(given: list[str] | tuple[str, ...], there: object) -> dict[str, Role]:

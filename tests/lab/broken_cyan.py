@@ -12,7 +12,7 @@ from cyan import cli, program
 from cyan.engines import compose
 from cyan.journal import lock
 from cyan.names import Kind
-from cyan.proxies import caddy
+from cyan.proxies import markers
 from cyan.rollout import run, undo
 from cyan.rollout.job import Done, Job
 from cyan.rollout.steps import ACTIONS
@@ -70,7 +70,7 @@ def leaves_both_markers() -> None:
     def both(directory: str, source: str | None, target: str) -> str:  # noqa: ARG001
         return f"touch {quoted_path(directory, 'traffic', target)} && date +%s.%N"
 
-    caddy.switch_command = both
+    markers.switch_command = both
 
 
 def swallows_its_failure() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
 from cyan.rollout.drift import drift
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
     from cyan.hosts.look import Observation
     from cyan.settings import Settings
+
+EITHER_PROXY = pytest.mark.parametrize("lab", ["caddy", "nginx"], indirect=True)
+"""For what is the same with each proxy."""
+
+EITHER_AT_NIGHT = pytest.mark.parametrize(
+    "lab", ["caddy", pytest.param("nginx", marks=pytest.mark.nightly)], indirect=True
+)
+"""The same, where the other one has to wait for the night."""
 
 COMMAND = (sys.executable, "-m", "cyan")
 PATIENCE = 240.0

@@ -14,7 +14,7 @@ from cyan.adopted import AdoptedSettings
 from cyan.application.color import Mould, color_file, upstream
 from cyan.application.source import OURS, resolve
 from cyan.names import Color
-from cyan.proxies import front
+from cyan.proxies import caddyfile
 from tests.conftest import SHIFT
 from tests.lab.harness import until
 from tests.proxies.test_front import adopted
@@ -123,7 +123,7 @@ def test_caddy_takes_what_the_routes_of_two_applications_become(tmp_path: Path) 
         update={"adopted": second.adopted.model_copy(update={**more, "snippet": tmp_path / "more"})}
     )
     for wanted in (first, second):
-        for name, text in front.files(wanted):
+        for name, text in caddyfile.files(wanted):
             path = tmp_path / "config" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -143,7 +143,7 @@ def old_pages(tmp_path: Path) -> Iterator[int]:
     wanted = adopted(tmp_path, route)
     assert wanted.adopted is not None
     assets = wanted.adopted.model_copy(update={"assets": ("/assets/*",)})
-    for path, text in front.files(wanted.model_copy(update={"adopted": assets})):
+    for path, text in caddyfile.files(wanted.model_copy(update={"adopted": assets})):
         (tmp_path / "config" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "config" / path).write_text(text)
     (tmp_path / "traffic/shop").mkdir(parents=True)

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
-def three(lab: Lab) -> Iterator[Fleet]:
-    lab.live("v1")
-    with fleet(lab) as made:
+def three(caddy_lab: Lab) -> Iterator[Fleet]:
+    caddy_lab.live("v1")
+    with fleet(caddy_lab) as made:
         yield made
 
 

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from tests.lab.harness import until
 from tests.lab.visitors import visitors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 pytestmark = pytest.mark.lab
 
@@ -41,6 +42,7 @@ NAMES = {
 }
 """The names by which their files ask for what all of them are made of."""
 
+PROXIES = {"caddy": "cyan-demo/proxy:1", "nginx": "cyan-demo/nginx:1"}
 LIGHT = "cyan-demo/site:v1"  # has a Python, which is all that some want
 VERSIONS = ("v0", "v1", "v2")
 DOCKER = ("docker", "compose", "--progress", "quiet")
@@ -52,6 +54,7 @@ class Foreign:
 
     name: str
     folder: Path
+    proxy: str = "caddy"
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in its folder."""
@@ -67,31 +70,33 @@ class Foreign:
 
     def adopt(self, *words: str) -> None:
         """`cyan init`, then what keeps this host's proxy apart from another's."""
-        self.cyan("init", "--yes", *words)
+        self.cyan("init", "--yes", "--proxy", self.proxy, *words)
         path = self.folder / "invoke.yaml"
         made = yaml.safe_load(path.read_text())
         made["cyan"]["host_proxy"] = {
             "directory": str(self.folder.parent / "proxy"),
             "project": f"cyan-foreign{SHIFT}-proxy",
-            "image": "cyan-demo/proxy:1",
+            "image": PROXIES[self.proxy],
             "door": PORT - 10,
         }
         made["cyan"] |= {"bake": {"seconds": 1}, "health": {"timeout": 60, "interval": 0.3}}
         path.write_text(yaml.safe_dump(made))
         self.cyan("lab.up")
 
-    def text(self, path: str = "/") -> str:
+    def text(
+        self, path: str = "/", port: int = PORT, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         """What the site answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
-        connection.request("GET", path)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers=dict(headers))
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
         return answer.read().decode()
 
-    def answers(self) -> bool:
+    def answers(self, port: int = PORT) -> bool:
         """Whether it does."""
         try:
-            return self.text().startswith("a shop")
+            return self.text(port=port).startswith("a shop")
         except (OSError, http.client.HTTPException, AssertionError):
             return False
 
@@ -129,11 +134,12 @@ def images(name: str) -> None:
 def foreign(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Foreign]:
-    """The application of the test's parameter; its own stack runs."""
-    images(request.param)
+    """The application of the test's parameter, NAME or NAME@PROXY; its own stack runs."""
+    name, _, proxy = request.param.partition("@")
+    images(name)
     folder = tmp_path_factory.mktemp("foreign")
     folder.chmod(0o755)
-    app = Foreign(request.param, folder / request.param)
+    app = Foreign(name, folder / name, proxy or "caddy")
     shutil.copytree(FOLDER / app.name, app.folder)
     (app.folder / ".env").write_text(f"PORT={PORT}\nDATABASE_PASSWORD=s3cret-$$-x\n")
     app.run(*DOCKER, "up", "-d", "--build")
@@ -174,7 +180,9 @@ def rotated(app: Foreign, times: int, *, orders: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "foreign", ["chunked", pytest.param("flask", marks=pytest.mark.nightly)], indirect=True
+    "foreign",
+    ["chunked", "chunked@nginx", pytest.param("flask", marks=pytest.mark.nightly)],
+    indirect=True,
 )
 def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: Foreign) -> None:
     orders = foreign.name != "chunked"
@@ -205,7 +213,9 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     assert mine == {f"cyan-foreign-{foreign.name}-web-1", *kept}
 
 
-@pytest.mark.parametrize("foreign", ["notes"], indirect=True)
+@pytest.mark.parametrize(
+    "foreign", ["notes", pytest.param("notes@nginx", marks=pytest.mark.nightly)], indirect=True
+)
 def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
     foreign: Foreign,
 ) -> None:
@@ -224,14 +234,15 @@ def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
     assert len(seen.on_kept) <= 4, seen.on_kept  # those that the original ended, one a visitor
     assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
     assert foreign.text("/ran-twice") == "False"
-    assert "web keeps an idle connection for 8 s or more" in foreign.cyan("doctor").stdout
+    if foreign.proxy == "caddy":  # nginx keeps none
+        assert "web keeps an idle connection for 8 s or more" in foreign.cyan("doctor").stdout
     foreign.cyan("init", "--undo")
     until(foreign.answers, "its own stack answers")
     assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("foreign", ["fastapi"], indirect=True)
+@pytest.mark.parametrize("foreign", ["fastapi", "fastapi@nginx"], indirect=True)
 def test_the_hosts_proxy_is_upgraded_and_no_visitor_notices(foreign: Foreign) -> None:
     foreign.adopt()
     foreign.cyan("deploy", "--version", "v1", "--take-over")
@@ -250,6 +261,28 @@ def test_the_hosts_proxy_is_upgraded_and_no_visitor_notices(foreign: Foreign) ->
     assert runs.split() == [new]
     assert (seen.failures, seen.on_kept) == ([], [])
     assert set(seen.acknowledged) <= set(foreign.text("/orders").split())
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["fastapi"], indirect=True)
+def test_nginx_takes_the_place_of_caddy_and_gives_it_back_and_no_visitor_notices(
+    foreign: Foreign,
+) -> None:
+    foreign.adopt()
+    foreign.cyan("deploy", "--version", "v1", "--take-over")
+    path = foreign.folder / "invoke.yaml"
+    for number, (server, image) in enumerate(reversed(PROXIES.items())):
+        made = yaml.safe_load(path.read_text())
+        made["cyan"]["proxy"] = server
+        made["cyan"]["host_proxy"]["image"] = image
+        path.write_text(yaml.safe_dump(made))
+        with visitors(PORT, orders=True) as seen:
+            foreign.cyan("proxy.upgrade")
+            foreign.cyan("deploy", "--version", VERSIONS[2 - number])
+        assert (seen.failures, seen.on_kept) == ([], [])
+        name = f"cyan-foreign{SHIFT}-proxy"
+        runs = foreign.run("docker", "ps", "--filter", f"name={name}", "--format", "{{.Image}}")
+        assert runs.stdout.split() == [image]
 
 
 def proven(app: Foreign, *words: str, load: str = "") -> tuple[int, dict[str, Any]]:
@@ -272,7 +305,9 @@ def proven(app: Foreign, *words: str, load: str = "") -> tuple[int, dict[str, An
 CUT = "requests: [{path: /, weight: 40}, {path: /cut}]"
 
 
-@pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
+@pytest.mark.parametrize(
+    "foreign", ["chunked", pytest.param("chunked@nginx", marks=pytest.mark.nightly)], indirect=True
+)
 def test_it_proves_its_own_deploys(foreign: Foreign) -> None:
     foreign.adopt()
     assert "deploy a version first" in foreign.cyan(
@@ -292,7 +327,7 @@ def test_it_proves_its_own_deploys(foreign: Foreign) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
+@pytest.mark.parametrize("foreign", ["chunked", "chunked@nginx"], indirect=True)
 def test_a_chunked_answer_that_the_application_cut_is_found(foreign: Foreign) -> None:
     foreign.adopt()
     foreign.cyan("deploy", "--version", "v1", "--take-over")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.harness import until
+from tests.lab.harness import EITHER_AT_NIGHT, EITHER_PROXY, until
 from tests.lab.test_killed import (
     HELD,
     NEXT,
@@ -66,6 +66,7 @@ def colors_that_run(lab: Lab) -> Iterator[set[frozenset[str]]]:
         thread.join()
 
 
+@EITHER_PROXY
 def test_one_color_takes_the_others_place_and_who_comes_meanwhile_waits(held: Lab) -> None:
     with held.load() as client, colors_that_run(held) as seen:
         done = held.cyan("deploy", "--version", "v2")
@@ -80,6 +81,7 @@ def test_one_color_takes_the_others_place_and_who_comes_meanwhile_waits(held: La
     held.is_clean()
 
 
+@EITHER_AT_NIGHT
 def test_the_old_color_is_put_back_for_those_who_wait_where_the_new_one_never_gets_healthy(
     held: Lab,
 ) -> None:
@@ -97,6 +99,7 @@ def test_the_old_color_is_put_back_for_those_who_wait_where_the_new_one_never_ge
     held.is_clean()
 
 
+@EITHER_AT_NIGHT
 def test_a_release_that_errs_while_it_bakes_makes_way_again(held: Lab) -> None:
     color = held.answering()[0]
     words = ("deploy", "--version", "v2")
@@ -109,6 +112,7 @@ def test_a_release_that_errs_while_it_bakes_makes_way_again(held: Lab) -> None:
     held.is_clean()
 
 
+@EITHER_AT_NIGHT
 @pytest.mark.parametrize(
     "at", ["start", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("hold", "smoke"))]
 )
@@ -149,6 +153,7 @@ def test_the_host_puts_the_old_color_back_where_the_lock_is_taken_from_who_hangs
     held.is_clean()
 
 
+@EITHER_AT_NIGHT
 @pytest.mark.parametrize(("step", "when", "then"), points(HELD, NEXT, often=()))
 def test_a_hold_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     held: Lab, step: str, when: str, then: str
@@ -158,6 +163,7 @@ def test_a_hold_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     then_all_is_well(held, step, when, then, doing)
 
 
+@EITHER_AT_NIGHT
 def test_a_websocket_begins_although_the_lame_duck_asks_clients_to_reconnect(lab: Lab) -> None:
     lab.live("v1")
     marker = lab.folder / ".lab/host/traffic/lameduck"
@@ -169,7 +175,8 @@ def test_a_websocket_begins_although_the_lame_duck_asks_clients_to_reconnect(lab
         connection.request("GET", "/ws", headers={**asks, "Sec-WebSocket-Key": key})
         answer = connection.getresponse()
         assert answer.status == 101
-        assert answer.headers.get_all("Connection") == ["Upgrade"]
+        told = answer.headers.get_all("Connection") or []
+        assert [each.lower() for each in told] == ["upgrade"]
         connection.close()
         plain = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=10)
         plain.request("GET", "/ready")

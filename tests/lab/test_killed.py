@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.lab.harness import Lab
 
+from tests.lab.harness import EITHER_AT_NIGHT
+
 pytestmark = pytest.mark.lab
 
 SETTINGS = settings(
@@ -114,6 +116,7 @@ def then_all_is_well(lab: Lab, step: str, when: str, then: str, doing: Doing) ->
     client.saw_no_drop()
 
 
+@EITHER_AT_NIGHT
 @pytest.mark.parametrize(("step", "when", "then"), points(DEPLOY, NEXT))
 def test_a_deploy_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     lab: Lab, step: str, when: str, then: str
@@ -123,6 +126,7 @@ def test_a_deploy_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     then_all_is_well(lab, step, when, then, doing)
 
 
+@EITHER_AT_NIGHT
 @pytest.mark.parametrize(("step", "when", "then"), points(ROLLBACK, [*NEXT][2:]))
 def test_a_rollback_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     lab: Lab, step: str, when: str, then: str

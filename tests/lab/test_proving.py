@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.lab.harness import Lab
 
+from tests.lab.harness import EITHER_AT_NIGHT, EITHER_PROXY
+
 pytestmark = pytest.mark.lab
 
 
@@ -57,6 +59,7 @@ def streaming(lab: Lab) -> Iterator[None]:
             thread.join()
 
 
+@EITHER_AT_NIGHT
 def test_a_deploy_and_a_rollback_prove_themselves_and_add_up(lab: Lab) -> None:
     lab.live("v1")
     before = len(list(lab.folder.glob("reports/*-deploy/proof.json")))
@@ -76,6 +79,7 @@ def test_a_deploy_and_a_rollback_prove_themselves_and_add_up(lab: Lab) -> None:
     assert "failed by them" in (lab.folder / "reports/deploys.html").read_text()
 
 
+@EITHER_AT_NIGHT
 def test_users_who_are_answered_by_nobody_are_found(lab: Lab) -> None:
     lab.live("v1")
     other = "green" if lab.answering()[0] == "blue" else "blue"
@@ -86,6 +90,7 @@ def test_users_who_are_answered_by_nobody_are_found(lab: Lab) -> None:
     assert "failed by it" in done.stdout
 
 
+@EITHER_AT_NIGHT
 @pytest.mark.nightly
 def test_a_bake_that_must_prove_itself_goes_back(lab: Lab) -> None:
     lab.live("v1")
@@ -100,6 +105,7 @@ def test_a_bake_that_must_prove_itself_goes_back(lab: Lab) -> None:
     lab.is_clean()
 
 
+@EITHER_PROXY
 def test_answers_that_are_cut_short_are_found(lab: Lab) -> None:
     lab.live("v1")
     other = "green" if lab.answering()[0] == "blue" else "blue"
@@ -110,6 +116,7 @@ def test_answers_that_are_cut_short_are_found(lab: Lab) -> None:
     assert proof(lab)["during"]["cut"] > 0
 
 
+@EITHER_AT_NIGHT
 def test_who_is_refused_is_found_by_the_probe(lab: Lab) -> None:
     lab.live("v1")
     hook = {"after": "switch", "run": f"docker restart -t 0 {lab.app}-proxy-1"}

@@ -32,8 +32,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def entries(lab: Lab) -> Iterator[dict[str, dict[str, Any]]]:
-    with users(lab, ANN, BOB) as made:
+def entries(caddy_lab: Lab) -> Iterator[dict[str, dict[str, Any]]]:
+    with users(caddy_lab, ANN, BOB) as made:
         yield made
 
 

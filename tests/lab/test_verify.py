@@ -14,7 +14,7 @@ from cyan.proof.load import Load
 from cyan.proof.run import RunSpec, run
 from cyan.proof.scenario import Act, Traffic
 from cyan.settings import load
-from tests.lab.harness import settings_section
+from tests.lab.harness import EITHER_AT_NIGHT, settings_section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,7 @@ def verdict_of(folder: Path) -> dict[str, Any]:
     return verdict
 
 
+@EITHER_AT_NIGHT
 def test_the_main_job_sees_switches_a_rollback_and_a_failure_drop_nothing(lab: Lab) -> None:
     done = lab.cyan("verify-zero-downtime", "--quick", "--http2", "--rate", RATE, check=False)
     verdict = verdict_of(lab.folder)
@@ -66,6 +67,7 @@ def test_ten_clean_runs_in_a_row_find_nothing(lab: Lab, seed: int) -> None:
     assert done.returncode == 0
 
 
+@EITHER_AT_NIGHT
 def test_a_plain_replacement_of_the_live_color_fails_the_verdict_with_its_drops_listed(
     lab: Lab,
 ) -> None:
@@ -97,6 +99,7 @@ def replaced(lab: Lab) -> Judgement:
         return run(spec, system, Silent())
 
 
+@EITHER_AT_NIGHT
 @pytest.mark.nightly
 @pytest.mark.parametrize(
     ("flags", "connections"),
@@ -122,6 +125,7 @@ def test_at_a_round_trip_other_connections_see_nothing_dropped_either(
     assert ("secure" in set(requests["journey"])) is ("--http2" in flags)
 
 
+@EITHER_AT_NIGHT
 @pytest.mark.nightly
 def test_calibration_finds_every_planted_drop_by_its_check_and_nothing_else(lab: Lab) -> None:
     flags = ("--calibrate", "--rtt", "10ms", "--rate", RATE)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.proxies.caddy import AccessLog, UnreadableError
+from cyan.proxies.access_log import AccessLog, UnreadableError
 from tests.shell import Machine
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from cyan.application.record import Application
 from cyan.engines.compose import Project
 from cyan.errors import UsageError
 from cyan.names import Color
-from cyan.proxies import front
-from cyan.proxies.caddy import InFlight, count
+from cyan.proxies import caddyfile, front, sites
+from cyan.proxies.in_flight import InFlight, count
 from cyan.rollout.plan import expanding, retain
 from cyan.sections import WarmSettings
 from cyan.settings import Settings, load
@@ -70,7 +70,7 @@ def test_what_contradicts_is_told(tmp_path: Path, changes: Any, says: str) -> No
 
 
 def test_each_color_is_asked_by_a_name_of_this_application_only(tmp_path: Path) -> None:
-    text = front.sites_of(adopted(tmp_path))
+    text = caddyfile.sites_of(adopted(tmp_path))
     assert text.startswith("http://:3000 {\n")
     for color in Color:  # twice: what has waited is led as if it had come just now
         assert text.count(f"reverse_proxy shop-{color}-web:8000 {{") == 2
@@ -79,10 +79,10 @@ def test_each_color_is_asked_by_a_name_of_this_application_only(tmp_path: Path) 
 
 
 def test_the_color_is_told_where_the_site_says_so(tmp_path: Path) -> None:
-    text = front.sites_of(adopted(tmp_path, site={"tell_color": True}))
+    text = caddyfile.sites_of(adopted(tmp_path, site={"tell_color": True}))
     assert text.count("header X-Color green") == 2
     assert text.count("header_down -X-Color") == 4
-    assert "X-Color" not in front.doors_of(adopted(tmp_path, site={"tell_color": True}))
+    assert "X-Color" not in caddyfile.doors_of(adopted(tmp_path, site={"tell_color": True}))
 
 
 def test_routes_lead_by_host_and_the_longest_path_first(tmp_path: Path) -> None:
@@ -92,19 +92,19 @@ def test_routes_lead_by_host_and_the_longest_path_first(tmp_path: Path) -> None:
         {"service": "api", "port": 9000, "host": "api.shop.example"},
     )
     wanted = adopted(tmp_path, *routes, site={"domain": "shop.example"})
-    text = front.sites_of(wanted)
+    text = caddyfile.sites_of(wanted)
     assert text.startswith("shop.example {\n")
     assert "\napi.shop.example {\n" in text
     assert "path /images /images/*" in text
     assert text.index("shop-green-api:9000 {") < text.index("shop-green-web:80 {")
-    assert front.published(wanted) == ("80", "443")
-    assert "host api.shop.example" in front.doors_of(wanted)
+    assert sites.published(wanted) == ("80", "443")
+    assert "host api.shop.example" in caddyfile.doors_of(wanted)
 
 
 def test_ports_are_published_where_the_application_published_them(tmp_path: Path) -> None:
     other = {"service": "api", "port": 9000, "published": 9090, "bind": "127.0.0.1"}
     wanted = adopted(tmp_path, WEB, other)
-    ports = {"shop": front.published(wanted), "blog": ("80",)}
+    ports = {"shop": sites.published(wanted), "blog": ("80",)}
     made = json.loads(front.compose_file(wanted.host_proxy, ports))
     assert made["services"]["cyan-proxy"]["ports"] == [
         "127.0.0.1:9090:9090", "3000:3000", "80:80", "127.0.0.1:8009:8009"

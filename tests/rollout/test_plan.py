@@ -11,7 +11,7 @@ from cyan.application.record import Application
 from cyan.errors import DeployError, UsageError
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
-from cyan.proxies.caddy import InFlight
+from cyan.proxies.in_flight import InFlight
 from cyan.rollout import plan as planning
 from cyan.rollout.plan import Plan, Request
 from cyan.sections import DrainSettings, HealthSettings, SmokeCheck, WarmSettings

@@ -29,12 +29,12 @@ WELL = Facts(
     images=GIB // 2,
     engine="28.2.2",
     compose="2.36.0",
-    caddy="v2.6.2",
+    proxy="v2.6.2",
     reachable=(("database", "ok"),),
     published=frozenset({("127.0.0.1", port) for port in (8080, 8001, 8002)}),
     traffic_host="8:1",
     traffic_proxy="8:1",
-    caddyfile_loaded=True,
+    configured=True,
     clock_offset=0.1,
     clock_uncertainty=0.01,
 )
@@ -61,7 +61,7 @@ def test_a_host_that_is_well_has_nothing_to_mend() -> None:
         ("directory", {"directory_free": 2**20}, "only 1 MiB for journal"),
         ("engine", {"engine": "19.03.8"}, "older than 20.10"),
         ("compose", {"compose": "v2.6.1"}, "older than 2.20"),
-        ("caddy", {"caddy": "2.5.0"}, "older than 2.6"),
+        ("caddy", {"proxy": "2.5.0"}, "older than 2.6"),
         ("ports", {"published": frozenset({("127.0.0.1", 8080)})}, "does not publish 8001, 8002"),
         ("ports", {"published": OPEN}, "8001, 8002 are open"),
         ("traffic", {"traffic_proxy": "8:2"}, "does not look at /srv/demo/traffic"),
@@ -85,7 +85,7 @@ def test_what_cannot_go_well_is_refused_with_its_number(
     [
         ("memory", {"memory_free": int(1.1 * GIB)}),
         ("clock", {"clock_offset": -9.0}),
-        ("caddyfile", {"caddyfile_loaded": False}),
+        ("configuration", {"configured": False}),
         ("engine", {"engine": ""}),
     ],
 )

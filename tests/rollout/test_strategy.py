@@ -8,7 +8,7 @@ import pytest
 
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
-from cyan.proxies import caddy
+from cyan.proxies import markers
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.plan import Request
@@ -118,7 +118,7 @@ def test_a_deploy_after_a_hold_that_was_killed_ends_the_waiting() -> None:
 
 
 def test_to_hold_what_is_held_is_no_fault() -> None:
-    assert caddy.switch_command("/srv", "hold-blue", "hold-blue").startswith("[ -e /srv/traffic")
+    assert markers.switch_command("/srv", "hold-blue", "hold-blue").startswith("[ -e /srv/traffic")
 
 
 def test_a_hold_that_was_killed_goes_on_as_a_hold() -> None:

@@ -134,7 +134,7 @@ def test_where_users_came_only_during_the_deploy_it_is_judged_from_then_on() -> 
 
 def test_when_an_answer_was_given_up_is_read_from_what_the_proxy_printed() -> None:
     log = '{"level":"error","ts":7.5,"msg":"aborting with incomplete response"}\n{"msg": "x"}\nno\n'
-    assert witnessed.aborted(log) == [7.5]
+    assert witnessed.aborted(log.splitlines()) == [7.5]
 
 
 def test_the_pages_escape_what_they_show_and_add_up(tmp_path: Path) -> None:

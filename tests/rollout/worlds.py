@@ -9,7 +9,7 @@ from cyan.engines.docker import Container
 from cyan.hosts.look import Observation
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color
-from cyan.proxies.caddy import InFlight
+from cyan.proxies.in_flight import InFlight
 from cyan.sections import DatabaseSettings, HostSettings
 from cyan.settings import Settings
 

@@ -1,8 +1,14 @@
-"""The Caddyfile in the real proxy: which marker sends a request where."""
+"""The Caddyfile, and nginx's, in the real proxy: which marker sends a request where."""
 
 from __future__ import annotations
 
+import json
+import re
+import select
+import socket
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +16,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from cyan.proxies import nginx
+from cyan.proxies.front import REQUESTS
+from cyan.settings import load
 from tests.conftest import APP
 from tests.lab.harness import until
 from tests.site import newer
@@ -23,6 +32,15 @@ PROJECT = Path(__file__).parent.parent.parent
 NAME = f"{APP}-caddyfile"
 CADDY = "/usr/bin/caddy"
 ECHO = ":8000\nrespond {$COLOR}\n"
+SETTINGS = {
+    "app": "demo",
+    "hosts": [{"address": "127.0.0.1"}],
+    "directory": "/srv/demo",
+    "stateless": ["web"],
+    "stateful": ["proxy"],
+    "proxy": "nginx",
+    "public": {"service": "web"},
+}
 
 
 def docker(*words: str) -> str:
@@ -38,6 +56,7 @@ class Proxy:
     traffic: Path
     site: str
     doors: dict[str, str]
+    is_nginx: bool
 
     def mark(self, *names: str) -> None:
         for path in self.traffic.iterdir():
@@ -46,11 +65,26 @@ class Proxy:
             (self.traffic / name).touch()
 
 
-@pytest.fixture(scope="module", params=["Debian's Caddy", f"Caddy {newer.VERSION}"])
+NGINX = "nginx"
+
+
+def configured(kind: str, folder: Path) -> tuple[str, ...]:
+    """What `docker run` is told of the proxy: its mounts, and its image."""
+    if kind == NGINX:
+        for path, text in nginx.files(load(SETTINGS, {}, folder)):
+            file = folder / "config" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return ("--tmpfs", "/tmp", "-v", f"{folder}/config:/etc/nginx:ro", "cyan-demo/nginx:1")
+    newest = () if kind.startswith("Debian") else ("-v", f"{newer.caddy()}:{CADDY}:ro")
+    own = f"{PROJECT / 'Caddyfile'}:/etc/caddy/Caddyfile:ro"
+    return ("-v", own, *newest, "cyan-demo/proxy:1")
+
+
+@pytest.fixture(scope="module", params=["Debian's Caddy", f"Caddy {newer.VERSION}", NGINX])
 def proxy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    mounts = () if request.param.startswith("Debian") else ("-v", f"{newer.caddy()}:{CADDY}:ro")
     folder = tmp_path_factory.mktemp("proxy")
     for parent in (folder, folder.parent, folder.parent.parent):
         parent.chmod(0o755)
@@ -71,10 +105,10 @@ def proxy(
             *("run", "-d", "--name", NAME, "--network", NAME),
             *("-p", "127.0.0.1::8080", "-p", "127.0.0.1::8001", "-p", "127.0.0.1::8002"),
             *("-v", f"{traffic}:/traffic:ro", "-v", f"{logs}:/logs"),
-            *("-v", f"{PROJECT / 'Caddyfile'}:/etc/caddy/Caddyfile:ro", *mounts),
-            "cyan-demo/proxy:1",
+            *configured(request.param, folder),
         )
-        made = Proxy(traffic, url(8080), {"blue": url(8001), "green": url(8002)})
+        doors = {"blue": url(8001), "green": url(8002)}
+        made = Proxy(traffic, url(8080), doors, request.param == NGINX)
         until(lambda: answers(made.doors["green"]), "the proxy answers")
         until(lambda: answers(made.doors["blue"]), "the proxy answers")
         yield made
@@ -110,7 +144,7 @@ def test_without_a_marker_a_plain_503_names_the_problem(proxy: Proxy) -> None:
     proxy.mark()
     answer = httpx.get(proxy.site)
     assert answer.status_code == 503
-    assert "no color is live" in answer.text
+    assert re.search("no color (of demo )?is live", answer.text)
 
 
 def test_maintenance_wins_over_every_color(proxy: Proxy) -> None:
@@ -128,6 +162,81 @@ def test_a_lame_duck_asks_its_clients_to_reconnect(proxy: Proxy) -> None:
     assert (answer.text, answer.headers["Connection"]) == ("blue", "close")
 
 
+def test_a_lame_duck_spares_who_asks_for_a_websocket(proxy: Proxy) -> None:
+    proxy.mark("blue", "lameduck")
+    asks = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    answer = httpx.get(proxy.site, headers=asks)  # the echo takes it for a request like any other
+    assert answer.text == "blue"
+    if not proxy.is_nginx:  # which says what becomes of the connection in a 101 itself
+        assert answer.headers.get("Connection") != "close"
+
+
+@pytest.mark.parametrize("held", ["hold-blue", "hold"])
+def test_a_request_waits_where_it_is_to_and_goes_to_who_is_live_then(
+    proxy: Proxy, held: str
+) -> None:
+    proxy.mark(held)
+    with ThreadPoolExecutor(20) as pool:
+        bodies = [bytes([number]) * 100_000 for number in range(20)]
+        waiting = [pool.submit(httpx.post, proxy.site, content=body) for body in bodies]
+        time.sleep(1)
+        assert not any(each.done() for each in waiting)
+        assert httpx.get(proxy.doors["green"]).text == "green"  # a door is no user's
+        (proxy.traffic / held).rename(proxy.traffic / "green")
+        answers = [each.result() for each in waiting]
+    assert {(each.status_code, each.text) for each in answers} == {(200, "green")}
+
+
+def test_who_waits_and_gives_up_is_forgotten_by_nginx(proxy: Proxy) -> None:
+    if not proxy.is_nginx:
+        pytest.skip("Caddy has it executed all the same: docs/hold.md")
+    proxy.mark("hold-blue")
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{proxy.site}/given-up", content=b"body", timeout=0.5)
+    (proxy.traffic / "hold-blue").rename(proxy.traffic / "blue")
+    assert httpx.get(f"{proxy.site}/after").text == "blue"
+    time.sleep(1)
+    said = (proxy.traffic.parent / "logs/access.json").read_text().splitlines()
+    (told,) = (json.loads(line) for line in said if "given-up" in line)
+    assert (told["status"], told["user_id"].split()[0]) == (
+        499,
+        told["request"]["headers"]["X-Request-Id"][0],
+    )
+
+
+def answered(connections: list[socket.socket]) -> list[socket.socket]:
+    """Those on which something has come."""
+    waits = select.poll()
+    known = {made.fileno(): made for made in connections}
+    for number in known:
+        waits.register(number, select.POLLIN)
+    return [known[number] for number, _ in waits.poll(0)]
+
+
+def test_more_than_may_wait_are_told_to_come_back(proxy: Proxy) -> None:
+    if not proxy.is_nginx:
+        pytest.skip("of Caddy in tests/lab/test_hold.py")
+    proxy.mark("hold-blue")
+    connections = []
+    try:
+        host, _, port = proxy.site.removeprefix("http://").partition(":")
+        for number in range(REQUESTS + 10):
+            made = socket.create_connection((host, int(port)), 20)
+            made.sendall(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number)
+            connections.append(made)
+        until(lambda: len(answered(connections)) >= 10, "the last ones are answered")
+        told = answered(connections)
+        refused = [made.recv(4096) for made in told]
+        assert len(refused) == 10
+        assert all(b"503 Service" in each and b"Retry-After: 5" in each for each in refused)
+        (proxy.traffic / "hold-blue").rename(proxy.traffic / "blue")
+        others = [made.recv(4096) for made in connections if made not in told]
+        assert all(each.startswith(b"HTTP/1.1 200") for each in others)
+    finally:
+        for made in connections:
+            made.close()
+
+
 @pytest.mark.parametrize("color", ["blue", "green"])
 def test_a_door_leads_to_its_color_whatever_the_marker_says(proxy: Proxy, color: str) -> None:
     for markers in (("blue",), ("green",), ("maintenance",), ()):
@@ -136,7 +245,8 @@ def test_a_door_leads_to_its_color_whatever_the_marker_says(proxy: Proxy, color:
 
 
 def test_the_admin_api_is_reached_from_inside_the_proxy_only(proxy: Proxy) -> None:
-    del proxy
+    if proxy.is_nginx:
+        pytest.skip("nginx has none")
     inside = ("curl", "-fsS", "-m", "3", "http://localhost:2019/reverse_proxy/upstreams")
     assert "num_requests" in docker("exec", NAME, *inside)
     outside = ("curl", "-sS", "-m", "3", f"http://{NAME}:2019/config/")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from cyan.engines import compose
 from cyan.errors import HostError, UsageError
 from cyan.names import Color, valid_version
-from cyan.proxies import caddy
-from cyan.proxies.caddy import InFlight
+from cyan.proxies import in_flight, markers
 from cyan.proxies.configuration import users_connected
+from cyan.proxies.in_flight import InFlight
 from cyan.world.envfile import env_file, parse_env_file
 from cyan.world.shell import write_files
 
@@ -67,7 +67,7 @@ def test_the_switch_is_repeatable_and_prints_the_hosts_time(tmp_path: Path) -> N
     traffic = tmp_path / "traffic"
     traffic.mkdir()
     (traffic / "blue").touch()
-    command = caddy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
+    command = markers.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
     for _ in range(2):
         done = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True)
         assert float(done.stdout) > 1e9
@@ -76,7 +76,7 @@ def test_the_switch_is_repeatable_and_prints_the_hosts_time(tmp_path: Path) -> N
 
 def test_a_switch_that_finds_no_marker_at_all_fails(tmp_path: Path) -> None:
     (tmp_path / "traffic").mkdir()
-    command = caddy.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
+    command = markers.switch_command(str(tmp_path), Color.BLUE, Color.GREEN)
     assert subprocess.run(["sh", "-c", command], check=False).returncode != 0
 
 
@@ -118,7 +118,7 @@ def test_requests_in_flight_are_summed_by_color() -> None:
         {"address": "green:8000", "num_requests": 1, "fails": 0},
         {"address": "other:80", "num_requests": 9, "fails": 0},
     ]
-    assert caddy.parse(json.dumps(upstreams)) == InFlight(blue=3, green=1)
+    assert in_flight.parse(json.dumps(upstreams)) == InFlight(blue=3, green=1)
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_requests_in_flight_are_summed_by_color() -> None:
 )
 def test_nonsense_from_the_admin_api_is_an_error_and_never_a_zero(answer: str) -> None:
     with pytest.raises(HostError):
-        assert caddy.parse(answer) is None
+        assert in_flight.parse(answer) is None

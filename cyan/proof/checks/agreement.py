@@ -11,7 +11,7 @@ import numpy as np
 
 from cyan.proof.checks.tools import for_run
 from cyan.proof.client_log import is_in
-from cyan.proof.evidence import ROUNDED_NS, Evidence, Mask, Told, hex_ids, mask
+from cyan.proof.evidence import Evidence, Mask, Told, hex_ids, mask
 from cyan.proof.findings import MOST_IDS, Finding
 from cyan.proof.history import SECOND
 from cyan.proof.witnesses import hashes
@@ -81,16 +81,21 @@ def _differ(mine: pd.Series[Any], theirs: pd.Series[Any]) -> Mask:
 def _out_of_time(evidence: Evidence, told: Told) -> Mask:
     """Where a witness saw a request begin before it was sent, or after it was answered."""
     begun, frame = told.begun_ns(evidence.history), evidence.requests
-    margin = evidence.uncertainty_ns + ROUNDED_NS
+    margin = evidence.uncertainty_ns + told.resolution_ns
     early = begun < frame["sent_ns"].to_numpy() - margin
     late = begun > frame["end_ns"].to_numpy() + margin
     return mask(early | late)
 
 
 def _sized(evidence: Evidence, told: Told) -> Mask:
-    """Where the proxy wrote another size than the client received; not of a WebSocket."""
+    """Where the proxy wrote another size than the client received; not of a WebSocket.
+
+    Nor of an answer in chunks, where it does not know its size.
+    """
     frame = evidence.requests
     received, expected = frame["received_bytes"].to_numpy(), frame["expected_bytes"].to_numpy()
     whole = (expected < 0) | (received == expected)
     upgraded = frame["status"].to_numpy() == UPGRADED
-    return mask(whole & ~upgraded & (told.column("size").to_numpy() != received))
+    wrote = told.column("size").to_numpy()
+    unknown = (wrote < 0) & (expected < 0)
+    return mask(whole & ~upgraded & ~unknown & (wrote != received))

@@ -17,7 +17,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"7\r\na shop \r\n")
             self.close_connection = True
             return
-        for part in (b"a shop ", b"of version ", f"{os.environ['VERSION']}\n".encode()):
+        parts = (b"a shop ", b"of version ", f"{os.environ['VERSION']}\n".encode())
+        if self.path == "/headers":
+            parts = [f"{name}: {value}\n".encode() for name, value in self.headers.items()]
+        for part in parts:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         self.wfile.write(b"0\r\n\r\n")
 

@@ -1,0 +1,94 @@
+"""The proxy's access log: where it is, and how it is read."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import shlex
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cyan.errors import HostError
+from cyan.proxies.container import running
+
+if TYPE_CHECKING:
+    from cyan.settings import Settings
+    from cyan.world.host import Host
+
+
+LOG = "/logs/access.json"
+"""Where it writes its access log, inside its container."""
+
+UNREADABLE = "cyan-unreadable"
+
+
+def log_of(settings: Settings) -> str:
+    """Where the proxy's container has the application's access log."""
+    return f"/logs/{settings.app}/access.json" if settings.adopted else LOG
+
+
+class UnreadableError(HostError):
+    """The proxy's log is there and cannot be read."""
+
+
+class AccessLog:
+    """The access log of a host's proxy. Every part of it is fetched once, at most `most` bytes.
+
+    To fetch its newest megabytes again and again would take the processor from the users. Caddy
+    makes it readable for its own user only: where that is not ours, the proxy's `container` reads.
+    """
+
+    def __init__(
+        self, host: Host, directory: str, most: int, container: str, inside: str = LOG
+    ) -> None:
+        self._inside = shlex.quote(inside)
+        self._host = host
+        self._path = shlex.quote(f"{directory}/logs/access.json")
+        self._most = most
+        self._container = shlex.quote(container)
+        self._at = 0
+        self._torn = b""
+
+    def more(self) -> list[str]:
+        """The lines that were completed since the last call; at the first one, its newest.
+
+        A log that is shorter than before was rolled, and is read from its start. Raises
+        UnreadableError.
+        """
+        command = f"""
+            log={self._path} in= from={self._at}
+            if ! [ -r "$log" ] && {{ [ -e "$log" ] || ! [ -x "${{log%/*}}" ]; }}
+            then log={self._inside} in="docker exec {self._container}"
+            fi
+            to=$($in sh -c 'if [ -e "$0" ]; then stat -c %s "$0"; else echo 0; fi' "$log") ||
+              {{ to=0; echo {UNREADABLE} >&2; }}
+            if [ "$to" -lt "$from" ]; then from=0; fi
+            if [ $((to - from)) -gt {self._most} ]; then from=$((to - {self._most})); fi
+            echo "$from"
+            if [ "$to" -gt "$from" ]; then
+              {{ $in tail -c +$((from + 1)) "$log" || echo {UNREADABLE} >&2; }} | gzip -1 | base64
+            fi
+        """
+        done = self._host.run(command)
+        if UNREADABLE in done.stderr.split():
+            said = " ".join(done.stderr.replace(UNREADABLE, "").split())
+            raise UnreadableError(f"the proxy's log cannot be read: {said}", where=self._host.name)
+        begin, _, packed = done.stdout.partition("\n")
+        new = gzip.decompress(base64.b64decode(packed)) if packed else b""
+        known = self._torn if int(begin) == self._at else b""
+        *lines, self._torn = (known + new).split(b"\n")
+        self._at = int(begin) + len(new)
+        return [line.decode(errors="replace") for line in lines]
+
+
+def log_command(settings: Settings, path: str) -> str:
+    """The shell command that prints a log of the proxy, or one that it rolled, unpacked.
+
+    `path` is where the host has it; where our user may not read it, the proxy's container does.
+    """
+    inside = PurePosixPath(log_of(settings)).with_name(PurePosixPath(path).name)
+    unpacked = ("gzip", "-dc") if inside.suffix == ".gz" else ("cat",)
+    theirs = f"docker exec {running(settings.proxy_project, settings.proxy)} "
+    theirs += shlex.join((*unpacked, str(inside)))
+    mine = shlex.quote(path)
+    return f"if [ -r {mine} ]; then zcat -f {mine}; else {theirs}; fi"
