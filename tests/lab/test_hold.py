@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
+import json
 import signal
 import subprocess
 import threading
@@ -78,6 +80,38 @@ def test_one_color_takes_the_others_place_and_who_comes_meanwhile_waits(held: La
     assert frozenset(("blue", "green")) not in seen, "both ran at once"
     assert "one color at a time: asked for" in done.stdout
     assert "is stopped, and kept for a rollback" in done.stdout
+    held.is_clean()
+
+
+async def asks(port: int, number: int) -> str:
+    """A request of its own connection, every second one an order: its status."""
+    order = json.dumps({"item": "x" * 1000, "quantity": number}).encode()
+    first, body = (b"POST /orders", order) if number % 2 else (b"GET /items", b"")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        head = b"%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % (first, len(body)) + body)
+        answer = await asyncio.wait_for(reader.read(), 60)
+    finally:
+        writer.close()
+    return answer[9:12].decode()
+
+
+async def crowd(port: int, size: int) -> list[str]:
+    """As many at once."""
+    return await asyncio.gather(*(asks(port, number) for number in range(size)))
+
+
+@pytest.mark.nightly
+@EITHER_PROXY
+def test_a_thousand_who_wait_are_all_answered(held: Lab) -> None:
+    orders = int(held.sql("select count(*) from orders"))
+    with held.begun("deploy", "--version", "v2", reaching="stop") as deploy:
+        answers = asyncio.run(crowd(held.port, 1000))
+        assert deploy.wait(60) == 0
+    assert {*answers} == {"200", "201"}
+    assert int(held.sql("select count(*) from orders")) == orders + 500
+    assert held.answering()[1] == "v2"
     held.is_clean()
 
 
