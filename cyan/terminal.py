@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from cyan.errors import CyanError
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
 
 WIDTH = 11
 

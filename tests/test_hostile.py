@@ -30,7 +30,7 @@ from cyan.proof.hammer import HammerOptions, _check
 from cyan.proof.host_under_test import HostUnderTest
 from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proxies import caddy
-from cyan.rollout import plan, run
+from cyan.rollout import plan, planned, run
 from cyan.rollout import provision as provision_module
 from cyan.rollout.provision import install_engine, provision
 from cyan.settings import Settings, load, machine_of
@@ -139,7 +139,7 @@ def test_the_setup_of_a_bare_host_runs_as_it_was_written(
 def test_every_command_of_a_deploy_arrives_literally(machine: Machine, settings: Settings) -> None:
     (settings.directory / "traffic").mkdir(parents=True)
     (settings.directory / "traffic/blue").touch()
-    asked = plan.Request("deploy", "v2", "it's $(touch $CANARY)", (("A", INJECTIONS[3]),))
+    asked = planned.Request("deploy", "v2", "it's $(touch $CANARY)", (("A", INJECTIONS[3]),))
     made = plan.deploy(asked, worlds.V1_ON_BLUE, settings, COMPOSE)
     folder = settings.directory / "releases" / made.target.id
     for step in made.steps:

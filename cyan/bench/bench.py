@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,9 +132,11 @@ class Run:
             "rollback": way.takes_back,
             "fails": way.failing,
             "cleanup": "$INV cleanup",
+            "proxy": "$INV proxy.upgrade",
         }[kind]
         also = "" if way.proxy or way.lab else "-f ports.yml"
-        given = {"VERSION": version, "OLD": old, "ALSO": also, "INV": f"{sys.executable} -m cyan"}
+        inv = f"{sys.executable} -m cyan"
+        given = {"VERSION": version, "OLD": old, "ALSO": also, "INV": inv, **dict(way.given)}
         text = words if way.lab else ways.script(words)
         begun = time.time_ns()
         with (self._folder / "commands.log").open("a") as log:
@@ -164,7 +167,8 @@ def _ready(
     if way.lab:
         lab.up(settings, lambda _: None)
         run("cleanup", "", "")  # what an earlier way left warm is none of this one's
-        yield run, settings.site.url, settings.app
+        with _with_its_proxy(way, run, Run(replace(way, given=()), folder, project)):
+            yield run, settings.site.url, settings.app
         return
     ways.write(way, folder, project)
     _remove(folder)
@@ -175,6 +179,21 @@ def _ready(
         yield run, f"http://127.0.0.1:{ways.PORT}", ways.APP
     finally:
         _remove(folder)
+
+
+@contextmanager
+def _with_its_proxy(way: Way, run: Run, usual: Run) -> Iterator[None]:
+    """The lab's proxy as the way's settings have it, while the block runs."""
+    if not way.given:
+        yield
+        return
+    done = run("proxy", "", "")
+    if done.code != 0:
+        raise ProofError(f"the lab's proxy did not become what it wants: {done.code}")
+    try:
+        yield
+    finally:
+        usual("proxy", "", "")
 
 
 def _remove(folder: Path) -> None:

@@ -36,7 +36,7 @@ class Way:
     `deploy`, `back` and `fails` are shell scripts: a deploy of $VERSION in the place of $OLD, the
     way back to $VERSION from $OLD, and the deploy of a release that never gets healthy. `proxy` are
     the files that its proxy reads; none where users come to the application's own port, or where
-    cyan's lab is used: `lab`.
+    cyan's lab is used: `lab`, with settings of its own where they are `given`, by environment.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Way:
     proxy: tuple[tuple[str, str], ...] = ()
     image: str = "cyan-demo/proxy:1"
     lab: bool = False
+    given: tuple[tuple[str, str], ...] = ()
 
     @property
     def takes_back(self) -> str:
@@ -214,6 +215,19 @@ WAYS = (
         back="exec $INV rollback",
         fails=f"export HEALTH_CHECK_TIMEOUT={WITHIN}; {_CYAN} --env FAULT=never-healthy",
         lab=True,
+    ),
+    Way(
+        "cyan nginx",
+        "the same with nginx as the proxy",
+        "docs/nginx.md",
+        _CYAN,
+        back="exec $INV rollback",
+        fails=f"export HEALTH_CHECK_TIMEOUT={WITHIN}; {_CYAN} --env FAULT=never-healthy",
+        lab=True,
+        given=(
+            ("INVOKE_CYAN_PROXY", "nginx"),
+            ("INVOKE_CYAN_COMPOSE_STATEFUL", "compose/nginx.yml"),
+        ),
     ),
     Way(
         "cyan hold",

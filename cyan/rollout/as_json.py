@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cyan.hosts.look import Observation
-    from cyan.rollout.plan import Plan
+    from cyan.rollout.planned import Plan
     from cyan.rollout.preflight import Check
     from cyan.settings import Settings
 

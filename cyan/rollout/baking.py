@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cyan.names import Color
     from cyan.rollout.health import Look
     from cyan.rollout.job import Job
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
     from cyan.sections import BakeSettings
 
 BAD = 3  # bad looks in a row that end a bake; one may be a hiccup of a busy host

@@ -15,7 +15,7 @@ from cyan.errors import CyanError
 from cyan.hosts.look import look
 from cyan.migrations import apply, lint
 from cyan.migrations.files import Kind
-from cyan.rollout import idle
+from cyan.rollout import idle, planned
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
 from cyan.rollout.facts import comes, gather
@@ -59,7 +59,7 @@ def _comes(host: Host, engine: Engine, settings: Settings, world: Observation) -
     version = world.version(world.live)
     if not version:
         return None
-    request = planning.Request("deploy", version, "doctor")
+    request = planned.Request("deploy", version, "doctor")
     text = source_of(settings, version)
     return comes(host, engine, settings, planning.deploy(request, world, settings, text))
 

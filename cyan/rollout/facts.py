@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.hosts.site import Certificate
     from cyan.releases.precheck import Precheck
-    from cyan.rollout.plan import Plan
+    from cyan.rollout.planned import Plan
     from cyan.settings import Settings
     from cyan.world.host import Host
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cyan.hosts.look import Observation
     from cyan.journal.entries import Entry
-    from cyan.rollout.plan import Request
+    from cyan.rollout.planned import Request
     from cyan.rollout.unfinished import Unfinished
     from cyan.sections import HostSettings
     from cyan.settings import Settings

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cyan.names import Color
     from cyan.rollout.draining import Drained
     from cyan.rollout.job import Job
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
     from cyan.settings import Settings
 
 OFTEN = 0.2  # seconds between two looks at a color for which users wait

@@ -12,7 +12,7 @@ from cyan.world import local
 
 if TYPE_CHECKING:
     from cyan.rollout.job import Job
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
     from cyan.sections import HookSettings
     from cyan.world.host import Output
 

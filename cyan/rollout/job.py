@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cyan.hosts.session import Bar
     from cyan.names import Color
     from cyan.rollout.meeting import Member
-    from cyan.rollout.plan import Plan, Step
+    from cyan.rollout.planned import Plan, Step
     from cyan.rollout.probe import Probe
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.releases.precheck import Precheck
     from cyan.rollout.facts import Facts
-    from cyan.rollout.plan import Plan
+    from cyan.rollout.planned import Plan
     from cyan.settings import Settings
 
 MIB = 2**20

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cyan.hosts.look import Observation
-    from cyan.rollout.plan import Plan, Request
+    from cyan.rollout.planned import Plan, Request
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cyan.releases.images import ServiceImage
     from cyan.rollout.job import Reporter
     from cyan.rollout.meeting import Member
-    from cyan.rollout.plan import Plan, Request, Step
+    from cyan.rollout.planned import Plan, Request, Step
     from cyan.sections import HostSettings
     from cyan.settings import Settings
     from cyan.world.host import Host

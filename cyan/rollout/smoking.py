@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cyan.names import Color
     from cyan.rollout.job import Job
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
     from cyan.sections import SmokeCheck
     from cyan.settings import Settings
     from cyan.world.host import Host

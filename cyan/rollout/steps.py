@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import httpx
 
     from cyan.engines.docker import Container
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
 
 ONCE = 1  # restart of a service that a standby may need until what it depends on is up
 WARMING = 0.1  # seconds between looks at a color that has just been started

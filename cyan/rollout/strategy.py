@@ -14,7 +14,7 @@ from cyan.rollout.preflight import ROOM, size
 
 if TYPE_CHECKING:
     from cyan.hosts.look import Observation
-    from cyan.rollout.plan import Request
+    from cyan.rollout.planned import Request
     from cyan.settings import Settings
     from cyan.world.host import Host
 

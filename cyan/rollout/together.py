@@ -21,7 +21,7 @@ from cyan.rollout import fleet, unfinished
 from cyan.rollout import plan as planning
 from cyan.rollout.fleet import Course, Left, Standing
 from cyan.rollout.meeting import BehindError, Meeting, Member
-from cyan.rollout.plan import Run
+from cyan.rollout.planned import Run
 from cyan.rollout.run import called_off, carry_out, prepare
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cyan.rollout.job import Reporter
-    from cyan.rollout.plan import Plan, Request
+    from cyan.rollout.planned import Plan, Request
     from cyan.rollout.unfinished import Unfinished
     from cyan.sections import HostSettings
     from cyan.settings import Settings

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cyan.journal.writer import Writer
     from cyan.rollout.draining import Drained
     from cyan.rollout.job import Job
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
     from cyan.rollout.unfinished import Unfinished
 
 

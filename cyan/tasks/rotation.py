@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from cyan.rollout.job import Reporter
-    from cyan.rollout.plan import Request
+    from cyan.rollout.planned import Request
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 
@@ -272,7 +272,8 @@ def _alone(*, resume: bool, abort: bool, others: bool) -> None:
 def _request(
     what: str, version: str, forced: tuple[str, ...], wait: float, env: Sequence[str] = ()
 ) -> Request:
-    from cyan.rollout.plan import Request, valid_environment
+    from cyan.rollout.plan import valid_environment
+    from cyan.rollout.planned import Request
 
     return Request(what, version, getpass.getuser(), valid_environment(env), forced, wait)
 

@@ -21,7 +21,7 @@ from cyan.world.shell import quoted_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
 
 
 def forgets_the_lock() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cyan.rollout.job import Done, Job
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
 
 
 def killed(action: Callable[[Job, Step], Done], when: str) -> Callable[[Job, Step], Done]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.rollout import plan as planning
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from tests.conftest import PROJECT
 from tests.lab.fleets import Fleet, fleet
 from tests.lab.test_killed import SETTINGS, kill

@@ -21,7 +21,7 @@ import pytest
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
-from cyan.rollout.plan import Plan, Request
+from cyan.rollout.planned import Plan, Request
 from cyan.sections import MigrateSettings, SmokeCheck
 from tests.rollout.worlds import DATABASE, V1_ON_BLUE, V2_ON_GREEN, settings
 

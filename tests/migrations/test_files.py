@@ -13,7 +13,7 @@ from cyan.migrations.files import Applied, Kind, Migration, State
 from cyan.names import Color
 from cyan.names import Kind as Step
 from cyan.rollout import plan as planning
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import MigrateSettings
 from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
 

@@ -14,7 +14,7 @@ from cyan.releases.images import Service, ServiceImage
 from cyan.releases.precheck import Availability, Search
 from cyan.rollout import plan as planning
 from cyan.rollout.facts import comes
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import ImagesSettings, LoginSettings
 from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, settings
 from tests.shell import Machine

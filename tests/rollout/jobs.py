@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cyan.engines.docker import Container, Engine
     from cyan.hosts.look import Observation
     from cyan.names import Color
-    from cyan.rollout.plan import Plan
+    from cyan.rollout.planned import Plan
 
 
 @dataclass

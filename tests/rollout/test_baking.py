@@ -9,9 +9,10 @@ import pytest
 
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
+from cyan.rollout import planned
 from cyan.rollout.baking import BAD, Comparison, Sample, errs, sample, served, slow, watch
 from cyan.rollout.health import Look, State
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import BakeSettings
 from tests.rollout import jobs
 from tests.rollout.worlds import V2_ON_GREEN, settings
@@ -173,7 +174,7 @@ def test_a_bake_that_cannot_read_the_proxys_log_says_what_it_did_not_judge(tmp_p
     plan = planning.deploy(Request("deploy", "v2", "ann"), V2_ON_GREEN, settings(), "")
     job = jobs.job(tmp_path, V2_ON_GREEN, plan, bake=BakeSettings(seconds=0.01))
     (tmp_path / "app/logs/access.json").mkdir(parents=True)  # which root cannot read either
-    step = planning.Step(Kind.BAKE, Color.GREEN, "")
+    step = planned.Step(Kind.BAKE, Color.GREEN, "")
     done = watch(job, step, lambda: Look(State.PASSING))
     assert done.says == "it stayed healthy for 0.0 s"
     assert "whether users get errors or wait was not judged" in done.warnings[0]

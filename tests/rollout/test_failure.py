@@ -13,7 +13,7 @@ from cyan.journal.entries import Entry, Event, dump
 from cyan.names import Color
 from cyan.rollout import failure
 from cyan.rollout import plan as planning
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.world.envfile import env_file
 from cyan.world.host import Output
 from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings

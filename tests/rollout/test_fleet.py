@@ -12,7 +12,7 @@ from cyan.journal.entries import Entry, Event
 from cyan.names import Color
 from cyan.rollout import fleet
 from cyan.rollout.fleet import Course, Standing, differ, difference, flag, refuse, standing
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import HostSettings
 from tests.rollout.test_unfinished import AFTER, BEFORE, OLD, line
 from tests.rollout.worlds import EMPTY, V1_ON_BLUE, V2_ON_GREEN

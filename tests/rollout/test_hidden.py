@@ -16,10 +16,10 @@ from cyan.journal.lock import Lock, Owner
 from cyan.migrations import apply
 from cyan.names import Kind
 from cyan.releases.contents import Contents, hiding
-from cyan.rollout import hooks, smoking
+from cyan.rollout import hooks, planned, smoking
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Job
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import HookSettings, SmokeCheck
 from tests.rollout.worlds import V1_ON_BLUE, settings
 from tests.shell import Machine
@@ -65,7 +65,7 @@ def test_a_failing_hook_does_not_tell_the_secrets_that_it_prints(
     plan = replace(plan, run=replace(plan.run, contents=contents))
     with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
         job = Job(machine.host, Engine(machine.host), lock, mine, V1_ON_BLUE, plan)
-        step = planning.Step(kind, plan.target.color, "")
+        step = planned.Step(kind, plan.target.color, "")
         try:
             (told,) = hooks.after(job, step)
         except DeployError as error:
@@ -87,7 +87,7 @@ def test_a_failing_smoke_check_tells_no_part_of_a_secret_in_the_answer(
     with Lock(machine.host, str(machine.folder), Owner("ann", "laptop", 1.0, "it")) as lock:
         job = Job(machine.host, Engine(machine.host), lock, mine, V1_ON_BLUE, plan)
         with pytest.raises(DeployError) as caught:
-            smoking.run(job, planning.Step(Kind.SMOKE, plan.target.color, ""))
+            smoking.run(job, planned.Step(Kind.SMOKE, plan.target.color, ""))
     assert said in caught.value.what
     assert "hunt" not in caught.value.what
 

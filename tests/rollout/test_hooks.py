@@ -11,10 +11,10 @@ from cyan.errors import DeployError, HostError
 from cyan.journal import while_held
 from cyan.journal.lock import Lock, Owner, take_away
 from cyan.names import Kind
-from cyan.rollout import hooks
+from cyan.rollout import hooks, planned
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Job
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import HookSettings
 from tests.lab.harness import until
 from tests.rollout.worlds import V1_ON_BLUE, settings
@@ -37,7 +37,7 @@ def test_a_hook_on_the_host_ends_once_its_lock_is_taken_away(
 
     def work(job: Job) -> None:
         try:
-            hooks.before(job, planning.Step(Kind.SWITCH, plan.target.color, ""))
+            hooks.before(job, planned.Step(Kind.SWITCH, plan.target.color, ""))
         except (DeployError, HostError) as error:
             errors.append(error)
 

@@ -13,7 +13,7 @@ from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
 from cyan.proxies.in_flight import InFlight
 from cyan.rollout import plan as planning
-from cyan.rollout.plan import Plan, Request
+from cyan.rollout.planned import Plan, Request
 from cyan.sections import DrainSettings, HealthSettings, SmokeCheck, WarmSettings
 from tests.rollout.worlds import (
     EMPTY,

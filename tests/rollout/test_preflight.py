@@ -13,7 +13,7 @@ from cyan.hosts.site import Certificate
 from cyan.releases.precheck import Availability, Found, Precheck
 from cyan.rollout import plan as planning
 from cyan.rollout.facts import Facts
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.rollout.preflight import Check, Level, checks, refusals, unneeded, valid_names
 from cyan.sections import SiteSettings
 from tests.rollout.worlds import NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings

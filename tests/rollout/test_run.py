@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cyan.hosts.look import Observation
-    from cyan.rollout.plan import Plan
+    from cyan.rollout.planned import Plan
 
 OUT_OF_REACH = SecretsSettings(command="echo the vault is locked >&2; exit 1")
 

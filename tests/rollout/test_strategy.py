@@ -11,7 +11,7 @@ from cyan.names import Color, Kind
 from cyan.proxies import markers
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.rollout.strategy import Room, holds
 from cyan.rollout.unfinished import find
 from cyan.sections import SmokeCheck, WarmSettings

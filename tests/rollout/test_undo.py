@@ -11,7 +11,7 @@ from cyan.errors import DeployError
 from cyan.journal.entries import Event, parse
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
-from cyan.rollout.plan import Plan, Request
+from cyan.rollout.planned import Plan, Request
 from cyan.rollout.steps import drain
 from cyan.rollout.undo import abandon, undo
 from cyan.rollout.unfinished import find
@@ -23,7 +23,7 @@ from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.rollout.plan import Step
+    from cyan.rollout.planned import Step
 
 ROLLBACK = planning.rollback(Request("rollback", "", "ann"), V2_ON_GREEN, settings(), "")
 DEPLOY = replace(

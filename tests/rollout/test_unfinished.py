@@ -14,7 +14,7 @@ from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout import unfinished
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import MigrateSettings
 from tests.rollout.worlds import DATABASE, NOW, V1_ON_BLUE, V2_ON_GREEN, color, settings
 

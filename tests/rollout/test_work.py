@@ -11,9 +11,9 @@ from cyan.application.release import Release
 from cyan.errors import UsageError
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
-from cyan.rollout import work
+from cyan.rollout import planned, work
 from cyan.rollout.drift import drift
-from cyan.rollout.plan import Plan, Request
+from cyan.rollout.planned import Plan, Request
 from cyan.settings import load
 from tests.rollout import worlds
 
@@ -46,7 +46,7 @@ WORLD = worlds.world(
 )
 
 
-def step(plan: Plan, kind: Kind) -> planning.Step:
+def step(plan: Plan, kind: Kind) -> planned.Step:
     return next(each for each in plan.steps if each.kind is kind)
 
 

@@ -10,7 +10,7 @@ import pytest
 from cyan.names import Color, Kind
 from cyan.rollout import hooks
 from cyan.rollout import plan as planning
-from cyan.rollout.plan import Request
+from cyan.rollout.planned import Request
 from cyan.sections import HookSettings
 from cyan.world import local
 from tests.rollout.jobs import job
