@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import select
 import socket
@@ -24,14 +25,15 @@ from tests.lab.harness import until
 from tests.site import newer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.lab
 
 PROJECT = Path(__file__).parent.parent.parent
 NAME = f"{APP}-caddyfile"
 CADDY = "/usr/bin/caddy"
-ECHO = ":8000\nrespond {$COLOR}\n"
+BIG = "x" * 50_000
+ECHO = f":8000\nheader /big X-Big {BIG}\nheader X-Accel-Redirect /elsewhere\nrespond {{$COLOR}}\n"
 SETTINGS = {
     "app": "demo",
     "hosts": [{"address": "127.0.0.1"}],
@@ -147,6 +149,15 @@ def test_without_a_marker_a_plain_503_names_the_problem(proxy: Proxy) -> None:
     assert re.search("no color (of demo )?is live", answer.text)
 
 
+def test_what_an_application_answers_is_passed_on_as_it_is(proxy: Proxy) -> None:
+    proxy.mark("blue")
+    answer = httpx.get(f"{proxy.site}/big")
+    assert (answer.text, answer.headers["X-Big"]) == ("blue", BIG)
+    assert "Caddy" in answer.headers["Server"]  # that of the echo
+    cookie = {"Cookie": f"session={BIG[:16_000]}"}
+    assert httpx.get(proxy.site, headers=cookie).text == "blue"
+
+
 def test_maintenance_wins_over_every_color(proxy: Proxy) -> None:
     proxy.mark("maintenance", "blue", "green")
     answer = httpx.get(proxy.site)
@@ -235,6 +246,44 @@ def test_more_than_may_wait_are_told_to_come_back(proxy: Proxy) -> None:
     finally:
         for made in connections:
             made.close()
+
+
+def test_nginx_begins_another_log_before_the_disk_is_full(tmp_path: Path) -> None:
+    name, logs = f"{NAME}-log", tmp_path / "logs"
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    logs.mkdir()
+    logs.chmod(0o1777)
+    mounts = configured(NGINX, tmp_path)
+    start = tmp_path / "config/start.sh"
+    start.write_text(start.read_text().replace("sleep 30", "sleep 0.2"))
+    words = ("run", "-d", "--name", name, "-v", f"{logs}:/logs", "-p", "127.0.0.1::8080")
+    docker(*words, *mounts)
+    try:
+        site = f"http://{docker('port', name, '8080').splitlines()[0]}"
+        until(lambda: refused(site), "it answers")
+        for number in range(1, nginx.KEPT + 3):
+            os.truncate(logs / "access.json", nginx.ROLLED + 1)
+            until(rolled(logs, min(number, nginx.KEPT)), "it is rolled")
+            until((logs / "access.json").exists, "it begins another")
+            time.sleep(1)  # of two in one second the first would be lost
+        assert refused(f"{site}/after")
+        assert "/after" in (logs / "access.json").read_text()
+        assert (logs / "access.json").stat().st_size < 10_000
+    finally:
+        docker("rm", "-f", name)
+
+
+def rolled(logs: Path, number: int) -> Callable[[], bool]:
+    """Whether so many logs were rolled and kept."""
+    return lambda: len([*logs.glob("access-*.json")]) == number
+
+
+def refused(where: str) -> bool:
+    try:
+        return httpx.get(where).status_code == 503
+    except httpx.HTTPError:
+        return False
 
 
 @pytest.mark.parametrize("color", ["blue", "green"])
