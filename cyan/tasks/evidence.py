@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
 from cyan.errors import UsageError
-from cyan.names import seconds
+from cyan.names import Server, seconds
 from cyan.tasks.common import HOST, confirmed, hosts, strategy_of
 
 if TYPE_CHECKING:
@@ -180,6 +180,12 @@ def chaos(
         raise UsageError(
             f"{machine.name} is not the lab, and chaos breaks things",
             todo="give cyan.hosts the lab's address and port, as cyan's own invoke.yaml does",
+        )
+    if wanted.server is not Server.CADDY:
+        raise UsageError(
+            f"chaos breaks Caddy, and the proxy of this lab is {wanted.server}",
+            where="cyan.proxy",
+            todo="proxy: proxy, and compose.stateful: compose/stateful.yml",
         )
     lab.up(wanted, console.print)
     context = specification.Context(wanted, machine, project_folder(), console)
