@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import shlex
+import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from cyan.errors import HostError
 from cyan.proxies.container import running
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cyan.settings import Settings
     from cyan.world.host import Host
 
@@ -20,6 +22,7 @@ LOG = "/logs/access.json"
 """Where it writes its access log, inside its container."""
 
 UNREADABLE = "cyan-unreadable"
+PIECE = 2**14  # bytes of what is packed
 
 
 def log_of(settings: Settings) -> str:
@@ -49,11 +52,11 @@ class AccessLog:
         self._at = 0
         self._torn = b""
 
-    def more(self) -> list[str]:
+    def more(self) -> Iterator[str]:
         """The lines that were completed since the last call; at the first one, its newest.
 
-        A log that is shorter than before was rolled, and is read from its start. Raises
-        UnreadableError.
+        A log that is shorter than before was rolled, and is read from its start. Who does not read
+        the lines to their end is told them again. Raises UnreadableError.
         """
         command = f"""
             log={self._path} in= from={self._at}
@@ -74,11 +77,19 @@ class AccessLog:
             said = " ".join(done.stderr.replace(UNREADABLE, "").split())
             raise UnreadableError(f"the proxy's log cannot be read: {said}", where=self._host.name)
         begin, _, packed = done.stdout.partition("\n")
-        new = gzip.decompress(base64.b64decode(packed)) if packed else b""
-        known = self._torn if int(begin) == self._at else b""
-        *lines, self._torn = (known + new).split(b"\n")
-        self._at = int(begin) + len(new)
-        return [line.decode(errors="replace") for line in lines]
+        return self._lines(int(begin), base64.b64decode(packed))
+
+    def _lines(self, at: int, packed: bytes) -> Iterator[str]:
+        """Unpacked bit by bit: all of it at once would be most of a deployer's memory."""
+        torn = self._torn if at == self._at else b""
+        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip's
+        for start in range(0, len(packed), PIECE):
+            new = inflate.decompress(packed[start : start + PIECE])
+            at += len(new)
+            *lines, torn = (torn + new).split(b"\n")
+            for line in lines:
+                yield line.decode(errors="replace")
+        self._at, self._torn = at, torn
 
 
 def log_command(settings: Settings, path: str) -> str:

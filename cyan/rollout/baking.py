@@ -33,7 +33,7 @@ UNAVAILABLE = 503
 UPGRADED = 101  # a WebSocket's: its duration is the user's
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Served:
     """An answer as the proxy logged it: when its request started, wall seconds, and how it went.
 

@@ -8,7 +8,7 @@ from cyan.names import Color
 from cyan.proxies import access_log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cyan.rollout.job import Job
 
@@ -31,13 +31,13 @@ class Log:
         self._log = access_log.AccessLog(job.host, directory, most, container, inside)
         self.doubt = ""
 
-    def more(self) -> list[str]:
+    def more(self) -> Iterable[str]:
         """As `access_log.AccessLog.more`; nothing once it could not be read."""
         try:
-            return [] if self.doubt else self._log.more()
+            return () if self.doubt else self._log.more()
         except access_log.UnreadableError as error:
             self.doubt = error.what
-            return []
+            return ()
 
 
 def headers_of(told: Mapping[str, Any]) -> dict[str, str]:

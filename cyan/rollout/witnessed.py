@@ -63,7 +63,7 @@ class Logs:
     `since` is when users first came to this proxy, where it was no earlier than the deploy.
     """
 
-    lines: Sequence[str] = ()
+    lines: Iterable[str] = ()
     aborted: Sequence[float] = ()
     doubt: str = ""
     since: float = 0.0
@@ -155,8 +155,10 @@ def seen(
 
     In wall seconds of the host.
     """
-    answers = sorted(filter(None, map(answered, log.lines)), key=lambda each: each.started)
     length = ended - begun
+    told = filter(None, map(answered, log.lines))
+    recent = (each for each in told if each.started >= begun - length)
+    answers = sorted(recent, key=lambda each: each.started)
     since = max(begun, min(log.since, answers[0].started if answers else begun))
     spans = [
         _span(answers, log.aborted, since, ended),
