@@ -141,6 +141,17 @@ def number(published: str) -> int:
     return int(published.rpartition(":")[2])
 
 
+def of_one_server(settings: Settings, joined: Mapping[str, Joined]) -> None:
+    """Raise UsageError where other applications count on another program than this one's: pure."""
+    for other, found in joined.items():
+        if other != settings.app and found.server is not settings.server:
+            raise UsageError(
+                f"the host's proxy is {found.server}, on which {other} counts, and this "
+                f"application wants {settings.server}",
+                todo=f"cyan.proxy: {found.server}",
+            )
+
+
 def record(settings: Settings, joined: Joined) -> tuple[str, str]:
     """The file, (path on the host, text), by which an application is known to the others."""
     told = json.dumps({"app": settings.app, **asdict(joined)})
@@ -171,6 +182,7 @@ def _filtered(project: str, service: str, *more: str) -> str:
 
 def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
     """Refuse what would be mistaken for another application's."""
+    of_one_server(settings, joined)
     app, wanted = settings.app, set(sites.addresses(settings))
     mine = joined.get(app)
     if mine and mine.directory != str(settings.directory):
@@ -181,12 +193,6 @@ def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:
     for other, found in joined.items():
         if other == app:
             continue
-        if found.server is not settings.server:
-            raise UsageError(
-                f"the host's proxy is {found.server}, for {other}, and this one wants "
-                f"{settings.server}",
-                todo=f"cyan.proxy: {found.server}",
-            )
         for longer, shorter in ((app, other), (other, app)):
             if any(longer.startswith(f"{shorter}-{color}") for color in Color):
                 raise UsageError(

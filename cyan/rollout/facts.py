@@ -38,7 +38,8 @@ class Facts:
     shared services that listen. `published` are (address, port) of the proxy. `traffic_host` and
     `traffic_proxy` name the folder of the markers as each sees it, device and inode. `sessions` is
     how many sshd lets be open at once, as far as they are needed; `forbidden` are the site's and
-    the doors' ports to which it lets nobody connect through it.
+    the doors' ports to which it lets nobody connect through it. `other_proxy` says that the one
+    that runs is not the program that the settings have.
     """
 
     memory_free: int
@@ -58,6 +59,7 @@ class Facts:
     clock_offset: float
     clock_uncertainty: float
     certificate: Certificate | None = None  # of a site with a domain
+    other_proxy: bool = False
     sessions: int = AT_ONCE
     forbidden: tuple[int, ...] = ()
     theirs: tuple[int, ...] = ()  # ports of the application's own stack, to be taken over
@@ -89,6 +91,7 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         engine=said.get("engine", ""),
         compose=said.get("compose", ""),
         proxy=said.get("version_of_proxy", ""),
+        other_proxy="other_proxy" in said,
         reachable=tuple(
             (item.service, said[item.service]) for item in shared if item.service in said
         ),
@@ -150,6 +153,7 @@ def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) 
     directory = shlex.quote(str(settings.directory))
     inside = (
         f"echo traffic_proxy=$(stat -c %d:%i {markers.markers_of(settings)}); "
+        f"command -v {settings.server} >/dev/null || echo other_proxy=yes; "
         f"echo version_of_proxy=$({VERSION[settings.server][-1]}); "
         f"echo configuration=$({configuration(settings).digest_command})"
     )

@@ -84,7 +84,7 @@ def checks(
         _forwarding(facts),
         _ports(facts, settings),
         _traffic(facts, settings),
-        _configured(facts),
+        _configured(facts, settings),
         _clock(facts),
         *(
             _soft(each) if each.name in unneeded else each
@@ -253,7 +253,10 @@ def _traffic(facts: Facts, settings: Settings) -> Check:
     return Check("traffic", Level.REFUSE, says, todo)
 
 
-def _configured(facts: Facts) -> Check:
+def _configured(facts: Facts, settings: Settings) -> Check:
+    if facts.other_proxy:
+        says = f"the proxy that runs is no {settings.server}: it would be asked in vain"
+        return Check("configuration", Level.REFUSE, says, "change it: inv proxy.upgrade")
     if facts.configured:
         return Check("configuration", Level.OK, "the proxy runs this project's configuration")
     says = "the proxy runs another configuration than this project's"

@@ -105,12 +105,21 @@ def _of_the_host(mine: Session) -> Upgrade:
     settings = mine.settings
     host, wanted = settings.host_proxy, configuration(settings)
     joined = sharing.look(mine.host, settings).joined
+    if settings.app not in joined:
+        raise DeployError(
+            f"{settings.app} has not joined the host's proxy",
+            where=mine.host.name,
+            serving=mine.world.serving,
+            todo="inv provision",
+        )
+    sharing.of_one_server(settings, joined)
     published, ports = sharing.published(joined), sharing.ports(joined)
     path = str(host.directory / handover.SECOND)
     beside = front.compose_file(host, published, ports)
     read = f":{wanted.inside}:ro"
     text = beside.replace(f"{wanted.folder}{read}", f"{wanted.folder}/{NEW}{read}")
     main = (str(host.directory / handover.COMPOSE), front.compose_file(host, published))
+    known = sharing.record(settings, replace(joined[settings.app], server=settings.server))
     return Upgrade(
         main=handover.compose(host, host.project),
         second=handover.compose(host, f"{host.project}-second", handover.SECOND),
@@ -121,7 +130,7 @@ def _of_the_host(mine: Session) -> Upgrade:
             for each in ports
         ),
         configuration=wanted,
-        files=(main,),
+        files=(main, known),
         second_file=(path, text),
     )
 

@@ -11,6 +11,7 @@ from cyan.adopted import HostProxySettings
 from cyan.errors import UsageError
 from cyan.hosts.handover import Handover
 from cyan.hosts.sharing import Holder, Joined, Seen, to_publish
+from cyan.names import Server
 from cyan.proxies.configuration import Configuration
 from tests.proxies.test_front import adopted
 
@@ -57,6 +58,7 @@ def test_a_port_of_another_is_refused(tmp_path: Path, holder: Holder, says: str)
         ("shop", {"shop_green_x": Joined("/srv/x", (), ())}, "could be mistaken for shop-green-x"),
         ("shop", {"shop": Joined("/srv/other", (), ())}, "another application is called shop"),
         ("shop", {"blog": Joined("/srv/x", (), ("http://:3000",))}, "is the site of blog already"),
+        ("shop", {"blog": Joined("/x", (), (), (), Server.NGINX)}, "nginx, on which blog counts"),
     ],
 )
 def test_what_would_be_mistaken_for_another_is_refused(

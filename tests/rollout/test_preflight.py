@@ -62,6 +62,7 @@ def test_a_host_that_is_well_has_nothing_to_mend() -> None:
         ("engine", {"engine": "19.03.8"}, "older than 20.10"),
         ("compose", {"compose": "v2.6.1"}, "older than 2.20"),
         ("caddy", {"proxy": "2.5.0"}, "older than 2.6"),
+        ("configuration", {"other_proxy": True}, "the proxy that runs is no caddy"),
         ("ports", {"published": frozenset({("127.0.0.1", 8080)})}, "does not publish 8001, 8002"),
         ("ports", {"published": OPEN}, "8001, 8002 are open"),
         ("traffic", {"traffic_proxy": "8:2"}, "does not look at /srv/demo/traffic"),
