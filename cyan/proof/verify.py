@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
-from cyan.names import Strategy
+from cyan.names import Server, Strategy
 from cyan.proof import calibration, demo_migration, scenario, theirs
 from cyan.proof.findings import Verdict
 from cyan.proof.load import Load
@@ -132,6 +132,12 @@ def verify(
             "a verification must know beforehand whether requests wait",
             where="cyan.strategy",
             todo="inv verify-zero-downtime --strategy colors, or hold",
+        )
+    if options.http2 and settings.server is Server.NGINX and not settings.site.certificate:
+        raise UsageError(
+            "--http2 needs HTTPS, and nginx has no certificate",
+            where="cyan.site.certificate, cyan.site.key",
+            todo="give both, or leave --http2 out",
         )
     if settings.adopted:
         theirs.possible(http2=options.http2, elsewhere=bool(options.remote))
