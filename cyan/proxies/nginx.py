@@ -116,7 +116,7 @@ def in_front(settings: Settings) -> str:
     return _rendered(
         "in_front.conf.j2",
         app=settings.app,
-        id=settings.app.replace("-", "_"),
+        id=_identifier(settings.app),
         tls=settings.site.behind == "https",
         servers=[(port, name) for port, name in ports.items() if port],
     )
@@ -145,7 +145,7 @@ def _app(settings: Settings) -> str:
     return _rendered(
         "app.conf.j2",
         app=app,
-        id=app.replace("-", "_"),
+        id=_identifier(app),
         traffic=markers.markers_of(settings),
         log=f"/logs/{app}/access.json" if adopted else "/logs/access.json",
         loopback=caddy.loopback(app),
@@ -249,6 +249,11 @@ def _port(port: int, *, tls: bool) -> tuple[str, str]:
         f"ports/{port}.conf",
         f'server {{\n  listen {listen};\n  server_name "";\n  {answer}\n}}\n',
     )
+
+
+def _identifier(app: str) -> str:
+    """An application in the names of variables and zones: nginx takes `$1…` for what a regex found."""
+    return f"in_{app.replace('-', '_')}"
 
 
 def _rendered(template: str, **given: object) -> str:

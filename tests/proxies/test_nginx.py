@@ -133,6 +133,12 @@ def test_each_name_has_its_server_and_a_name_that_nobody_has_gets_none_of_them(
     assert leads(doors, "my-shop-blue shop.example /") == "my-shop-blue-web:8000"
 
 
+def test_an_application_whose_name_begins_with_a_figure_has_variables_too(tmp_path: Path) -> None:
+    app = text(adopted(tmp_path, app="1-shop"), "apps/1-shop.conf")
+    assert "proxy_pass http://$in_1_shop_to1$request_uri;" in app
+    assert not re.search(r"\$[0-9]", app)
+
+
 def test_a_site_without_a_name_is_everybody_s_on_its_port(tmp_path: Path) -> None:
     assert "listen 3000 default_server;" in text(adopted(tmp_path), "apps/my-shop.conf")
     assert not any(path.startswith("ports/") for path, _ in nginx.files(adopted(tmp_path)))
