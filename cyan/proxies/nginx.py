@@ -252,7 +252,7 @@ def _port(port: int, *, tls: bool) -> tuple[str, str]:
 
 
 def _identifier(app: str) -> str:
-    """An application in the names of variables and zones: nginx takes `$1…` for what a regex found."""
+    """An application in the names of variables and zones; `$1…` would be what a regex found."""
     return f"in_{app.replace('-', '_')}"
 
 
