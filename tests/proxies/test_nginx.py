@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from cyan.errors import UsageError
 from cyan.hosts.site import headers
@@ -17,9 +19,7 @@ from cyan.proxies.configuration import Configuration, configuration, others_only
 from cyan.proxies.in_flight import parse
 from cyan.settings import Settings, load
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+PROJECT = Path(__file__).parent.parent.parent
 WEB: dict[str, Any] = {"service": "web", "port": 8000, "published": 3000}
 TLS = {"certificate": "/etc/ssl/shop.pem", "key": "/etc/ssl/shop.key"}
 DEMO = {
@@ -254,3 +254,16 @@ def test_who_is_in_front_is_believed_and_only_where_nobody_else_can_come(tmp_pat
     ):
         with pytest.raises(UsageError, match=says):
             adopted(tmp_path, WEB, **changes)
+
+
+def test_the_demos_file_with_nginx_differs_in_the_proxy_only() -> None:
+    with_caddy, with_nginx = (
+        yaml.safe_load((PROJECT / "compose" / name).read_text())
+        for name in ("stateful.yml", "nginx.yml")
+    )
+    assert with_nginx["services"]["database"] == with_caddy["services"]["database"]
+    assert with_nginx["networks"] == with_caddy["networks"]
+    proxies = [told["services"]["proxy"] for told in (with_caddy, with_nginx)]
+    same = {"ports", "networks", "restart", "read_only", "security_opt", "cap_drop", "labels"}
+    for key in same:
+        assert proxies[0][key] == proxies[1][key], key
