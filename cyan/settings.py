@@ -364,7 +364,10 @@ def _by_server(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fault(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    key = ".".join(["cyan", *(str(part) for part in item["loc"])])
+    loc = item["loc"]
+    if loc and loc[0] in AdoptedSettings.model_fields.keys() - Settings.model_fields.keys():
+        loc = ("adopted", *loc)  # it is validated before the rest, and by itself
+    key = ".".join(["cyan", *(str(part) for part in loc)])
     whole = item["type"] == "missing" or isinstance(item["input"], Mapping)
     given = "" if whole else f" (got {item['input']!r})"
     return f"{key}: {item['msg']}{given}"

@@ -69,6 +69,11 @@ def test_what_contradicts_is_told(tmp_path: Path, changes: Any, says: str) -> No
     assert says in str(caught.value)
 
 
+def test_a_fault_is_told_with_its_whole_key(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cyan\.adopted\.routes\.0\.path: .*begin with one '/'"):
+        adopted(tmp_path, {**WEB, "path": "*.png"})
+
+
 def test_each_color_is_asked_by_a_name_of_this_application_only(tmp_path: Path) -> None:
     text = caddyfile.sites_of(adopted(tmp_path))
     assert text.startswith("http://:3000 {\n")
