@@ -124,8 +124,10 @@ class Configuration:
     def write(self, within: str = "") -> str:
         """Write what it reads, in place or in a folder `within`."""
         folder = PurePosixPath(self.folder, within)
+        # colleagues who may deploy as well lay it out anew, and must read it
+        mode = f"$(if [ -g {quoted_path(self.folder)} ]; then echo 640; else echo 600; fi)"
         given = (
-            f"install -D -m 600 {quoted_path(source)} {quoted_path(folder, path)}"
+            f'install -D -m "{mode}" {quoted_path(source)} {quoted_path(folder, path)}'
             for source, path in self.copied
         )
         return " && ".join(
@@ -194,10 +196,13 @@ class Configuration:
             loaded = _exec(container, *words, *(["--force"] if force else []))
             return f"if {loaded}; then {self.keep()}; else {self.drop()}; exit 1; fi"
         # nginx reads its files where they are, and says nothing of how it went
-        pairs = [(quoted_path(self.folder, path), OLD) for path in self.paths]
-        old = "; ".join(f"[ ! -e {path} ] || cp -p {path} {path}{end}" for path, end in pairs)
-        back = "; ".join(f"[ ! -e {path}{end} ] || mv -T {path}{end} {path}" for path, end in pairs)
-        gone = " ".join(f"{path}{end}" for path, end in pairs)
+        paths = [quoted_path(self.folder, path) for path in self.paths]
+        old = "; ".join(f"[ ! -e {path} ] || cp -p {path} {path}{OLD}" for path in paths)
+        back = "; ".join(
+            f"if [ -e {path}{OLD} ]; then mv -T {path}{OLD} {path}; else rm -f -- {path}; fi"
+            for path in paths
+        )
+        gone = " ".join(f"{path}{OLD}" for path in paths)
         loaded = _exec(container, "sh", "-c", nginx.RELOAD)
         return f"{old}; {self.keep()}\nif {loaded}; then rm -f -- {gone}; else {back}; exit 1; fi"
 

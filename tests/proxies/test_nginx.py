@@ -153,8 +153,10 @@ def test_who_leaves_takes_its_own_files_and_leaves_those_of_all(tmp_path: Path) 
     assert {path for path, _ in others_only(wanted).files} == {"nginx.conf", "start.sh"}
 
 
-@pytest.mark.parametrize("put", ["put", "write"])
-def test_a_certificate_is_copied_and_a_new_one_is_noticed(tmp_path: Path, put: str) -> None:
+@pytest.mark.parametrize(("put", "shared"), [("put", False), ("write", False), ("put", True)])
+def test_a_certificate_is_copied_and_a_new_one_is_noticed(
+    tmp_path: Path, put: str, *, shared: bool
+) -> None:
     given, folder = tmp_path / "given.pem", tmp_path / "config"
     given.write_text("one")
     wanted = Configuration(
@@ -162,11 +164,12 @@ def test_a_certificate_is_copied_and_a_new_one_is_noticed(tmp_path: Path, put: s
         copied=((str(given), "certificates/a.crt"),),
     )
     folder.mkdir()
+    folder.chmod(0o2775 if shared else 0o755)
     done = f"{wanted.put()} && {wanted.keep()}" if put == "put" else wanted.write()
     subprocess.run(["sh", "-c", done], check=True)
     copied = folder / "certificates/a.crt"
     assert copied.read_text() == "one"
-    assert copied.stat().st_mode & 0o777 == 0o600
+    assert copied.stat().st_mode & 0o777 == (0o640 if shared else 0o600)
     same = subprocess.run(["sh", "-c", wanted.same()], check=False)
     given.write_text("two")
     other = subprocess.run(["sh", "-c", wanted.same()], check=False)
@@ -267,3 +270,32 @@ def test_the_demos_file_with_nginx_differs_in_the_proxy_only() -> None:
     same = {"ports", "networks", "restart", "read_only", "security_opt", "cap_drop", "labels"}
     for key in same:
         assert proxies[0][key] == proxies[1][key], key
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_nginx_does_not_take_leaves_its_files_as_they_were(
+    tmp_path: Path, *, taken: bool
+) -> None:
+    config, traffic, bin_ = (tmp_path / name for name in ("config", "traffic", "bin"))
+    for each in (config, traffic, bin_):
+        each.mkdir()
+    (config / "nginx.conf").write_text("old")
+    docker = bin_ / "docker"  # stands for a container whose nginx refuses what is valid
+    refuses = "0" if taken else "1"
+    docker.write_text(f'#!/bin/sh\ncase "$*" in *"-s reload"*) exit {refuses} ;; esac\n')
+    docker.chmod(0o755)
+    files = (("nginx.conf", "new"), ("apps/a.conf", "new"))
+    wanted = Configuration(str(config), str(traffic), (8009,), files, Server.NGINX)
+    script = f"{wanted.put()} && {{ {wanted.load('c1', force=False, lameduck=0)}\n}}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={"PATH": f"{bin_}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (0 if taken else 1), done.stderr
+    assert (config / "nginx.conf").read_text() == ("new" if taken else "old")
+    there = {str(path.relative_to(config)) for path in config.rglob("*") if path.is_file()}
+    assert there == {"nginx.conf", *(["apps/a.conf"] if taken else [])}
+    assert list(traffic.iterdir()) == []
