@@ -181,7 +181,10 @@ def rotated(app: Foreign, times: int, *, orders: bool) -> None:
 
 @pytest.mark.parametrize(
     "foreign",
-    ["chunked", "chunked@nginx", pytest.param("flask", marks=pytest.mark.nightly)],
+    [
+        "chunked",
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("chunked@nginx", "flask")),
+    ],
     indirect=True,
 )
 def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: Foreign) -> None:
