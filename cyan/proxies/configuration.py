@@ -197,14 +197,21 @@ class Configuration:
             return f"if {loaded}; then {self.keep()}; else {self.drop()}; exit 1; fi"
         # nginx reads its files where they are, and says nothing of how it went
         paths = [quoted_path(self.folder, path) for path in self.paths]
-        old = "; ".join(f"[ ! -e {path} ] || cp -p {path} {path}{OLD}" for path in paths)
+        old = " && ".join(f"{{ [ ! -e {path} ] || cp -p {path} {path}{OLD}; }}" for path in paths)
         back = "; ".join(
             f"if [ -e {path}{OLD} ]; then mv -T {path}{OLD} {path}; else rm -f -- {path}; fi"
             for path in paths
         )
         gone = " ".join(f"{path}{OLD}" for path in paths)
         loaded = _exec(container, "sh", "-c", nginx.RELOAD)
-        return f"{old}; {self.keep()}\nif {loaded}; then rm -f -- {gone}; else {back}; exit 1; fi"
+        return "\n".join(
+            (
+                # no room for what one would go back to: nothing is begun
+                f"{old} || {{ rm -f -- {gone}; {self.drop()}; exit 1; }}",
+                f"if {self.keep()} && {loaded}; then rm -f -- {gone}",
+                f"else {back}; {self.drop()}; exit 1; fi",
+            )
+        )
 
 
 def configuration(settings: Settings) -> Configuration:

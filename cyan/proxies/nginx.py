@@ -288,9 +288,14 @@ function within(ip, nets, each, part, at, size) {
       return 1
   }
 }
+BEGIN { # without the networks nothing would be counted, which is no zero
+  lost = blue !~ /[0-9]\./ || green !~ /[0-9]\./
+  if (lost) { print "the networks are not known"; exit }
+}
 $4 == "0A" { listens[substr($2, 10)] = 1 }
 $4 ~ /^0[1238]$/ { here[++n] = substr($2, 10); there[n] = $3 }
 END {
+  if (lost) exit 1
   for (; n; n--) {
     if (there[n] == gate) waiting++
     if (here[n] in listens) continue

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cyan.errors import UsageError
+from cyan.errors import HostError, UsageError
 from cyan.hosts.site import headers
 from cyan.names import Server
 from cyan.proxies import caddyfile, errors, front, nginx
@@ -272,10 +272,24 @@ def test_the_demos_file_with_nginx_differs_in_the_proxy_only() -> None:
         assert proxies[0][key] == proxies[1][key], key
 
 
-@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("nets", [{}, {"GREEN": ""}, {"BLUE": "fd00::/64"}])
+def test_where_a_network_is_not_known_the_count_is_no_zero(nets: dict[str, str]) -> None:
+    said = subprocess.run(
+        ["sh", "-c", nginx.connections("demo")],
+        env={**(NETS if nets else {}), **nets, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    with pytest.raises(HostError, match="nonsense"):
+        parse(said, "demo")
+
+
+@pytest.mark.parametrize("taken", [True, False, None])
 def test_what_nginx_does_not_take_leaves_its_files_as_they_were(
-    tmp_path: Path, *, taken: bool
+    tmp_path: Path, *, taken: bool | None
 ) -> None:
+    """None: there is no room for a copy of what one would go back to."""
     config, traffic, bin_ = (tmp_path / name for name in ("config", "traffic", "bin"))
     for each in (config, traffic, bin_):
         each.mkdir()
@@ -284,6 +298,10 @@ def test_what_nginx_does_not_take_leaves_its_files_as_they_were(
     refuses = "0" if taken else "1"
     docker.write_text(f'#!/bin/sh\ncase "$*" in *"-s reload"*) exit {refuses} ;; esac\n')
     docker.chmod(0o755)
+    if taken is None:
+        full = bin_ / "cp"
+        full.write_text('#!/bin/sh\n[ "$1" != -p ] || { : >"$3"; exit 1; }\nexec /bin/cp "$@"\n')
+        full.chmod(0o755)
     files = (("nginx.conf", "new"), ("apps/a.conf", "new"))
     wanted = Configuration(str(config), str(traffic), (8009,), files, Server.NGINX)
     script = f"{wanted.put()} && {{ {wanted.load('c1', force=False, lameduck=0)}\n}}"
