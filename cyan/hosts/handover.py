@@ -228,13 +228,15 @@ echo "$left $at"
         """Has clients connect anew before a proxy ends that, nginx, does not ask it by itself."""
         if self.settings.server is Server.CADDY:
             return ":"
-        folders = f"{quoted_path(self.settings.directory, 'traffic')}/*/"
-        raised = f'touch -- "${{each}}{markers.LAMEDUCK}"'
-        return f"for each in {folders}; do {raised}; done; sleep {front.DYING}"
+        return f"{self._ducks}; ducks touch --; sleep {front.DYING}"
 
     @property
     def _unasked(self) -> str:
-        return f"rm -f -- {quoted_path(self.settings.directory, 'traffic')}/*/{markers.LAMEDUCK}"
+        return f"{self._ducks}; ducks rm -f --"
+
+    @property
+    def _ducks(self) -> str:
+        return markers.ducks(f"{quoted_path(self.settings.directory, 'traffic')}/*")
 
     @property
     def _old(self) -> str:

@@ -12,7 +12,7 @@ from cyan.names import Server
 from cyan.proxies import caddyfile, nginx
 from cyan.proxies.caddy import AUTHORITY
 from cyan.proxies.front import INSIDE, OWN_DOORS
-from cyan.proxies.markers import LAMEDUCK
+from cyan.proxies.markers import ducks
 from cyan.world.shell import quoted_path, write_files
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ class Configuration:
 
     @property
     def ducks(self) -> str:
-        """Defines `ducks`: with `touch --` clients are asked to connect anew, until `rm -f --`."""
-        return f'ducks() {{ for each in {self.markers}; do "$@" "$each/{LAMEDUCK}"; done; }}'
+        """As `markers.ducks`, for the folders that the proxy looks at."""
+        return ducks(self.markers)
 
     def validated(self, container: str) -> str:
         """Put it, and have the running proxy say whether it would take it."""

@@ -68,6 +68,14 @@ def mark_command(directory: str, name: str, *, up: bool) -> str:
     return f"{'touch' if up else 'rm -f'} -- {shlex.quote(f'{directory}/traffic/{name}')}"
 
 
+def ducks(folders: str) -> str:
+    """Defines `ducks` for a shell: with `touch --` clients are asked to connect anew.
+
+    Until `rm -f --`. `folders` are the shell's words for the folders of markers.
+    """
+    return f'ducks() {{ for each in {folders}; do "$@" "$each/{LAMEDUCK}"; done; }}'
+
+
 def live_color(markers: frozenset[str]) -> Color | None:
     """The color that the Caddyfile picks for these markers: green is asked first.
 
