@@ -15,7 +15,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyan.bench import page, ways
+from cyan.bench import launch, page, ways
 from cyan.bench.measure import Done, Row, row
 from cyan.errors import CyanError, ProofError, UsageError
 from cyan.lab import lab
@@ -138,24 +138,22 @@ class Run:
         inv = f"{sys.executable} -m cyan"
         given = {"VERSION": version, "OLD": old, "ALSO": also, "INV": inv, **dict(way.given)}
         text = words if way.lab else ways.script(words)
+        took = self._folder.absolute() / "took.json"
+        launched = [sys.executable, "-I", "-S", launch.__file__, str(took)]
         begun = time.time_ns()
         with (self._folder / "commands.log").open("a") as log:
             log.write(f"--- {kind} {version}\n")
             log.flush()
-            process = subprocess.Popen(  # noqa: S603 - our own scripts
-                ["timeout", str(HANGS), "bash", "-c", text],  # noqa: S607
+            subprocess.run(  # noqa: S603 - our own scripts
+                [*launched, "timeout", str(HANGS), "bash", "-c", text],
                 cwd=self._project if way.lab else self._folder,
                 env={**os.environ, **given},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                check=True,
             )
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        cpu = usage.ru_utime + usage.ru_stime
-        memory = usage.ru_maxrss * 1024
-        code = process.returncode
-        return Done(kind, version, begun, time.time_ns(), code, cpu=cpu, memory=memory)
+        return Done(kind, version, begun, time.time_ns(), **json.loads(took.read_text()))
 
 
 @contextmanager

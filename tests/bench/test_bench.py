@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
-from cyan.bench import page
+from cyan.bench import launch, page
 from cyan.bench.bench import chosen
 from cyan.bench.measure import Done, both_answer, row
 from cyan.bench.options import Options
@@ -71,6 +72,22 @@ def test_each_kind_of_drop_is_counted_in_the_act_it_fell_into(kind: str) -> None
     assert (found.back_drops, found.failed_drops, found.steady_drops) == (1, 1, 1)
     assert found.errors == (f"2 x {kind} it broke",)
     assert f"2 {kind} in 1" in page.told(found)
+
+
+@pytest.mark.parametrize(
+    ("words", "least", "most"), [("pass", 1, 60), ("b'x' * (200 << 20)", 200, 260)]
+)
+def test_the_memory_of_a_deployer_is_its_own_and_not_that_of_who_started_it(
+    tmp_path: Path, words: str, least: int, most: int
+) -> None:
+    told = tmp_path / "took.json"
+    ours = bytearray(b"x" * (300 << 20))  # which Linux would count as the child's otherwise
+    command = [sys.executable, "-I", "-S", launch.__file__, str(told), sys.executable, "-c", words]
+    subprocess.run(command, check=True)
+    assert len(ours) >> 20 > most
+    took = json.loads(told.read_text())
+    assert took["code"] == 0
+    assert least <= took["memory"] >> 20 <= most
 
 
 def test_a_stream_that_is_cut_stands_on_its_own_line() -> None:
