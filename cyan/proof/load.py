@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from cyan.errors import CyanError, ProofError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -96,6 +97,17 @@ class Pace:
     failed: int = 0
     in_flight: int = 0
     lag_p99_ms: float = 0
+
+
+def together(paces: Sequence[Pace]) -> Pace:
+    """Several swarms as one: pure."""
+    if len(paces) == 1:
+        return paces[0]
+    sums = {
+        name: sum(getattr(each, name) for each in paces)
+        for name in ("sent", "answered", "failed", "in_flight")
+    }
+    return Pace(**sums, lag_p99_ms=max((each.lag_p99_ms for each in paces), default=0))
 
 
 @dataclass

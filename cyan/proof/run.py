@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,12 +15,12 @@ from urllib.parse import urlsplit
 from cyan.errors import HostError, ProofError
 from cyan.proof import collected, history
 from cyan.proof.history import Clock, History, Observation, Performed
-from cyan.proof.load import Load, Swarm
+from cyan.proof.load import Load, Pace, Swarm, together
 from cyan.proof.perform import Stage, perform
 from cyan.proof.relay.process import RelayOptions, relayed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from cyan.proof.checks import Check
@@ -81,54 +83,134 @@ def lasting(spec: RunSpec) -> RunSpec:
     return replace(spec, load=replace(spec.load, limit=limit))
 
 
+@dataclass(frozen=True)
+class Part:
+    """One host's part of a run: what is sent to it and where it is judged, and the host."""
+
+    spec: RunSpec
+    system: SystemUnderTest
+
+
 def run(spec: RunSpec, system: SystemUnderTest, display: Display) -> Judgement:
     """Perform the acts under load and judge what was seen.
 
     Everything that was found out lies in `spec.folder` afterwards. The swarm is ended whatever
     happens. Raises ProofError where nothing can be judged.
     """
-    (spec.folder / "acts").mkdir(parents=True)
-    _keep(spec.folder / "settings.json", spec.measured_on)
-    told = _under_load(spec, system, display)
+    return run_on_all((Part(spec, system),), display)[0]
+
+
+def run_on_all(parts: Sequence[Part], display: Display) -> tuple[Judgement, ...]:
+    """The same on several hosts at once: each act is one command, which is for all of them.
+
+    Each has a load and witnesses of its own, and is judged by itself. Raises ProofError.
+    """
+    for each in parts:
+        (each.spec.folder / "acts").mkdir(parents=True)
+        _keep(each.spec.folder / "settings.json", each.spec.measured_on)
+    told = _under_load(parts, display)
     display.says("collecting the logs")
-    history.save(told, spec.folder / "acts.json")
-    system.collect(spec.folder)
-    collected.write(spec.folder)
+    for each in parts[1:]:
+        acts = parts[0].spec.folder / "acts"
+        shutil.copytree(acts, each.spec.folder / "acts", dirs_exist_ok=True)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(_collected, parts, told))
     display.says("reconciling")
     from cyan.proof.report import write_report  # noqa: PLC0415 - pandas is heavy
 
-    return write_report(spec.folder, spec.checks(spec.folder))
+    folders = ((each.spec.folder, each.spec.checks) for each in parts)
+    return tuple(write_report(folder, checks(folder)) for folder, checks in folders)
+
+
+def _collected(part: Part, told: History) -> None:
+    folder = part.spec.folder
+    history.save(told, folder / "acts.json")
+    part.system.collect(folder)
+    collected.write(folder)
 
 
 def _keep(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
 
 
-def _under_load(spec: RunSpec, system: SystemUnderTest, display: Display) -> History:
-    stage = Stage(spec.project, spec.folder / "acts", system.observe, spec.command)
-    clock = system.clock()
-    opening = _opening(spec, stage, display)
-    with _load(spec) as load, Swarm(load, spec.folder / "client") as swarm:
+class _Swarms:
+    """The swarms of all hosts as one."""
+
+    def __init__(self, each: Sequence[Swarm]) -> None:
+        self._each = each
+
+    @property
+    def alive(self) -> bool:
+        return all(swarm.alive for swarm in self._each)
+
+    def pace(self) -> Pace:
+        return together([swarm.pace() for swarm in self._each])
+
+
+class _Hosts:
+    """Looks at all hosts as one; keeps what each was like every time."""
+
+    def __init__(self, systems: Sequence[SystemUnderTest]) -> None:
+        self._systems = systems
+        self.seen: list[tuple[Observation, ...]] = []
+
+    def observe(self) -> Observation:
+        """The first one, as an act is told of; of one without a live color, if there is any."""
+        with ThreadPoolExecutor(len(self._systems)) as pool:
+            self.seen.append(tuple(pool.map(lambda each: each.observe(), self._systems)))
+        return next((each for each in self.seen[-1] if not each.live), self.seen[-1][0])
+
+    def each(self, done: Performed) -> tuple[Performed, ...]:
+        """The act that was performed last, as each host saw it."""
+        pairs = zip(*self.seen[-2:], strict=True)
+        return tuple(replace(done, before=before, after=after) for before, after in pairs)
+
+
+def _under_load(parts: Sequence[Part], display: Display) -> tuple[History, ...]:
+    spec, hosts = parts[0].spec, _Hosts([each.system for each in parts])
+    stage = Stage(spec.project, spec.folder / "acts", hosts.observe, spec.command)
+    clocks = [each.system.clock() for each in parts]
+    opening = _opening(spec, stage, hosts, display)
+    with ExitStack() as stack:
+        swarms = [stack.enter_context(_swarm(each.spec)) for each in parts]
         display.says("waiting for the swarm")
-        swarm.wait_ready()
+        for swarm in swarms:
+            swarm.wait_ready()
         begun = time.time_ns()
-        performed = (*opening, *_acts(spec, stage, swarm, display, len(opening)))
+        all_of_them = _Swarms(swarms)
+        performed = (*opening, *_acts(parts, stage, hosts, all_of_them, display, len(opening)))
         ended = time.time_ns()
         display.says("letting what is in flight end")
-        with suppress(ProofError):  # then its exit code makes the verdict unknown
-            swarm.finish()
-    held = False
-    with suppress(HostError):  # then the verdict is unknown
-        clock, held = clock.until(system.clock()), True
-    return History(
-        performed,
-        planned=tuple(act.name for act in spec.acts),
-        swarm_exit=swarm.exit_code,
-        load_begun_ns=begun,
-        load_ended_ns=ended,
-        clock=clock,
-        clock_held=held,
-    )
+        with ThreadPoolExecutor(len(swarms)) as pool:
+            list(pool.map(_finished, swarms))
+    told = []
+    for number, (part, swarm, clock) in enumerate(zip(parts, swarms, clocks, strict=True)):
+        now, held = clock, False
+        with suppress(HostError):  # then the verdict is unknown
+            now, held = clock.until(part.system.clock()), True
+        told.append(
+            History(
+                tuple(each[number] for each in performed),
+                planned=tuple(act.name for act in spec.acts),
+                swarm_exit=swarm.exit_code,
+                load_begun_ns=begun,
+                load_ended_ns=ended,
+                clock=now,
+                clock_held=held,
+            )
+        )
+    return tuple(told)
+
+
+def _finished(swarm: Swarm) -> None:
+    with suppress(ProofError):  # then its exit code makes the verdict unknown
+        swarm.finish()
+
+
+@contextmanager
+def _swarm(spec: RunSpec) -> Iterator[Swarm]:
+    with _load(spec) as load, Swarm(load, spec.folder / "client") as swarm:
+        yield swarm
 
 
 @contextmanager
@@ -140,17 +222,20 @@ def _load(spec: RunSpec) -> Iterator[Load]:
             way = relays.enter_context(relayed(load.url, relay, load.connect))
             there = urlsplit(way).netloc
             secure = load.url.startswith("https:")
-            load = replace(load, connect=there) if secure else replace(load, url=way)
+            load = replace(load, connect=there) if secure else replace(load, url=way, connect="")
         if relay and load.secure:
             only = replace(relay, planted=None)
-            way = relays.enter_context(relayed(load.secure, only, spec.load.connect))
+            there = urlsplit(load.through).netloc or spec.load.connect
+            way = relays.enter_context(relayed(load.secure, only, there))
             load = replace(load, through=way)
-        elif load.secure and load.connect:
+        elif load.secure and load.connect and not load.through:
             load = replace(load, through=f"https://{load.connect}")
         yield load
 
 
-def _opening(spec: RunSpec, stage: Stage, display: Display) -> tuple[Performed, ...]:
+def _opening(
+    spec: RunSpec, stage: Stage, hosts: _Hosts, display: Display
+) -> tuple[tuple[Performed, ...], ...]:
     """The first act, done before the load where nothing is live that could answer it."""
     if not spec.acts or stage.observe().live:
         return ()
@@ -163,13 +248,23 @@ def _opening(spec: RunSpec, stage: Stage, display: Display) -> tuple[Performed, 
             where=str(stage.output),
             todo="read its output there",
         )
-    return (done,)
+    return (hosts.each(done),)
 
 
-def _acts(
-    spec: RunSpec, stage: Stage, swarm: Swarm, display: Display, first: int
-) -> tuple[Performed, ...]:
-    """The steady state, each act with its gap, and the rest of the requests."""
+def _acts(  # noqa: PLR0913, PLR0917 - a run's parts
+    parts: Sequence[Part],
+    stage: Stage,
+    hosts: _Hosts,
+    swarm: _Swarms,
+    display: Display,
+    first: int,
+) -> tuple[tuple[Performed, ...], ...]:
+    """The steady state, each act with its gap, and the rest of the requests.
+
+    Each act as each host saw it.
+    """
+    spec = parts[0].spec
+    enough = sum(each.spec.requests for each in parts)
 
     def tick() -> None:
         display.tick(swarm.pace())
@@ -181,22 +276,22 @@ def _acts(
         if not swarm.alive:
             break
         display.begins(number)
-        performed.append(perform(act, number, stage, tick))
-        display.ended(number, performed[-1])
+        performed.append(hosts.each(done := perform(act, number, stage, tick)))
+        display.ended(number, done)
         _let_pass(spec.gap, swarm, tick)
     display.says("steady state again")
-    _wait(lambda: swarm.pace().sent >= spec.requests, spec.load.limit, swarm, tick)
+    _wait(lambda: swarm.pace().sent >= enough, spec.load.limit, swarm, tick)
     return tuple(performed)
 
 
-def _let_pass(seconds: float, swarm: Swarm, tick: Callable[[], None]) -> None:
+def _let_pass(seconds: float, swarm: _Swarms, tick: Callable[[], None]) -> None:
     """Wait until `seconds` of load have passed."""
     until = time.monotonic() + seconds
     _wait(lambda: time.monotonic() >= until, seconds + RECOVERY, swarm, tick)
 
 
 def _wait(
-    reached: Callable[[], bool], within: float, swarm: Swarm, tick: Callable[[], None]
+    reached: Callable[[], bool], within: float, swarm: _Swarms, tick: Callable[[], None]
 ) -> None:
     """Wait for a condition, at most `within` seconds and while the swarm lives."""
     deadline = time.monotonic() + within

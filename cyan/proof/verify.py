@@ -127,6 +127,19 @@ def verify(
     from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
+    possible(settings, options)
+    folder = new_folder(project, "verify")
+    acts = acts_of(settings, options, folder)
+    with HostUnderTest(settings, machine) as system, nobody() as url:
+        spec = prepared(settings, folder, project, acts, options, system, url, machine)
+        with Terminal(acts, console) as display:
+            judgement = run(spec, system, display)
+    finish(judgement, spec.folder, console)
+    return judgement
+
+
+def possible(settings: Settings, options: Options) -> None:
+    """Raise UsageError for what a verification of this application cannot do."""
     if settings.strategy is Strategy.AUTO:
         raise UsageError(
             "a verification must know beforehand whether requests wait",
@@ -141,23 +154,41 @@ def verify(
         )
     if settings.adopted:
         theirs.possible(http2=options.http2, elsewhere=bool(options.remote))
-    folder = new_folder(project, "verify")
-    acts = _acts(settings, options, folder)
-    with HostUnderTest(settings, machine) as system, nobody() as url:
-        spec = spec_of(settings, folder, project, acts, options)
-        spec = secured(with_plant(spec, url, options), settings, options, system)
-        if settings.adopted:
-            theirs.live(system.observe())
-            spec = theirs.loaded(spec, settings)
-        more = {**kept_of(settings, planted=True), **theirs.kept(spec, settings)}
-        spec = measured(spec, options, system.about(), **more)
-        with Terminal(acts, console) as display:
-            judgement = run(spec, system, display)
-    finish(judgement, spec.folder, console)
-    return judgement
 
 
-def _acts(settings: Settings, options: Options, folder: Path) -> tuple[Act, ...]:
+def prepared(  # noqa: PLR0913, PLR0917 - what a run is made of
+    settings: Settings,
+    folder: Path,
+    project: Path,
+    acts: tuple[Act, ...],
+    options: Options,
+    system: HostUnderTest,
+    url: str,
+    at: HostSettings,
+    *,
+    straight: bool = False,
+) -> RunSpec:
+    """What a run shall do on one host; at `url` nobody listens.
+
+    Go `straight`, and the load goes to that host's own address, whoever the site's name leads to.
+    """
+    spec = with_plant(spec_of(settings, folder, project, acts, options), url, options)
+    site = settings.site
+    if straight:
+        where = f"{at.address}:{site.tls_port if site.domain else site.port}"
+        spec = replace(spec, load=replace(spec.load, connect=where))
+    if options.http2 and (straight or not site.domain):  # whose HTTPS is for localhost
+        through = f"https://{at.address}:{site.tls_port}"
+        spec = replace(spec, load=replace(spec.load, through=through))
+    spec = secured(spec, settings, options, system)
+    if settings.adopted:
+        theirs.live(system.observe())
+        spec = theirs.loaded(spec, settings)
+    more = {**kept_of(settings, planted=True), **theirs.kept(spec, settings)}
+    return measured(spec, options, system.about(), **more)
+
+
+def acts_of(settings: Settings, options: Options, folder: Path) -> tuple[Act, ...]:
     """The acts of the scenario that was asked for, with the files that they need."""
     if options.scenario != "migrations":
         acts = scenario.scenario(options.scenario, settings.verify.versions or scenario.DEMO)
@@ -362,9 +393,14 @@ def report(folder: Path, console: Console, more: tuple[Check, ...] = ()) -> Judg
 
 def finish(judgement: Judgement, folder: Path, console: Console) -> None:
     """Tell the verdict, and take the run up into the index of all."""
+    tell(judgement, folder, console)
+    tell_of_all(folder, console)
+
+
+def tell_of_all(folder: Path, console: Console) -> None:
+    """Make the index of all runs anew; tell what they say together."""
     from cyan.proof import stored, trend  # noqa: PLC0415 - pandas is heavy
 
-    tell(judgement, folder, console)
     index = trend.write(folder.parent)
     together = stored.rotations(stored.read(folder.parent)[0])
     console.print(f"      [dim]{together.sentence} All runs: {index}[/dim]")

@@ -101,7 +101,7 @@ def verify_zero_downtime(
     """Deploy, roll back and fail under load, and prove that no request was dropped."""
     from cyan.cli import project_folder
     from cyan.lab import lab
-    from cyan.proof import verify
+    from cyan.proof import several, verify
     from cyan.terminal import console
 
     wanted = _versioned(settings(c), versions)
@@ -109,7 +109,8 @@ def verify_zero_downtime(
         wanted = wanted.model_copy(update={"strategy": given})
     if migrations or calibrate:
         _demos(wanted)
-    machine = hosts(wanted, host)[0]
+    machines = hosts(wanted, host)
+    machine = machines[0]
     options = verify.Options(
         scenario=_one_of(quick=quick, migrations=migrations, reload=reload) or "full",
         rate=rate or None,
@@ -124,15 +125,18 @@ def verify_zero_downtime(
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
-    if len(wanted.hosts) > 1:
+    if len(wanted.hosts) > 1 and (host or calibrate):
         console.print(
             f"the load goes to {machine.name}, which is judged; the acts are of all "
             f"{len(wanted.hosts)} hosts"
         )
-    if not lab.is_throwaway(wanted, machine):
-        _agreed(wanted, machine, options.scenario, yes_on)
+    real = next((each for each in wanted.hosts if not lab.is_lab(wanted, each)), machine)
+    if not lab.is_throwaway(wanted, real):
+        _agreed(wanted, real, options.scenario, yes_on)
     if calibrate:
         verdict = verify.calibrate(wanted, machine, project_folder(), options, console)
+    elif len(machines) > 1:
+        verdict = several.run(wanted, machines, project_folder(), options, console).verdict
     else:
         verdict = verify.verify(wanted, machine, project_folder(), options, console).verdict
     sys.exit(verdict.exit_code)

@@ -60,6 +60,36 @@ def test_three_hosts_are_deployed_and_rolled_back_as_one_and_no_user_of_any_noti
     three.are_clean()
 
 
+@pytest.mark.nightly
+@pytest.mark.alone
+def test_a_verification_has_users_on_every_host_and_finds_what_one_of_them_drops(
+    three: Fleet,
+) -> None:
+    three.live("v1")
+    told = three.lab.cyan("verify-zero-downtime", "--quick").stdout
+    assert re.search(r"requests to 3 hosts, which switched within [0-9.]+ ms", told)
+    (whole,) = three.lab.folder.glob("reports/*-fleet/verdict.json")
+    kept = json.loads(whole.read_text())
+    assert (kept["verdict"], kept["drops"]) == ("pass", 0)
+    assert [each["host"] for each in kept["hosts"]] == [*three.addresses]
+    assert all(each["requests"] > 1000 for each in kept["hosts"])
+    assert {*kept["acts"][1]["versions"].values()} == {"v2"}
+    words = ("verify-zero-downtime", "--quick")
+    with three.lab.begun(*words, reaching="prune") as process:
+        color = three.lab.answering(three.second)[0]
+        killed = f"{three.lab.app}-{color}-platform-1"
+        inside = ["docker", "exec", three.nodes[three.second], "docker", "kill", killed]
+        subprocess.run(inside, check=True, capture_output=True)
+        said, _ = process.communicate(timeout=400)
+    assert process.returncode == 1, said
+    newest = max(three.lab.folder.glob("reports/*-fleet/verdict.json"))
+    found = {each["host"]: each for each in json.loads(newest.read_text())["hosts"]}
+    assert found[three.second]["verdict"] == "fail", said
+    assert found[three.second]["drops"] > 0
+    others = [found[each] for each in three.addresses if each != three.second]
+    assert [each["drops"] for each in others] == [0, 0]
+
+
 def test_what_fails_on_one_host_before_the_switch_is_undone_on_all(three: Fleet) -> None:
     three.live("v1")
     before = {each: world.containers for each, world in three.worlds().items()}
