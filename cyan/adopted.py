@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from cyan.names import Role, Server
+from cyan.names import EngineKind, Role, Server
 from cyan.values import (
     AbsolutePath,
     DomainIfAny,
@@ -96,11 +96,12 @@ class HostProxySettings(Model):
     """The one proxy of a host, for all of its applications: a Compose project of its own.
 
     `door` is the port, on the host's loopback, of every color's private door. `server` follows from
-    `cyan.proxy`.
+    `cyan.proxy`, `engine` from `cyan.engine`.
     """
 
     directory: Local = Path("/srv/cyan/proxy")
     project: Name = "cyan-proxy"
     server: Server = Server.CADDY
+    engine: EngineKind = EngineKind.DOCKER
     image: str = Field(default=IMAGES[Server.CADDY], pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$")
     door: Port = 8009

@@ -47,6 +47,13 @@ class Server(StrEnum):
     NGINX = "nginx"
 
 
+class EngineKind(StrEnum):
+    """The program that runs a host's containers; both are spoken to by the docker command."""
+
+    DOCKER = "docker"
+    PODMAN = "podman"
+
+
 class Phase(StrEnum):
     """What its steps may do: nothing that a user can notice, move the users, or finish."""
 

@@ -13,7 +13,7 @@ from pydantic import field_validator as validated
 
 from cyan.bundled import bundled
 from cyan.errors import UsageError
-from cyan.names import Color, Kind, seconds
+from cyan.names import Color, EngineKind, Kind, seconds
 from cyan.values import (
     AbsolutePath,
     DomainIfAny,
@@ -37,7 +37,7 @@ class HostSettings(Model):
     """One machine that the application is deployed to, and how SSH reaches it.
 
     A site without a domain is published on `bind`: the loopback, unless a balancer or another
-    machine is to reach it.
+    machine is to reach it. The `engine` is that of `cyan.engine`, unless it is another here.
     """
 
     address: str = Field(min_length=1, pattern=r"^[a-zA-Z0-9:][a-zA-Z0-9:._-]*$")
@@ -50,6 +50,7 @@ class HostSettings(Model):
     identity: Local | None = None
     known_hosts: Local | None = None
     bind: Literal["127.0.0.1", "0.0.0.0"] = "127.0.0.1"  # noqa: S104 - it must be asked for
+    engine: EngineKind = EngineKind.DOCKER
 
     @property
     def is_here(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -13,7 +14,7 @@ from pydantic import field_validator as validated
 from cyan.adopted import IMAGES, AdoptedSettings, HostProxySettings
 from cyan.bundled import bundled, text_of
 from cyan.errors import UsageError
-from cyan.names import APP_PATTERN, Color, Role, Server, Strategy, in_color
+from cyan.names import APP_PATTERN, Color, EngineKind, Role, Server, Strategy, in_color
 from cyan.sections import (
     BakeSettings,
     ComposeSettings,
@@ -59,6 +60,9 @@ CYANS_OWN = (
 )
 """Keys that follow from what an adopted application's own files say."""
 
+START_INTERVAL = re.compile(r"^ *start_interval:.*\n", re.MULTILINE)
+"""A line of a Compose file; the health check of Podman's API of Docker has no such thing."""
+
 LOOPBACK = ("127.0.0.1", "::1")
 
 LEGACY_ENVIRONMENT = {
@@ -72,15 +76,21 @@ NODES = "hosts.json"
 """In the lab's directory: the hosts beside the first one, as cyan.hosts has them."""
 
 
+PODMAN_NODE = "podman.json"
+"""There, too: the lab's host where its engine is Podman."""
+
+
 class Settings(Model):
     """Every setting; `invoke.yaml` beside tasks.py shows each with a comment.
 
+    What runs containers is the hosts' `engine`: docker, or podman (5 or newer).
     `proxy` is the shared service that is the proxy, or `nginx` or `caddy`, which is its `server`
     and may be said so, too. An application that is `adopted` has no Compose files and no Caddyfile
     of cyan's: what they would say follows from its own, and its proxy is the host's.
     """
 
     app: str
+    engine: EngineKind = EngineKind.DOCKER
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
     directory: Local
     compose: ComposeSettings = ComposeSettings()
@@ -119,7 +129,7 @@ class Settings(Model):
         """What an adopted application's services and routes say is said once, there."""
         if not isinstance(given, Mapping):
             return given
-        given = _by_server(given)
+        given = _by_engine(_by_server(given))
         if not given.get("adopted"):
             return given
         for key in CYANS_OWN:
@@ -218,12 +228,18 @@ class Settings(Model):
     @property
     def stateless_text(self) -> str:
         """The Compose file of a color. Raises UsageError where it cannot be read."""
-        return text_of(self.compose.stateless, "cyan.compose.stateless", "compose/stateless.yml")
+        path = self.compose.stateless
+        return self._known(text_of(path, "cyan.compose.stateless", "compose/stateless.yml"))
 
     @property
     def stateful_text(self) -> str:
         """The Compose file of the shared services. Raises UsageError where it cannot be read."""
-        return text_of(self.compose.stateful, "cyan.compose.stateful", "compose/stateful.yml")
+        path = self.compose.stateful
+        return self._known(text_of(path, "cyan.compose.stateful", "compose/stateful.yml"))
+
+    def _known(self, text: str) -> str:
+        """A Compose file without what Podman does not know, and Compose would refuse there."""
+        return START_INTERVAL.sub("", text) if self.engine is EngineKind.PODMAN else text
 
     @property
     def caddyfile_text(self) -> str:
@@ -245,6 +261,8 @@ class Settings(Model):
         """
         plain = not self.site.domain and not self.adopted and self.strategy is Strategy.COLORS
         usual = 300.0 if plain else 100.0
+        if len(self.hosts) > 1:  # those of a lab are all one machine
+            usual = 60.0 if self.is_lab else 100.0
         return self.verify.rate or usual
 
     @property
@@ -307,13 +325,28 @@ def load(section: Mapping[str, Any], environment: Mapping[str, str], base: Path)
 
 def _with_nodes(settings: Settings) -> Settings:
     """The lab has the hosts that `inv lab.up --hosts` made."""
+    if not settings.is_lab:
+        return settings
+    if settings.engine is EngineKind.PODMAN:
+        return with_podman(settings)
     made = settings.lab.directory / NODES
-    if not (settings.is_lab and made.exists()):
+    if not made.exists():
         return settings
     nodes = tuple(HostSettings.model_validate(each) for each in json.loads(made.read_text()))
     addresses = tuple(each.address for each in nodes)
     lab = settings.lab.model_copy(update={"nodes": addresses})
     return settings.model_copy(update={"hosts": (*settings.hosts, *nodes), "lab": lab})
+
+
+def with_podman(settings: Settings) -> Settings:
+    """The lab is the host that `inv lab.up` made, once it has."""
+    made = settings.lab.directory / PODMAN_NODE
+    if not made.exists():
+        return settings
+    node = HostSettings.model_validate_json(made.read_text())
+    lab = settings.lab.model_copy(update={"nodes": (node.address,)})
+    site = settings.site.model_copy(update={"host": node.address})
+    return settings.model_copy(update={"hosts": (node,), "lab": lab, "site": site})
 
 
 def machine_of(name: str, settings: Settings) -> HostSettings:
@@ -361,6 +394,16 @@ def _by_server(given: Mapping[str, Any]) -> dict[str, Any]:
     elif proxy not in made.get("stateful", ()):
         made["proxy"] = PROXY
     return made
+
+
+def _by_engine(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`engine: podman` is said once, and holds for each host and for its proxy."""
+    hosts, engine = given.get("hosts"), given.get("engine")
+    if not engine or not isinstance(hosts, list | tuple):
+        return given
+    all_of_it = {"engine": engine}
+    each = [all_of_it | dict(host) if isinstance(host, Mapping) else host for host in hosts]
+    return {**given, "hosts": each, "host_proxy": all_of_it | (given.get("host_proxy") or {})}
 
 
 def _fault(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,10 @@ BARE = {name: port + 1000 for name, port in PORTS.items()}
 
 BEHIND_NGINX = {name: port + 2000 for name, port in PORTS.items()}
 """The ports of the lab whose proxy is nginx."""
+
+
+ON_PODMAN = {name: port + 3000 for name, port in PORTS.items()}
+"""The ports of the lab whose engine is Podman."""
 
 
 def project_at(folder: Path, app: str, ports: dict[str, int]) -> Path:
@@ -109,6 +114,20 @@ def nginx_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     path.write_text(yaml.safe_dump(settings))
     with running(folder, app, BEHIND_NGINX) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def podman_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab whose host is a container with Podman."""
+    app = f"{APP}-pod"
+    folder = project_at(tmp_path_factory.mktemp("podman"), app, ON_PODMAN)
+    path = folder / "invoke.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["cyan"]["engine"] = "podman"
+    path.write_text(yaml.safe_dump(settings))
+    with running(folder, app, ON_PODMAN) as made:
+        address = made.settings.hosts[0].address
+        yield replace(made, address=address, node=f"{app}-podman")
 
 
 @contextmanager

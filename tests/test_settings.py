@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from cyan.errors import UsageError
+from cyan.names import EngineKind
 from cyan.settings import load
+from tests.conftest import PROJECT
 from tests.rollout import worlds
 from tests.rollout.worlds import NAMES
 
@@ -90,3 +92,27 @@ def test_a_site_over_https_is_verified_with_what_two_cores_carry_unless_it_is_sa
     )
     told = secure.model_copy(update={"verify": secure.verify.model_copy(update={"rate": 250.0})})
     assert (plain.rate, secure.rate, told.rate) == (300, 100, 250)
+
+
+def test_podman_is_said_once_and_its_files_have_nothing_that_it_does_not_know() -> None:
+    section = yaml.safe_load((PROJECT / "invoke.yaml").read_text())["cyan"]
+    plain = load(section, {}, PROJECT)
+    found = load({**section, "engine": "podman"}, {}, PROJECT)
+    assert [each.engine for each in plain.hosts] == [EngineKind.DOCKER]
+    assert [each.engine for each in found.hosts] == [EngineKind.PODMAN]
+    assert found.host_proxy.engine is EngineKind.PODMAN
+    for theirs, ours in (
+        (plain.stateless_text, found.stateless_text),
+        (plain.stateful_text, found.stateful_text),
+    ):
+        assert "start_interval" in theirs
+        assert "start_interval" not in ours
+        read = yaml.safe_load(ours)["services"]
+        assert read.keys() == yaml.safe_load(theirs)["services"].keys()
+
+
+def test_what_is_no_engine_is_refused() -> None:
+    section = yaml.safe_load((PROJECT / "invoke.yaml").read_text())["cyan"]
+    with pytest.raises(UsageError, match="the configuration is not valid") as caught:
+        load({**section, "engine": "containerd"}, {}, PROJECT)
+    assert "cyan.engine" in str(caught.value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption.proposal import TLS_PORTS, Proposal, Question, Route, Topic, propose
-from cyan.names import APP_PATTERN, Role, Server, Strategy
+from cyan.names import APP_PATTERN, EngineKind, Role, Server, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +55,7 @@ class Place:
     domain: str = ""
     routes: tuple[Route, ...] = ()
     proxy: Server = Server.CADDY
+    engine: EngineKind = EngineKind.DOCKER
     certificate: str = ""
     key: str = ""
     behind: str = ""
@@ -112,6 +113,8 @@ def routes_of(decided: Decided, place: Place) -> tuple[Route, ...]:
 def section(decided: Decided, place: Place) -> dict[str, Any]:
     """The `cyan` section of invoke.yaml."""
     made: dict[str, Any] = {"app": place.app, "hosts": [dict(place.host)]}
+    if place.engine is not EngineKind.DOCKER:
+        made["engine"] = str(place.engine)
     made["directory"] = place.directory
     if place.host["address"] == "127.0.0.1":
         made["lab"] = {"ssh_port": place.host["port"]}

@@ -66,7 +66,8 @@ class Mould:
     """What a color's file is made with.
 
     `grace` is the seconds that a service gets to end which does not say how many it wants. `quick`
-    says that the engine knows a `start_interval`. `sick` is a service that is never to be healthy.
+    says that the engine knows a `start_interval`; Compose refuses it where it does not. `sick` is a
+    service that is never to be healthy.
     """
 
     app: str
@@ -212,6 +213,8 @@ class _Service:
         check: Given = kept.get("healthcheck") or {}
         if self.mould.quick and check.get("test") and not check.get("disable"):
             kept["healthcheck"] = {**QUICK, **check}
+        elif not self.mould.quick and "start_interval" in check:
+            kept["healthcheck"] = _but(check, "start_interval")
         if self.name == self.mould.sick:
             kept["healthcheck"] = {"test": ["CMD", "false"], "interval": "1s", "retries": 3}
         if build := self._build():

@@ -8,6 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import UsageError
+from cyan.names import EngineKind
 from cyan.world import local
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def source_of(settings: Settings, version: str, environment: Iterable[tuple[str,
     tags = version_variables(raw, settings.adopted.rotating) if version else ()
     named = [(name, version) for name in tags]
     config = dict(resolve(folder, files, (*named, *environment)))
+    if settings.engine is EngineKind.PODMAN:  # whose API of Docker does not know it
+        for each in config["services"].values():
+            (each.get("healthcheck") or {}).pop("start_interval", None)
     return json.dumps({**config, OURS: {"folder": str(folder)}})
 
 

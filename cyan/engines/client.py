@@ -11,6 +11,7 @@ from docker.transport.sshconn import SSHConnectionPool
 
 if TYPE_CHECKING:
     from paramiko import Channel
+    from urllib3._base_connection import BaseHTTPConnection
 
     from cyan.world.host import Host
 
@@ -36,15 +37,28 @@ class _Connected:
         """The connection is the host's to close."""
 
 
+class _Pool(SSHConnectionPool):
+    """The SDK's pool, without the connections that the other side has closed meanwhile.
+
+    Podman's service ends five seconds after its last request, and its socket starts it again.
+    """
+
+    def _get_conn(self, timeout: float | None = None) -> BaseHTTPConnection:
+        while True:
+            found: BaseHTTPConnection = super()._get_conn(timeout)
+            channel: Channel | None = getattr(found, "sock", None)
+            if channel is None or not (channel.closed or channel.eof_received):
+                return found
+            found.close()
+
+
 class _Adapter(SSHHTTPAdapter):
     """The SDK's SSH adapter, which would otherwise open a connection with a policy of its own."""
 
     def __init__(self, host: Host, timeout: int) -> None:
         self._host = host
         super().__init__("ssh://host", timeout=timeout)
-        self._pool = SSHConnectionPool(
-            ssh_client=self.ssh_client, timeout=timeout, maxsize=IDLE, host="host"
-        )
+        self._pool = _Pool(ssh_client=self.ssh_client, timeout=timeout, maxsize=IDLE, host="host")
 
     def _create_paramiko_client(self, base_url: str) -> None:  # noqa: ARG002
         self.ssh_client = _Connected(self._host)  # type: ignore[assignment]

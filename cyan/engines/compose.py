@@ -132,6 +132,10 @@ class Project:
         return Once(f"{remove}; {self._compose(self._pinned, words)} </dev/null", remove)
 
 
+WAIT = ("--wait", "--wait-timeout", "300")
+"""In seconds: without it Compose waits for ever for what never gets healthy."""
+
+
 def project_of(settings: Settings, release: Release) -> Project:
     """The Compose project of a release."""
     folder = PurePosixPath(settings.directory) / "releases" / release.id

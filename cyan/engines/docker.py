@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import HostError
-from cyan.names import Color, Role
+from cyan.names import Color, EngineKind, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -254,9 +254,26 @@ class Engine:
 
         try:
             with self._explained(f"inspect container {container[:12]}"):
-                return _container(self._api.inspect_container(container))
+                found = _container(self._api.inspect_container(container))
+                if found.health == "starting" and self._asks_itself:
+                    self._check(container)
+                    found = _container(self._api.inspect_container(container))
+                return found
         except NotFound:  # it was removed since it was listed
             return None
+
+    @property
+    def _asks_itself(self) -> bool:
+        """Whether Podman is asked to check: it knows no interval of its own for the start."""
+        return self._host.settings.engine is EngineKind.PODMAN
+
+    def _check(self, container: str) -> None:
+        """Have Podman run a container's health check now.
+
+        https://docs.podman.io/en/latest/_static/api.html#tag/containers/operation/ContainerHealthcheckLibpod
+        """
+        where = f"{self._api.base_url}/v5.0.0/libpod/containers/{container}/healthcheck"
+        self._api.get(where, timeout=TIMEOUT)
 
     def _explained(self, doing: str) -> _Explained:
         return _Explained(self._host.name, doing)

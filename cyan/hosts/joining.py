@@ -291,7 +291,7 @@ def _shared(lock: Lock, settings: Settings, seen: Seen, source: str) -> Iterable
     file = f"{settings.directory}/shared/compose.json"
     private = f"(umask 077; {write_files([(file, own_file(source, settings.adopted))])})"
     words = ("docker", "compose", "--progress", "quiet", "-p", settings.adopted.project, "-f", file)
-    up = shlex.join((*words, "up", "-d", "--wait", "--no-deps", "--no-recreate", *missing))
+    up = shlex.join((*words, "up", "-d", *compose.WAIT, "--no-deps", "--no-recreate", *missing))
     run_script(lock, f"{private} && {up}")
     yield f"{', '.join(missing)} started, as in the Compose file"
 

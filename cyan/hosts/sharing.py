@@ -76,13 +76,20 @@ def look(host: Host, settings: Settings) -> Seen:
     held = " ".join(str(port) for port in settings.ports)
     label = "com.docker.compose"
     own = f'{{{{.Label "{label}.service"}}}}'
-    form = f'{{{{.ID}}}} {{{{.Label "{label}.project"}}}} {own} {{{{.Names}}}}'
+    labels = " ".join(
+        f'(index $.Config.Labels "{label}.{each}")' for each in ("project", "service")
+    )
+    form = (  # Podman has no filter by what is published
+        "{{range .NetworkSettings.Ports}}{{range .}}"
+        f"{{{{println .HostPort $.Id {labels} $.Name}}}}{{{{end}}}}{{{{end}}}}"
+    )
     command = f"""
         for each in {apps}/*.json; do [ ! -e "$each" ] || cat "$each"; done; echo {SEPARATOR}
         {proxy}; echo {SEPARATOR}
+        published=$(docker ps -q | xargs -r docker inspect --format {shlex.quote(form)} 2>/dev/null)
         for port in {held}; do
-          found=$(docker ps --no-trunc --filter publish=$port --format {shlex.quote(form)})
-          if [ "$found" ]; then echo "$port $found"
+          found=$(echo "$published" | grep -m1 "^$port ")
+          if [ "$found" ]; then echo "$found"
           else ss -Hltnp "sport = :$port" | awk -v p=$port \
             '{{ print p " - - - " ($6 ? $6 : "of another user"); exit }}'; fi
         done; echo {SEPARATOR}
@@ -171,7 +178,7 @@ def _holder(line: str) -> Holder:
     port, container, project, service, name = line.split(" ", 4)
     if container == "-":
         return Holder(int(port), name=name)
-    return Holder(int(port), container, project, service, name)
+    return Holder(int(port), container, project, service, name.lstrip("/"))
 
 
 def _filtered(project: str, service: str, *more: str) -> str:

@@ -14,8 +14,9 @@ from cyan.hosts.look import beside
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
 from cyan.lab import nodes, ports, sshd
-from cyan.names import Color
+from cyan.names import Color, EngineKind
 from cyan.rollout.provision import provision
+from cyan.settings import with_podman
 from cyan.world.host import Host
 from cyan.world.shell import quoted_path
 
@@ -51,6 +52,9 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     """
     machine = _lab_only(settings)
     say(sshd.start(settings.lab.directory, settings.lab.ssh_port))
+    if settings.engine is EngineKind.PODMAN:
+        _up_with_podman(settings, say, hosts)
+        return
     with Host(machine) as host:
         _mark(host, settings)
         foreign = _foreign(host, settings)
@@ -67,11 +71,26 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     nodes.up(settings, say, (hosts or len(settings.hosts)) - 1)
 
 
+def _up_with_podman(settings: Settings, say: Callable[[str], None], hosts: int) -> None:
+    """The lab's only host is a container with Podman; what is on this machine is left alone."""
+    if hosts > 1:
+        raise UsageError("the lab has one host with Podman", todo="--hosts is for Docker Engine")
+    machine = nodes.podman(settings, say)
+    made = with_podman(settings)
+    with Host(machine) as host:
+        _mark(host, made)
+        say(provision(host, made, collect(made), lambda _service: True))
+
+
 def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> None:
     """Remove the lab's containers and end its sshd; with `volumes` also its database."""
     folder, machine = settings.lab.directory, _lab_only(settings)
     if sshd.running(folder) is None:
         sshd.start(folder, settings.lab.ssh_port)
+    if settings.engine is EngineKind.PODMAN:
+        nodes.without_podman(settings, say)
+        sshd.stop(folder)
+        return
     with Host(machine) as host:
         if not _marked(host, settings):
             raise _no_lab(settings, machine)

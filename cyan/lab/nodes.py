@@ -1,4 +1,4 @@
-"""More hosts for the lab: containers of this machine's engine, each with an sshd and engine."""
+"""Hosts for the lab: containers of this machine's engine, each with sshd and its own engine."""
 
 from __future__ import annotations
 
@@ -7,31 +7,49 @@ import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import collect
 from cyan.errors import CyanError
+from cyan.names import EngineKind
 from cyan.rollout.provision import provision
 from cyan.sections import HostSettings
-from cyan.settings import NODES
+from cyan.settings import NODES, PODMAN_NODE
 from cyan.world.host import Host
+from cyan.world.podman import SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from cyan.settings import Settings
 
-IMAGE = "cyan-lab/node:1"
 BASE = "cyan-demo/base:trixie"
 PACKAGES = "docker.io docker-cli docker-compose docker-buildx iptables openssh-server procps"
-DOCKERFILE = f"""
+DOCKER = f"""
 FROM {BASE}
 RUN apt-get update -q && apt-get install -y -q --no-install-recommends {PACKAGES} \\
  && rm -rf /var/lib/apt/lists/*
 VOLUME ["/var/lib/docker", "/var/lib/containerd"]
 """
 """Its engine's folders are volumes: an overlay cannot lie on another."""
+
+PODMAN = f"""
+FROM {BASE}
+RUN apt-get update -q && apt-get install -y -q --no-install-recommends systemd-sysv dbus \\
+    podman netavark aardvark-dns catatonit nftables docker-cli docker-compose openssh-server \\
+    procps iproute2 iptables \\
+ && rm -rf /var/lib/apt/lists/* && systemctl mask systemd-modules-load.service \\
+ && systemctl enable ssh podman.socket podman-restart \\
+ && printf '%s\\n' 'HostKey /keys/host_key' 'AuthorizedKeysFile /keys/authorized_keys' \\
+    'StrictModes no' >/etc/ssh/sshd_config.d/lab.conf
+ENV DOCKER_HOST={SOCKET} container=docker SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
+VOLUME ["/var/lib/containers"]
+"""
+"""With systemd, as a real host: its timers run the health checks of Podman's containers."""
+
+LEGACY = ("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", "systemd.unified_cgroup_hierarchy=0")
+"""What systemd is told where this machine has control groups of the first version."""
 
 SSHD = "sshd -h /keys/host_key -o AuthorizedKeysFile=/keys/authorized_keys -o StrictModes=no"
 START = (
@@ -54,9 +72,9 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
         listed.unlink(missing_ok=True)
         return
     if missing := [name for name in wanted if name not in there]:
-        _docker("build", "-q", "-t", IMAGE, "-", given=DOCKERFILE)
+        image = _built("node", DOCKER)
         with ThreadPoolExecutor(len(missing)) as pool:
-            list(pool.map(lambda name: _start(name, folder), missing))
+            list(pool.map(lambda name: _start(name, folder, image, "sh", "-c", START), missing))
     _bring(wanted)
     machines = [_machine(name, folder) for name in wanted]
     _know(machines, folder)
@@ -70,19 +88,53 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
         say(f"{machine.address}: {says}")
 
 
+def podman(settings: Settings, say: Callable[[str], None]) -> HostSettings:
+    """Have one with Podman, which is all of the lab then, with the lab's images.
+
+    Raises CyanError.
+    """
+    folder, name = settings.lab.directory, f"{settings.app}-podman"
+    if name not in _there(name):
+        modern = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+        settings.directory.mkdir(parents=True, exist_ok=True)  # to be looked at from here
+        image, mounted = _built("podman", PODMAN), (f"{settings.directory}:{settings.directory}",)
+        _start(name, folder, image, "/sbin/init", *(() if modern else LEGACY), mounted=mounted)
+    _bring([name])
+    machine = _machine(name, folder).model_copy(update={"engine": EngineKind.PODMAN})
+    _know([machine], folder)
+    (folder / PODMAN_NODE).write_text(machine.model_dump_json(exclude_defaults=True) + "\n")
+    say(f"{machine.address}: {name}, a host with Podman")
+    return machine
+
+
+def without_podman(settings: Settings, say: Callable[[str], None]) -> None:
+    """Remove it."""
+    for name in _there(f"{settings.app}-podman"):
+        _docker("rm", "-f", "-v", name)
+        say(f"{name} removed")
+    (settings.lab.directory / PODMAN_NODE).unlink(missing_ok=True)
+
+
+def _built(name: str, dockerfile: str) -> str:
+    image = f"cyan-lab/{name}:1"
+    _docker("build", "-q", "-t", image, "-", given=dockerfile)
+    return image
+
+
 def _there(app: str) -> list[str]:
     words = ("ps", "--filter", f"label=cyan.lab={app}", "--format", "{{.Names}}")
     return sorted(_docker(*words).split())
 
 
-def _start(name: str, folder: Path) -> None:
-    app, keys = name.rpartition("-node")[0], folder / "node"
+def _start(name: str, folder: Path, image: str, *command: str, mounted: Sequence[str] = ()) -> None:
+    app, keys = name.rpartition("-node")[0] or name, folder / "node"
     keys.mkdir(mode=0o700, exist_ok=True)
     for each in ("host_key", "authorized_keys"):
         shutil.copy(folder / each, keys / each)
     words = ["--privileged", "--tmpfs", "/run", "--tmpfs", "/tmp", "-v", f"{keys}:/keys:ro"]  # noqa: S108
-    words += ["--label", f"cyan.lab={app}", "--name", name]
-    _docker("run", "-d", "--rm", *words, IMAGE, "sh", "-c", START)
+    words += ["--label", f"cyan.lab={app}", "--name", name, "--cgroupns", "private"]
+    words += [word for each in mounted for word in ("-v", each)]
+    _docker("run", "-d", "--rm", *words, image, *command)
     deadline = time.monotonic() + PATIENCE
     while _tried("exec", name, "docker", "version").returncode != 0:
         if time.monotonic() > deadline:
@@ -96,9 +148,7 @@ def _bring(nodes: Sequence[str]) -> None:
     images = {each for each in _docker(*IMAGES).split() if each.startswith("cyan-demo/")} - {BASE}
 
     def lacking() -> list[str]:
-        return [
-            each for each in nodes if images - {*_docker("exec", each, "docker", *IMAGES).split()}
-        ]
+        return [each for each in nodes if images - _images(each)]
 
     names = lacking()
     if not names:
@@ -113,6 +163,11 @@ def _bring(nodes: Sequence[str]) -> None:
     )
     if done.returncode != 0 or lacking():
         raise CyanError("the images did not come to the lab's hosts", evidence=done.stderr)
+
+
+def _images(node: str) -> set[str]:
+    listed = _docker("exec", node, "docker", *IMAGES).split()
+    return {each.removeprefix("localhost/") for each in listed}  # so Podman calls what it loaded
 
 
 def _machine(name: str, folder: Path) -> HostSettings:

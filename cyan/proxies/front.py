@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cyan.names import Color, Server
+from cyan.names import Color, EngineKind, Server
 from cyan.settings import FRONT
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def compose_file(
             "test": ["CMD-SHELL", HEALTHY],
             "interval": "5s",
             "start_period": "30s",
-            "start_interval": "200ms",
+            **({"start_interval": "200ms"} if settings.engine is EngineKind.DOCKER else {}),
         },
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
     }

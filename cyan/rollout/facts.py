@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyan.hosts import sharing, site
-from cyan.names import Kind
+from cyan.names import EngineKind, Kind
 from cyan.proxies import markers
 from cyan.proxies.configuration import VERSION, configuration
 from cyan.releases import precheck
 from cyan.releases.precheck import Search
+from cyan.world.podman import WATCHED
 from cyan.world.sessions import AT_ONCE
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Facts:
     clock_uncertainty: float
     certificate: Certificate | None = None  # of a site with a domain
     other_proxy: bool = False
+    wanted: EngineKind = EngineKind.DOCKER  # by the host's settings
+    podman: bool = False  # what answers the docker command
+    unwatched: bool = False  # nobody there runs the health checks of Podman's containers
     sessions: int = AT_ONCE
     forbidden: tuple[int, ...] = ()
     theirs: tuple[int, ...] = ()  # ports of the application's own stack, to be taken over
@@ -92,6 +96,9 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         compose=said.get("compose", ""),
         proxy=said.get("version_of_proxy", ""),
         other_proxy="other_proxy" in said,
+        wanted=host.settings.engine,
+        podman="podman" in said.get("program", "").lower(),
+        unwatched="unwatched" in said,
         reachable=tuple(
             (item.service, said[item.service]) for item in shared if item.service in said
         ),
@@ -167,6 +174,8 @@ def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) 
             "echo disk=$(df -Pk \"$root\" | awk 'NR==2 {print $4}')",
             f"echo directory=$(df -Pk {directory} | awk 'NR==2 {{print $4}}')",
             "echo engine=$(docker version -f '{{.Server.Version}}')",
+            "echo program=$(docker version -f '{{(index .Server.Components 0).Name}}')",
+            f"{{ {WATCHED}; }} || echo unwatched=yes",
             "echo compose=$(docker compose version --short)",
             f"echo traffic_host=$(stat -Lc %d:%i {directory}/traffic)",
             asked,

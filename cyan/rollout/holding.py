@@ -44,8 +44,14 @@ while held=$(ls traffic | grep -x 'hold.*'); do
   eval "$3"
   end=$((SECONDS + $5))
   until eval "$4" || [ $SECONDS -ge $end ]; do sleep 1; done # the engine may be starting
-  while [ $SECONDS -lt $end ] && docker ps --filter "label=com.docker.compose.project=$6" \
-    --format '{{.Status}}' | grep -q 'health: starting'; do sleep 0.2; done
+  of="label=com.docker.compose.project=$6" is='{{if .State.Health}}{{.State.Health.Status}}{{end}}'
+  while [ $SECONDS -lt $end ] &&
+    docker ps -q --filter "$of" | xargs -r docker inspect -f "$is" | grep -qx starting; do
+    case $DOCKER_HOST in # whose checks would be further apart
+      *podman*) docker ps -q --filter "$of" | xargs -rn1 podman healthcheck run >/dev/null 2>&1 ;;
+    esac
+    sleep 0.2
+  done
   mv -T "traffic/$held" "traffic/$7" && sync traffic
   at=$EPOCHREALTIME line=${8//\"at\":0.0/\"at\":$at}
   printf '%s\n' "${line//\"renamed_at\":0.0/\"renamed_at\":$at}" >>journal.jsonl

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cyan.engines.versions import START_INTERVAL, numbers
 from cyan.errors import UsageError
-from cyan.names import Kind, Server
+from cyan.names import EngineKind, Kind, Server
 from cyan.releases.precheck import Availability
 from cyan.world.sessions import AT_ONCE, RELOAD, prohibited
 
@@ -39,6 +39,8 @@ NEEDS = {
     "certificate": Kind.FETCH,
 }
 """What a plan needs only if it has the step; the journal has room of its own."""
+PODMAN = (5, 0)
+"""With the name service of 4.3 sockets were dropped at each start of a container."""
 OLDEST = {"engine": (20, 10), "compose": (2, 20), Server.CADDY: (2, 6), Server.NGINX: (1, 20)}
 
 
@@ -77,8 +79,8 @@ def checks(
         *(_service(name, world) for name in settings.stateful),
         *(_reachable(name, answers) for name, answers in facts.reachable),
         *(_soft(each) if each.name in unneeded else each for each in resources),
-        _version("engine", facts.engine),
-        _version("compose", facts.compose),
+        _engine(facts),
+        _compose_version(facts),
         _version(settings.server, facts.proxy),
         _sessions(facts),
         _forwarding(facts),
@@ -210,6 +212,30 @@ def _version(name: str, text: str) -> Check:
         says = f"{name} is {text}, older than {wanted}"
         return Check(name, Level.REFUSE, says, f"upgrade {name} on the host")
     return Check(name, Level.OK, f"{name} {text}")
+
+
+def _engine(facts: Facts) -> Check:
+    found = EngineKind.PODMAN if facts.podman else EngineKind.DOCKER
+    if facts.engine and found is not facts.wanted:
+        says = f"what answers there is {found.title()}, and cyan.engine says {facts.wanted}"
+        return Check("engine", Level.REFUSE, says, f"cyan.engine: {found}, where it is wanted")
+    if not facts.podman:
+        return _version("engine", facts.engine)
+    if numbers(facts.engine) < PODMAN:
+        says = f"Podman is {facts.engine}, older than 5.0: each start of a container interrupts"
+        todo = "Debian 13 and Fedora 40 have one that is new enough"
+        return Check("engine", Level.REFUSE, f"{says} the names of all others", todo)
+    if facts.unwatched:
+        says = "Podman's health checks are run by systemd's timers, and there is no systemd"
+        return Check("engine", Level.REFUSE, says, "inv provision starts what runs them instead")
+    return Check("engine", Level.OK, f"Podman {facts.engine}")
+
+
+def _compose_version(facts: Facts) -> Check:
+    if facts.podman and not numbers(facts.compose):
+        says = "there is no Docker Compose, and podman-compose cannot take its place"
+        return Check("compose", Level.REFUSE, says, "apt-get install docker-cli docker-compose")
+    return _version("compose", facts.compose)
 
 
 def _sessions(facts: Facts) -> Check:

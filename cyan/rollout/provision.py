@@ -16,6 +16,7 @@ from cyan.hosts import joining
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
 from cyan.journal.while_held import WhileHeld
+from cyan.names import EngineKind
 from cyan.proxies.configuration import configuration
 from cyan.releases import contents
 from cyan.releases.contents import Contents
@@ -122,7 +123,7 @@ def _provisioned(
     tried, made, other = run_script(lock, prepare).stdout.split(f"{SEPARATOR}\n")
     otherwise = changed(tried, made)
     anew = tuple(name for name in otherwise if agrees(name))
-    up = ("up", "-d", "--wait", "--no-build", "--pull", "missing")
+    up = ("up", "-d", *compose.WAIT, "--no-build", "--pull", "missing")
     WhileHeld(lock).run(project.command(*up, "--no-recreate"))
     if anew:
         WhileHeld(lock).run(project.command(*up, "--no-deps", *anew))
@@ -203,11 +204,13 @@ def _site(settings: Settings, bind: str) -> dict[str, str]:
 
 
 def install_engine(host: Host, settings: Settings) -> str:
-    """Install Docker Engine and Compose on a bare Debian or Ubuntu host with cyan's setup.
+    """Install the engine and Compose on a bare Debian or Ubuntu host with cyan's setup.
 
     What is there already is left alone. Returns the last line that it printed. Raises HostError.
     """
     script = f"{settings.directory}/setup"
     write = write_files([(script, bundled("setup").read_text())])
-    output = host.run(f"{write} && bash {quoted_path(script)} --engine-only")
+    podman = host.settings.engine is EngineKind.PODMAN
+    only = "--podman-only" if podman else "--engine-only"
+    output = host.run(f"{write} && bash {quoted_path(script)} {only}")
     return output.stdout.strip().splitlines()[-1]

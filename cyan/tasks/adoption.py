@@ -8,7 +8,7 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cyan.cli import CONFIGURATION, command
 from cyan.errors import UsageError
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from cyan.adoption.decide import Decided, Place
     from cyan.adoption.proposal import Question, Route
-    from cyan.names import Role, Server
+    from cyan.names import EngineKind, Role, Server
 
 LAB = "lab"
+Program = TypeVar("Program", "Server", "EngineKind")
 LAB_PORTS = range(2222, 2322)
 
 
@@ -37,6 +38,7 @@ LAB_PORTS = range(2222, 2322)
         "route": "what users reach: SERVICE:PORT, or SERVICE:PORT=HOST/PATH; may be repeated",
         "domain": "the name by which users call the site: HTTPS, on 443",
         "proxy": "what shall lead users to a color: caddy, or nginx",
+        "engine": "what runs the containers on the host: docker, or podman (5 or newer)",
         "behind": "a proxy of yours stays in front, and users come to it by: http, or https",
         "certificate": "with nginx and a domain: the file on the host of its certificate, in PEM",
         "key": "and of its key",
@@ -56,6 +58,7 @@ def init(
     route: list[str] | None = None,
     domain: str = "",
     proxy: str = "caddy",
+    engine: str = "docker",
     behind: str = "",
     certificate: str = "",
     key: str = "",
@@ -73,6 +76,7 @@ def init(
     from cyan.adoption.decide import decide
     from cyan.adoption.printed import as_json, show
     from cyan.application.source import resolve
+    from cyan.names import EngineKind, Server
     from cyan.terminal import console
 
     if undo:
@@ -100,8 +104,9 @@ def init(
         sys.exit(1)
     if not (check or json):
         place = _place(config, files, host, there, domain, routes)
-        server = _server(proxy)
-        place = replace(place, proxy=server, behind=behind, certificate=certificate, key=key)
+        server, runs = _one_of(Server, "proxy", proxy), _one_of(EngineKind, "engine", engine)
+        place = replace(place, proxy=server, engine=runs, behind=behind)
+        place = replace(place, certificate=certificate, key=key)
         _write(folder, decided, place)
 
 
@@ -219,13 +224,11 @@ def _route(given: str) -> Route:
     return Route(service, int(port), host, slash + path)
 
 
-def _server(given: str) -> Server:
-    """The program that is to be the proxy. Raises UsageError."""
-    from cyan.names import Server
-
-    if given not in tuple(Server):
-        raise UsageError(f"{given!r} is no proxy of cyan's", todo=f"one of: {', '.join(Server)}")
-    return Server(given)
+def _one_of(kind: type[Program], what: str, given: str) -> Program:
+    """The program that is to be the proxy or the engine. Raises UsageError."""
+    if given not in tuple(kind):
+        raise UsageError(f"cyan knows no {what} {given!r}", todo=f"one of: {', '.join(kind)}")
+    return kind(given)
 
 
 def _told(given: list[str] | tuple[str, ...], there: object) -> dict[str, Role]:

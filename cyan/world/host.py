@@ -22,6 +22,7 @@ from paramiko import (
 )
 
 from cyan.errors import HostError
+from cyan.world.podman import speaking_to
 from cyan.world.sessions import PROHIBITED, ProhibitedError, Sessions, prohibited
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class Host:
 
         Raises HostError where sshd refuses it, SSHException or OSError where the connection broke.
         """
-        return self.sessions.open(self.transport)
+        return speaking_to(self.settings.engine, self.sessions.open(self.transport))
 
     def channel(self, command: str) -> Channel:
         """A running command whose standard input and output are the channel's. Raises HostError."""

@@ -242,6 +242,16 @@ def test_a_check_of_theirs_is_asked_often_at_first_where_the_engine_knows_how() 
     assert "healthcheck" not in quick["jobs-blue"]
 
 
+def test_a_start_interval_of_theirs_goes_only_to_an_engine_that_knows_it() -> None:
+    check = {"test": ["CMD", "true"], "interval": "30s", "start_interval": "2s"}
+    web = {**SERVICES["web"], "healthcheck": check}
+    source = json.dumps({**CONFIG, "services": {**SERVICES, "web": web}})
+    plain = json.loads(color_file(source, mould()))["services"]["web-blue"]["healthcheck"]
+    assert plain == {"test": ["CMD", "true"], "interval": "30s"}
+    quick = json.loads(color_file(source, replace(mould(), quick=True)))["services"]["web-blue"]
+    assert quick["healthcheck"]["start_interval"] == "2s"
+
+
 def test_a_standby_waits_for_nothing_that_takes_work_and_what_is_asked_for_the_others() -> None:
     needs = {"jobs": {"condition": "service_started"}}
     web = {**SERVICES["web"], "depends_on": needs}

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 EITHER_PROXY = pytest.mark.parametrize("lab", ["caddy", "nginx"], indirect=True)
 """For what is the same with each proxy."""
 
-EITHER_AT_NIGHT = pytest.mark.parametrize(
-    "lab", ["caddy", pytest.param("nginx", marks=pytest.mark.nightly)], indirect=True
-)
+_NIGHT = [pytest.param(each, marks=pytest.mark.nightly) for each in ("nginx", "podman")]
+EITHER_AT_NIGHT = pytest.mark.parametrize("lab", ["caddy", _NIGHT[0]], indirect=True)
 """The same, where the other one has to wait for the night."""
+
+EVERYWHERE_AT_NIGHT = pytest.mark.parametrize("lab", ["caddy", *_NIGHT], indirect=True)
+"""For what is the same with the other engine, too."""
 
 COMMAND = (sys.executable, "-m", "cyan")
 PATIENCE = 240.0
@@ -102,6 +104,8 @@ class Lab:
     folder: Path
     app: str
     port: int
+    address: str = "127.0.0.1"
+    node: str = ""  # the container that is its host, unless it is this machine
 
     def cyan(
         self, *words: str, check: bool = True, **environment: str
@@ -142,9 +146,9 @@ class Lab:
             process.communicate()
 
     @contextmanager
-    def load(self, users: int = 5, address: str = "127.0.0.1") -> Iterator[Client]:
+    def load(self, users: int = 5, address: str = "") -> Iterator[Client]:
         """Independent clients at work; their connections outlive every switch."""
-        client, stop = Client(self.port, address), threading.Event()
+        client, stop = Client(self.port, address or self.address), threading.Event()
         threads = [threading.Thread(target=client.run, args=(stop,)) for _ in range(users)]
         for thread in threads:
             thread.start()
@@ -183,7 +187,7 @@ class Lab:
             name.removesuffix("-1").rpartition("-")[2]: name for name in self.containers(color)
         }
         return {
-            service: _docker("docker", "inspect", "--format", form, name.lstrip("/")).strip()
+            service: self._docker("inspect", "--format", form, name.lstrip("/")).strip()
             for service, name in names.items()
         }
 
@@ -231,7 +235,7 @@ class Lab:
         """Containers of `compose run`, and files on the host that no command leaves there."""
         once = (f"label=cyan.app={self.app}", "label=com.docker.compose.oneoff=True")
         filters = [word for each in once for word in ("--filter", each)]
-        found = _docker("docker", "ps", "-a", *filters, "--format", "{{.Names}}").split()
+        found = self._docker("ps", "-a", *filters, "--format", "{{.Names}}").split()
         host = self.folder / ".lab/host"
         for pattern in (
             "*.new",
@@ -245,15 +249,15 @@ class Lab:
 
     def kills(self, color: str, service: str) -> None:
         """Kill the container of one service; the engine does not start it again."""
-        _docker("docker", "kill", f"{self.app}-{color}-{service}-1")
+        self._docker("kill", f"{self.app}-{color}-{service}-1")
 
     def stops(self, color: str, service: str) -> None:
         """Stop the container of one service, as an operator who needs its memory would."""
-        _docker("docker", "stop", f"{self.app}-{color}-{service}-1")
+        self._docker("stop", f"{self.app}-{color}-{service}-1")
 
-    def answering(self, address: str = "127.0.0.1") -> tuple[str, str]:
+    def answering(self, address: str = "") -> tuple[str, str]:
         """Color and version that the site answers with; empty where it does not."""
-        connection = http.client.HTTPConnection(address, self.port, timeout=10)
+        connection = http.client.HTTPConnection(address or self.address, self.port, timeout=10)
         connection.request("GET", "/ready")
         answer = connection.getresponse()
         answer.read()
@@ -275,23 +279,28 @@ class Lab:
 
     def containers(self, color: str) -> dict[str, str]:
         """Container id and start time by name, of one color."""
-        words = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=cyan.app={self.app}"]
-        ids = _docker(*words, "--filter", f"label=cyan.color={color}").split()
+        words = ["ps", "-aq", "--no-trunc", "--filter", f"label=cyan.app={self.app}"]
+        ids = self._docker(*words, "--filter", f"label=cyan.color={color}").split()
         if not ids:
             return {}
         form = "{{.Name}} {{.Id}} {{.State.StartedAt}}"
-        lines = _docker("docker", "inspect", "--format", form, *ids).splitlines()
+        lines = self._docker("inspect", "--format", form, *ids).splitlines()
         return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
 
     def states(self) -> list[str]:
         """What the engine says of each of the application's containers: running, paused, …"""
-        words = ["docker", "ps", "-a", "--filter", f"label=cyan.app={self.app}"]
-        return _docker(*words, "--format", "{{.State}}").split()
+        words = ["ps", "-a", "--filter", f"label=cyan.app={self.app}"]
+        return self._docker(*words, "--format", "{{.State}}").split()
 
     def sql(self, query: str) -> str:
         """What the database answers, unaligned."""
         psql = ("psql", "-h", "/tmp", "-U", "demo", "-d", "demo", "-At", "-c", query)
-        return _docker("docker", "exec", f"{self.app}-database-1", *psql).strip()
+        return self._docker("exec", f"{self.app}-database-1", *psql).strip()
+
+    def _docker(self, *words: str) -> str:
+        there = ("docker", "exec", self.node) if self.node else ()
+        command = (*there, "docker", *words)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @contextmanager
@@ -313,10 +322,6 @@ def process_lists() -> Iterator[set[str]]:
     finally:
         stop.set()
         thread.join()
-
-
-def _docker(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 def settings_section(folder: Path) -> dict[str, Any]:

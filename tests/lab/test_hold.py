@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.harness import EITHER_AT_NIGHT, EITHER_PROXY, until
+from tests.lab.harness import EITHER_PROXY, EVERYWHERE_AT_NIGHT, until
 from tests.lab.test_killed import (
     HELD,
     NEXT,
@@ -115,7 +115,7 @@ def test_a_thousand_who_wait_are_all_answered(held: Lab) -> None:
     held.is_clean()
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_the_old_color_is_put_back_for_those_who_wait_where_the_new_one_never_gets_healthy(
     held: Lab,
 ) -> None:
@@ -133,7 +133,7 @@ def test_the_old_color_is_put_back_for_those_who_wait_where_the_new_one_never_ge
     held.is_clean()
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_a_release_that_errs_while_it_bakes_makes_way_again(held: Lab) -> None:
     color = held.answering()[0]
     words = ("deploy", "--version", "v2")
@@ -146,7 +146,7 @@ def test_a_release_that_errs_while_it_bakes_makes_way_again(held: Lab) -> None:
     held.is_clean()
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 @pytest.mark.parametrize(
     "at", ["start", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("hold", "smoke"))]
 )
@@ -187,7 +187,7 @@ def test_the_host_puts_the_old_color_back_where_the_lock_is_taken_from_who_hangs
     held.is_clean()
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 @pytest.mark.parametrize(("step", "when", "then"), points(HELD, NEXT, often=()))
 def test_a_hold_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     held: Lab, step: str, when: str, then: str
@@ -197,13 +197,13 @@ def test_a_hold_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     then_all_is_well(held, step, when, then, doing)
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_a_websocket_begins_although_the_lame_duck_asks_clients_to_reconnect(lab: Lab) -> None:
     lab.live("v1")
     marker = lab.folder / ".lab/host/traffic/lameduck"
     marker.touch()
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=10)
+        connection = http.client.HTTPConnection(lab.address, lab.port, timeout=10)
         key = base64.b64encode(b"0123456789abcdef").decode()
         asks = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         connection.request("GET", "/ws", headers={**asks, "Sec-WebSocket-Key": key})
@@ -212,7 +212,7 @@ def test_a_websocket_begins_although_the_lame_duck_asks_clients_to_reconnect(lab
         told = answer.headers.get_all("Connection") or []
         assert [each.lower() for each in told] == ["upgrade"]
         connection.close()
-        plain = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=10)
+        plain = http.client.HTTPConnection(lab.address, lab.port, timeout=10)
         plain.request("GET", "/ready")
         assert plain.getresponse().headers["Connection"] == "close", "others are asked"
     finally:

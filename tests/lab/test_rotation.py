@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.lab.harness import EITHER_AT_NIGHT, EITHER_PROXY, Lab, until
+from tests.lab.harness import EITHER_PROXY, EVERYWHERE_AT_NIGHT, Lab, until
 
 pytestmark = pytest.mark.lab
 
@@ -33,7 +33,7 @@ def test_deploy_deploy_and_rollback_drop_nothing_and_answer_as_the_new_release(l
     assert {version for _, _, version in client.answers} == {"v1", "v2", "v3"}
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_no_request_started_after_the_rename_is_answered_by_the_old_color(lab: Lab) -> None:
     lab.live("v1")
     with lab.load() as client:
@@ -57,7 +57,7 @@ def test_a_rollback_after_cleanup_deploys_the_previous_release_again(lab: Lab) -
     client.saw_no_drop()
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 @pytest.mark.parametrize(
     ("fault", "within", "said"),
     [
@@ -86,7 +86,7 @@ def test_a_release_that_fails_before_the_switch_leaves_the_live_color_untouched(
     client.saw_no_drop()
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_a_release_that_dies_while_it_bakes_is_switched_away_from(lab: Lab) -> None:
     lab.live("v1")
     color = lab.answering()[0]
@@ -130,7 +130,7 @@ def test_a_deploy_waits_for_the_lock_if_it_is_told_to(lab: Lab) -> None:
     assert lab.answering()[1] == "v3"
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 @pytest.mark.nightly
 def test_a_lock_that_is_taken_by_force_stops_its_deployer_where_it_is(lab: Lab) -> None:
     lab.live("v1")
@@ -174,7 +174,7 @@ def interruptions() -> list[Any]:
     return [pytest.param(*each, marks=marks[each in often]) for each in every]
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 @pytest.mark.parametrize(("how", "step"), interruptions())
 def test_an_interrupted_deploy_undoes_what_it_began_and_says_what_serves(
     lab: Lab, how: signal.Signals, step: str
@@ -200,7 +200,7 @@ def test_an_interrupted_deploy_undoes_what_it_began_and_says_what_serves(
     client.saw_no_drop()
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_the_crawler_loses_no_job_and_does_none_twice_across_a_rotation(lab: Lab) -> None:
     lab.live("v1")
     with lab.load():
@@ -217,10 +217,10 @@ def test_the_crawler_loses_no_job_and_does_none_twice_across_a_rotation(lab: Lab
     assert lab.sql("select count(*) from jobs") == lab.sql("select count(*) from job_runs")
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_a_session_made_on_one_color_holds_on_the_other(lab: Lab) -> None:
     lab.live("v1")
-    with httpx.Client(base_url=f"http://127.0.0.1:{lab.port}") as user:
+    with httpx.Client(base_url=f"http://{lab.address}:{lab.port}") as user:
         user.post("/login", json={"name": "ann"})
         first = user.get("/me")
         lab.cyan("deploy", "--version", "v2")

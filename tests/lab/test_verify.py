@@ -14,7 +14,7 @@ from cyan.proof.load import Load
 from cyan.proof.run import RunSpec, run
 from cyan.proof.scenario import Act, Traffic
 from cyan.settings import load
-from tests.lab.harness import EITHER_AT_NIGHT, settings_section
+from tests.lab.harness import EITHER_AT_NIGHT, EVERYWHERE_AT_NIGHT, settings_section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def verdict_of(folder: Path) -> dict[str, Any]:
     return verdict
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 def test_the_main_job_sees_switches_a_rollback_and_a_failure_drop_nothing(lab: Lab) -> None:
     done = lab.cyan("verify-zero-downtime", "--quick", "--http2", "--rate", RATE, check=False)
     verdict = verdict_of(lab.folder)
@@ -92,14 +92,14 @@ def replaced(lab: Lab) -> Judgement:
     )
     words += ("--env-file", str(release / ".env"), "up", "-d", "--wait", "--force-recreate")
     act = Act("plain replacement", words, Traffic.UNTOUCHED, program=("docker",))
-    load_ = Load(f"http://127.0.0.1:{lab.port}", settings.verify.locustfile, rate=float(RATE))
+    load_ = Load(f"http://{lab.address}:{lab.port}", settings.verify.locustfile, rate=float(RATE))
     with HostUnderTest(settings, settings.hosts[0]) as system:
         folder = lab.folder / "reports" / "negative-control"
         spec = RunSpec(folder, lab.folder, (act,), load_, steady=5, gap=3)
         return run(spec, system, Silent())
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 @pytest.mark.nightly
 @pytest.mark.parametrize(
     ("flags", "connections"),
@@ -126,7 +126,7 @@ def test_at_a_round_trip_other_connections_see_nothing_dropped_either(
     assert ("secure" in set(requests["journey"])) is ("--http2" in flags)
 
 
-@EITHER_AT_NIGHT
+@EVERYWHERE_AT_NIGHT
 @pytest.mark.nightly
 def test_calibration_finds_every_planted_drop_by_its_check_and_nothing_else(lab: Lab) -> None:
     flags = ("--calibrate", "--rtt", "10ms", "--rate", RATE)

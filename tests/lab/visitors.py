@@ -22,6 +22,7 @@ class Visitors:
 
     port: int
     orders: bool
+    address: str = "127.0.0.1"
     answers: int = 0
     acknowledged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -30,7 +31,7 @@ class Visitors:
 
     def visit(self, name: str, stop: threading.Event, *, keeps: bool) -> None:
         """One visitor, whose connections are kept or new for each request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=30)
         number, used = 0, False
         while not stop.is_set():
             number += 1

@@ -10,6 +10,7 @@ import pytest
 from cyan.application.compose_file import Fault
 from cyan.errors import UsageError
 from cyan.hosts.site import Certificate
+from cyan.names import EngineKind
 from cyan.releases.precheck import Availability, Found, Precheck
 from cyan.rollout import plan as planning
 from cyan.rollout.facts import Facts
@@ -209,3 +210,33 @@ def test_an_engine_that_knows_no_start_interval_is_named_before_compose_refuses_
     found = checks(V1_ON_BLUE, replace(WELL, engine=engine), SETTINGS, comes)
     said = [each for each in found if "start_interval" in each.says]
     assert [each.level for each in said] == ([Level.REFUSE] if refused else [])
+
+
+PODMAN = replace(WELL, engine="5.4.2", podman=True, wanted=EngineKind.PODMAN)
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "says"),
+    [
+        (PODMAN, Level.OK, "Podman 5.4.2"),
+        (replace(PODMAN, engine="4.3.1"), Level.REFUSE, "Podman is 4.3.1, older than 5.0"),
+        (replace(PODMAN, unwatched=True), Level.REFUSE, "there is no systemd"),
+        (replace(WELL, unwatched=True), Level.OK, "engine 28.2.2"),  # Docker runs its checks itself
+        (replace(PODMAN, wanted=EngineKind.DOCKER), Level.REFUSE, "Podman, and cyan.engine says"),
+        (replace(WELL, wanted=EngineKind.PODMAN), Level.REFUSE, "Docker, and cyan.engine says"),
+    ],
+)
+def test_what_runs_the_containers_is_what_the_settings_say_and_new_enough(
+    facts: Facts, level: Level, says: str
+) -> None:
+    found = {each.name: each for each in checks(V1_ON_BLUE, facts, SETTINGS)}["engine"]
+    assert found.level is level
+    assert says in found.says
+    assert bool(found.todo) == (level is Level.REFUSE)
+
+
+def test_podman_without_docker_compose_is_refused_with_what_to_install() -> None:
+    found = {each.name: each for each in checks(V1_ON_BLUE, replace(PODMAN, compose=""), SETTINGS)}
+    assert found["compose"].level is Level.REFUSE
+    assert "podman-compose" in found["compose"].says
+    assert "docker-compose" in found["compose"].todo
