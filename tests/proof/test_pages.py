@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.proof import trend
+from cyan.proof.page import PLOTLY
 from cyan.proof.report import write_report
 from tests.proof import synthetic
 from tests.proof.browser import CHROMIUM, Browser, browser
@@ -102,6 +103,11 @@ def test_a_printed_report_shows_its_figures(page: Browser, reports: Path) -> Non
     )
     page.ask("Emulation.setEmulatedMedia", media="")
     assert hidden == 0
+
+
+def test_a_page_is_small_enough_to_be_sent_to_somebody(reports: Path) -> None:
+    assert PLOTLY.exists(), "setup has not fetched it"
+    assert report(reports).stat().st_size < 1_500_000
 
 
 def test_the_pages_ask_the_network_for_nothing(page: Browser, reports: Path) -> None:

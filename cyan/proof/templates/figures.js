@@ -6,6 +6,15 @@ const cyan = (() => {
   const narrow = matchMedia("(max-width: 760px)");
   const drawn = new Map();
 
+  // a promise of plotly, which the page holds packed: it is most of it
+  const ready = (async () => {
+    const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
+    const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(unpacked).text();
+    document.head.append(script);
+  })();
+
   const theme = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
 
   function painted(trace) {
@@ -71,5 +80,5 @@ const cyan = (() => {
   dark.addEventListener("change", again);
   narrow.addEventListener("change", again);
   addEventListener("beforeprint", () => drawn.forEach((_, id) => Plotly.Plots.resize(id)));
-  return { figures, draw, buttons };
+  return { figures, draw, buttons, ready };
 })();
