@@ -54,6 +54,25 @@ def test_a_report_draws_all_its_figures(
     assert page.value("document.querySelectorAll('.main-svg').length") >= 5
 
 
+def test_what_is_drawn_can_be_read_as_a_table(page: Browser, reports: Path) -> None:
+    page.open(report(reports))
+    charts = "document.querySelectorAll('.js-plotly-plot')"
+    named = (
+        f"[...{charts}].filter(c => c.role === 'img' && c.ariaLabel.includes(': a chart')).length"
+    )
+    count = page.value(f"{charts}.length")
+    assert count >= 5
+    assert page.value(named) == count
+    tables = "document.querySelectorAll('details.data')"
+    assert page.value(f"{tables}.length") == count
+    assert page.value("document.querySelectorAll('details.data table').length") == 0
+    page.value(f"[...{tables}].forEach(d => d.open = true)")
+    filled = f"[...{tables}].every(d => d.querySelectorAll('tbody tr').length > 0)"
+    page.until(filled)
+    first = "document.querySelector('#timeline-figure + details tbody tr').innerText"
+    assert page.value(first).split()[0] in {"blue", "green"}
+
+
 RANGE = "document.getElementById('timeline-figure').layout.xaxis.range.join()"
 
 

@@ -58,7 +58,52 @@ const cyan = (() => {
   function draw(id, figure) {
     drawn.set(id, figure);
     const config = { responsive: true, displaylogo: false, scrollZoom: false, displayModeBar: false };
+    describe(document.getElementById(id), figure);
     return Plotly.react(id, figure.data.map(painted), layout(figure), config);
+  }
+
+  // for whoever cannot see it: what it is, and what is drawn as a table, made when it is asked for
+  function describe(node, figure) {
+    const title = node.closest("section")?.querySelector("h2")?.textContent || node.id;
+    node.setAttribute("role", "img");
+    node.setAttribute("aria-label", `${title}: a chart, whose data is in the table after it`);
+    const before = node.nextElementSibling;
+    const details = before?.matches("details.data") ? before : document.createElement("details");
+    details.className = "data";
+    details.open = false;
+    details.innerHTML = "<summary>The data of this chart</summary>";
+    details.ontoggle = () => {
+      if (details.open && !details.querySelector("table")) details.append(tabulated(title, figure));
+    };
+    if (details !== before) node.after(details);
+  }
+
+  function tabulated(title, figure) {
+    const shown = 1000;
+    const rows = figure.data.flatMap((trace) => rowsOf(trace));
+    const table = document.createElement("table");
+    table.createCaption().textContent = rows.length > shown ? `${title}: the first ${shown} of ${rows.length} points` : title;
+    const head = table.createTHead().insertRow();
+    for (const name of ["", "x", "y", ...(rows.some((row) => row.length > 3) ? ["value"] : [])]) {
+      const cell = document.createElement("th");
+      cell.textContent = name;
+      head.append(cell);
+    }
+    const body = table.createTBody();
+    for (const row of rows.slice(0, shown)) {
+      const line = body.insertRow();
+      for (const value of row) line.insertCell().textContent = typeof value === "number" ? String(+value.toFixed(3)) : String(value ?? "");
+    }
+    const box = document.createElement("div");
+    box.className = "scroll";
+    box.append(table);
+    return box;
+  }
+
+  function rowsOf(trace) {
+    const [x, y] = [[...(trace.x || [])], [...(trace.y || [])]];
+    if (!trace.z) return x.map((at, index) => [trace.name || "", at, y[index] ?? ""]);
+    return y.flatMap((name, line) => x.map((at, index) => [trace.name || "", at, name, trace.z[line][index]])).filter((row) => row[3]);
   }
 
   function buttons(id, items, pick) {
