@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def _settings(c: Connection) -> tuple[Settings, HostSettings]:
     """The settings, and the host of this connection as one of theirs."""
+    from cyan.configured import load, machine_at
     from cyan.errors import UsageError
-    from cyan.settings import load, machine_at
 
     section = c.config.get("cyan") or _invoke_yaml()
     wanted = load(section, os.environ, project_folder())

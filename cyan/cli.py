@@ -82,7 +82,7 @@ def require(extra: str) -> None:
 
 def settings(context: Context) -> Settings:
     """The validated settings of the project that the command was called in."""
-    from cyan.settings import load  # noqa: PLC0415 - pydantic is slow to import
+    from cyan.configured import load  # noqa: PLC0415 - pydantic is slow to import
 
     section = context.config.get("cyan")
     if not section:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import yaml
 
@@ -20,6 +21,9 @@ from tests.lab.harness import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+hypothesis.settings.register_profile("cyan", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("cyan")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """In the background of a script it is ignored, and so would it be by commands that are tried."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from cyan.configured import load
 from cyan.proof.loadfile import LoadFile
-from cyan.settings import load
 
 PROJECT = Path(__file__).parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]

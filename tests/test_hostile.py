@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
+from cyan.configured import load, machine_of
 from cyan.engines import compose, images
+from cyan.engines.compose import WAIT
 from cyan.errors import UsageError
 from cyan.hosts import look
 from cyan.journal.entries import Entry, Event
@@ -33,7 +35,6 @@ from cyan.proxies import caddy
 from cyan.rollout import plan, planned, run
 from cyan.rollout import provision as provision_module
 from cyan.rollout.provision import install_engine, provision
-from cyan.settings import Settings, load, machine_of
 from cyan.world.envfile import VARIABLE_PATTERN, env_file, parse_env_file
 from cyan.world.shell import write_files
 from tests.rollout import worlds
@@ -41,6 +42,8 @@ from tests.shell import INJECTIONS, NAMES, PIECES, WORDS, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cyan.settings import Settings
 
 some = tried(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 many = tried(max_examples=200, deadline=None)
@@ -114,7 +117,7 @@ def test_a_host_is_provisioned_whatever_its_directory_is_called(
 ) -> None:
     provision(machine.host, settings)
     shared = settings.directory / "shared"
-    up = ("up", "-d", "--wait", "--no-build", "--pull", "missing", "--no-recreate")
+    up = ("up", "-d", *WAIT, "--no-build", "--pull", "missing", "--no-recreate")
     assert machine.calls[-1] == compose_words("demo", shared, *up)
     assert (shared / "compose.yml").read_text() == COMPOSE
     assert (shared / "proxy/Caddyfile").read_text() == settings.caddyfile.read_text()

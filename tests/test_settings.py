@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from cyan.configured import load
 from cyan.errors import UsageError
 from cyan.names import EngineKind
-from cyan.settings import load
 from tests.conftest import PROJECT
 from tests.rollout import worlds
 from tests.rollout.worlds import NAMES

@@ -17,8 +17,8 @@ from cyan.chaos import experiment, invariants
 from cyan.chaos.catalogue import fault as made
 from cyan.chaos.scene import Scene
 from cyan.chaos.site import Site
+from cyan.configured import load
 from cyan.proof.findings import Verdict
-from cyan.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from cyan.chaos import catalogue, leftover, specification
 from cyan.chaos.controls import controlled
 from cyan.chaos.shrink import shrink
 from cyan.errors import CyanError
-from cyan.proof import verify
+from cyan.proof import asking, verify
 from cyan.proof.findings import Verdict
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def faulted(
 
     Without `controls` it is a shorter run of one that had them.
     """
-    folder = verify.new_folder(context.project, "chaos" if controls else SHORTER)
+    folder = asking.new_folder(context.project, "chaos" if controls else SHORTER)
     folder.mkdir(parents=True)
     spec = specification.spec_of(context, folder, options)
     spec = specification.with_faults(spec, context.settings, faults, controls)

@@ -9,7 +9,7 @@ from cyan.chaos import catalogue, leftover, specification
 from cyan.chaos.draw import Drawn
 from cyan.chaos.judging import Controls
 from cyan.errors import CyanError
-from cyan.proof import verify
+from cyan.proof import asking
 from cyan.proof.run import lasting
 from cyan.proof.scenario import control
 
@@ -28,7 +28,7 @@ LOUD = tuple(each.name for each in catalogue.CONTROLS[1:])
 
 def controlled(context: Context, options: Options) -> Controls:
     """Carry the controls out; how they came out, which is told as well."""
-    folder = verify.new_folder(context.project, "controls")
+    folder = asking.new_folder(context.project, "controls")
     folder.mkdir(parents=True)
     try:
         told = judged(_judgement(context, options, folder), folder.name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cyan.chaos import catalogue, experiment, judging
 from cyan.chaos.draw import Drawn, Entry, draw, only
 from cyan.chaos.faults.deployer import Nothing
-from cyan.proof import verify
+from cyan.proof import asking
 from cyan.proof.run import RunSpec, lasting, run
 from cyan.proof.scenario import Act, Traffic, deploy
 
@@ -88,8 +88,8 @@ def again(options: Options, faults: Sequence[Drawn]) -> str:
 
 def spec_of(context: Context, folder: Path, options: Options) -> RunSpec:
     """A run without acts."""
-    asked = verify.Options(scenario="chaos", rate=options.rate, seed=options.seed, rtt=options.rtt)
-    spec = verify.spec_of(context.settings, folder, context.project, (), asked)
+    asked = asking.Options(scenario="chaos", rate=options.rate, seed=options.seed, rtt=options.rtt)
+    spec = asking.spec_of(context.settings, folder, context.project, (), asked)
     load = replace(spec.load, in_flight=IN_FLIGHT)
     return replace(spec, load=load, steady=min(spec.steady, STEADY), checks=judging.checks)
 
@@ -144,7 +144,7 @@ def carried_out(context: Context, spec: RunSpec) -> Judgement:
 
     with HostUnderTest(context.settings, context.machine) as system:
         rtt = spec.relay.rtt if spec.relay else 0.0
-        asked = verify.Options(scenario="chaos", rtt=rtt)
-        spec = verify.measured(spec, asked, system.about(), **spec.measured_on)
+        asked = asking.Options(scenario="chaos", rtt=rtt)
+        spec = asking.measured(spec, asked, system.about(), **spec.measured_on)
         with Terminal(spec.acts, context.console) as display:
             return run(spec, system, display)

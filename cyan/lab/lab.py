@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import collect
+from cyan.configured import with_podman
 from cyan.engines import compose
 from cyan.engines.docker import Engine
 from cyan.errors import HostError, UsageError
@@ -16,7 +17,6 @@ from cyan.journal.lock import Lock
 from cyan.lab import nodes, ports, sshd
 from cyan.names import Color, EngineKind
 from cyan.rollout.provision import provision
-from cyan.settings import with_podman
 from cyan.world.host import Host
 from cyan.world.shell import quoted_path
 

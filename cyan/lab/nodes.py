@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import collect
+from cyan.configured import NODES, PODMAN_NODE
 from cyan.errors import CyanError
 from cyan.names import EngineKind
 from cyan.rollout.provision import provision
 from cyan.sections import HostSettings
-from cyan.settings import NODES, PODMAN_NODE
 from cyan.world.host import Host
 from cyan.world.podman import SOCKET
 

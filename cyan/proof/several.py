@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import UsageError
-from cyan.proof import verify
+from cyan.proof import asking, verify
 from cyan.proof.findings import Verdict, worst
 from cyan.proof.history import SECOND
 from cyan.proof.page import page
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from cyan.proof.asking import Options
     from cyan.proof.verdict import Judgement
-    from cyan.proof.verify import Options
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 
@@ -189,9 +189,9 @@ def run(
         raise UsageError(
             "--workers have one host to load", todo=f"name it: --host {machines[0].name}"
         )
-    verify.possible(settings, options)
-    whole = verify.new_folder(project, "fleet")
-    acts = verify.acts_of(settings, options, whole)
+    asking.possible(settings, options)
+    whole = asking.new_folder(project, "fleet")
+    acts = asking.acts_of(settings, options, whole)
     share = replace(
         options,
         rate=(options.rate or settings.rate) / len(machines),
@@ -203,7 +203,7 @@ def run(
         systems = [stack.enter_context(HostUnderTest(settings, each)) for each in machines]
         parts = [
             Part(
-                verify.prepared(
+                asking.prepared(
                     settings, folder, project, acts, share, system, url, at, straight=True
                 ),
                 system,

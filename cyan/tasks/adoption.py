@@ -114,8 +114,8 @@ def _write(folder: Path, decided: Decided, place: Place) -> None:
     """Write both files, if they are valid and not there yet. Raises UsageError."""
     from cyan.adoption.decide import section
     from cyan.adoption.printed import TASKS, configuration, next_steps
+    from cyan.configured import load
     from cyan.proxies.nginx import in_front
-    from cyan.settings import load
     from cyan.terminal import console
 
     made = section(decided, place)
@@ -165,7 +165,7 @@ def _place(
     routes: tuple[Route, ...],
 ) -> Place:
     from cyan.adoption.decide import Place, app_name
-    from cyan.settings import machine_at
+    from cyan.configured import machine_at
 
     project = str(config["name"])
     app = app_name(project)

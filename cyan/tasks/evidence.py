@@ -101,7 +101,7 @@ def verify_zero_downtime(
     """Deploy, roll back and fail under load, and prove that no request was dropped."""
     from cyan.cli import project_folder
     from cyan.lab import lab
-    from cyan.proof import several, verify
+    from cyan.proof import asking, several, verify
     from cyan.terminal import console
 
     wanted = _versioned(settings(c), versions)
@@ -111,7 +111,7 @@ def verify_zero_downtime(
         _demos(wanted)
     machines = hosts(wanted, host)
     machine = machines[0]
-    options = verify.Options(
+    options = asking.Options(
         scenario=_one_of(quick=quick, migrations=migrations, reload=reload) or "full",
         rate=rate or None,
         sessions=users or None,
@@ -289,8 +289,8 @@ def _one_of(**flags: bool) -> str:
 def _remote(wanted: Settings, names: str) -> RemoteWorkers | None:
     """The machines that share the load, with what cyan.hosts says of those that it names."""
     from cyan.cli import project_folder
+    from cyan.configured import machine_of
     from cyan.proof.remote_workers import RemoteWorkers
-    from cyan.settings import machine_of
 
     machines = tuple(machine_of(name, wanted) for name in names.split(",") if name)
     if not machines:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from cyan.settings import load
+from cyan.configured import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable

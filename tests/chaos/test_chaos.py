@@ -23,7 +23,7 @@ from cyan.chaos.judging import Controls
 from cyan.chaos.record import Record
 from cyan.chaos.specification import Context, Options
 from cyan.errors import ProofError
-from cyan.proof import verify
+from cyan.proof import asking, verify
 from cyan.proof.findings import Verdict
 from cyan.proof.scenario import Traffic
 from tests.rollout.worlds import settings
@@ -122,7 +122,7 @@ def test_controls_that_cannot_be_carried_out_say_so_and_what_they_left_is_healed
     assert healed == ["controls"]
     assert "unknown  controls: they could not be carried out" in printed(context)
     monkeypatch.setattr(specification, "carried_out", lambda *_given: 1 / 0)
-    monkeypatch.setattr(verify, "new_folder", lambda at, kind: at / f"x-{kind}")
+    monkeypatch.setattr(asking, "new_folder", lambda at, kind: at / f"x-{kind}")
     with pytest.raises(ZeroDivisionError):
         controlled(context, Options())
     assert healed == ["controls", "controls"]
@@ -276,7 +276,7 @@ def finished(monkeypatch: pytest.MonkeyPatch, healed: list[str]) -> list[str]:
     seen: list[str] = []
     names = (f"x{number}" for number in range(9))
     monkeypatch.setattr(
-        verify, "new_folder", lambda at, kind: at / "reports" / f"{next(names)}-{kind}"
+        asking, "new_folder", lambda at, kind: at / "reports" / f"{next(names)}-{kind}"
     )
     monkeypatch.setattr(verify, "tell", lambda *_given: None)
     monkeypatch.setattr(verify, "finish", lambda _told, folder, _console: seen.append(folder.name))

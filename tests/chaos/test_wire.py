@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cyan.chaos.wire import Wire, detour
-from cyan.settings import load
+from cyan.configured import load
 from tests.rollout.worlds import settings
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from cyan.configured import load
 from cyan.rollout.drift import drift
 from cyan.rollout.status import observe
-from cyan.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cyan.configured import load
 from cyan.proof.host_under_test import HostUnderTest
-from cyan.settings import load
 from tests.conftest import SHIFT
 from tests.lab.harness import settings_section
 from tests.lab.servers import users

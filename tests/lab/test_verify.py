@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from cyan.configured import load
 from cyan.proof.findings import Verdict
 from cyan.proof.host_under_test import HostUnderTest
 from cyan.proof.load import Load
 from cyan.proof.run import RunSpec, run
 from cyan.proof.scenario import Act, Traffic
-from cyan.settings import load
 from tests.lab.harness import EITHER_AT_NIGHT, EVERYWHERE_AT_NIGHT, settings_section
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cyan.configured import load, machine_of
 from cyan.proof.client_log import read_client
 from cyan.proof.load import Load, Swarm
 from cyan.proof.remote_workers import RemoteWorkers
-from cyan.settings import load, machine_of
 from tests.lab.harness import settings_section, until
 
 if TYPE_CHECKING:

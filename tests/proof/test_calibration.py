@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from cyan.proof import verify
+from cyan.proof import asking, verify
+from cyan.proof.asking import REFUSED as REFUSED_NUMBER
+from cyan.proof.asking import Options, planting
 from cyan.proof.calibration import PLANTED as PLANTED_NAME
 from cyan.proof.calibration import calibrate, of_run
 from cyan.proof.findings import Finding, Kind, Verdict
@@ -20,8 +22,6 @@ from cyan.proof.relay.plants import PLANTS, REFUSED, SENT_TWICE
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.run import RunSpec
 from cyan.proof.verdict import Judgement
-from cyan.proof.verify import REFUSED as REFUSED_NUMBER
-from cyan.proof.verify import Options, planting
 from tests.rollout import worlds
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_a_run_that_ended_before_anything_was_planted_is_unknown_and_says_so(
     verdict = verify.calibrate(made, made.hosts[0], tmp_path, Options(calibrate=True), told)
     assert verdict is Verdict.UNKNOWN
     assert "it ended before anything was planted" in told.export_text()
-    assert ran.call_args.args[0].load.rate == verify.THROUGH_PLANTER
+    assert ran.call_args.args[0].load.rate == asking.THROUGH_PLANTER
 
 
 def test_every_kind_of_drop_of_the_design_is_planted() -> None:

@@ -14,12 +14,12 @@ import pytest
 
 from cyan.errors import UsageError
 from cyan.proof import theirs
+from cyan.proof.asking import Options, spec_of
 from cyan.proof.load import Load
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proof.run import RunSpec, _load
 from cyan.proof.scenario import full
-from cyan.proof.verify import Options, spec_of
 from tests.rollout import worlds
 
 REMOTE = RemoteWorkers((), "", "")

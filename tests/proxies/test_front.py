@@ -10,6 +10,7 @@ import pytest
 
 from cyan.application import record
 from cyan.application.record import Application
+from cyan.configured import load
 from cyan.engines.compose import Project
 from cyan.errors import UsageError
 from cyan.names import Color
@@ -17,11 +18,12 @@ from cyan.proxies import caddyfile, front, sites
 from cyan.proxies.in_flight import InFlight, count
 from cyan.rollout.plan import expanding, retain
 from cyan.sections import WarmSettings
-from cyan.settings import Settings, load
 from tests.rollout import worlds
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cyan.settings import Settings
 
 WEB: dict[str, Any] = {"service": "web", "port": 8000, "published": 3000}
 

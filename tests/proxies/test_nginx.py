@@ -6,18 +6,21 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from cyan.configured import load
 from cyan.errors import HostError, UsageError
 from cyan.hosts.site import headers
 from cyan.names import Server
 from cyan.proxies import caddyfile, errors, front, nginx
 from cyan.proxies.configuration import Configuration, configuration, others_only
 from cyan.proxies.in_flight import parse
-from cyan.settings import Settings, load
+
+if TYPE_CHECKING:
+    from cyan.settings import Settings
 
 PROJECT = Path(__file__).parent.parent.parent
 WEB: dict[str, Any] = {"service": "web", "port": 8000, "published": 3000}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cyan.configured import load
 from cyan.rollout.provision import changed, provision
-from cyan.settings import load
 from tests.rollout.worlds import NAMES
 from tests.shell import Machine
 

@@ -8,13 +8,13 @@ import pytest
 
 from cyan.application.record import Application
 from cyan.application.release import Release
+from cyan.configured import load
 from cyan.errors import UsageError
 from cyan.names import Color, Kind
 from cyan.rollout import plan as planning
 from cyan.rollout import planned, work
 from cyan.rollout.drift import drift
 from cyan.rollout.planned import Plan, Request
-from cyan.settings import load
 from tests.rollout import worlds
 
 if TYPE_CHECKING:

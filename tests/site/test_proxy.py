@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from cyan.configured import load
 from cyan.proxies import nginx
 from cyan.proxies.front import REQUESTS
-from cyan.settings import load
 from tests.conftest import APP
 from tests.lab.harness import until
 from tests.site import newer
