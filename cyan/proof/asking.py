@@ -13,6 +13,7 @@ from cyan.errors import UsageError
 from cyan.names import Server, Strategy
 from cyan.proof import calibration, demo_migration, scenario, theirs
 from cyan.proof.load import Load
+from cyan.proof.relay.plants import Draw
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.run import RunSpec, lasting
 
@@ -31,6 +32,9 @@ SECONDS = {"full": 170.0}
 THROUGH_PLANTER = 150.0
 """Requests a second through the relay that plants, unless given: it reads every one, and shares
 two cores with the clients, the proxy and the application."""
+
+PLANTED_WITHIN = 45.0
+"""Seconds over which drawn plants are spread: two deploys and a rollback."""
 
 REFUSED = 600
 """Which of a calibration's requests is sent where nobody listens: one of the steady state."""
@@ -77,6 +81,7 @@ class Options:
     processes: int = 1
     remote: RemoteWorkers | None = None
     calibrate: bool = False
+    plants: int = 0  # that are drawn, in the place of one of each kind
 
     def __post_init__(self) -> None:
         given = {
@@ -225,9 +230,15 @@ def kept_of(settings: Settings, *, planted: bool) -> dict[str, object]:
 
 
 def planting(spec: RunSpec, options: Options, url: str) -> RunSpec:
-    """The run through a relay that plants; one request goes to `url`, where nobody listens."""
+    """The run through a relay that plants; one request goes to `url`, where nobody listens.
+
+    Plants that are drawn are spread over the time of its acts.
+    """
     load = replace(spec.load, extra=(*spec.load.extra, "--refuse", f"{REFUSED}={url}"))
-    relay = RelayOptions(options.rtt, spec.folder / calibration.PLANTED)
+    drawn = None
+    if options.plants:
+        drawn = Draw(options.plants, round(PLANTED_WITHIN * load.rate), load.seed)
+    relay = RelayOptions(options.rtt, spec.folder / calibration.PLANTED, drawn=drawn)
     return replace(spec, load=load, relay=relay, requests=0)
 
 

@@ -32,6 +32,7 @@ def reconcile(
         verdict,
     )
     from cyan.proof.measures import measure  # noqa: PLC0415
+    from cyan.proof.relay.plants import Draw  # noqa: PLC0415
 
     kept = _settings(folder)
     evidence = read_case(folder, bounds or _bounds(kept))
@@ -50,7 +51,8 @@ def reconcile(
         packed.result()
     verdict.write(judgement, folder, collected.digest(folder))
     refused = int(kept.get("refused", 0))
-    calibration.of_run(folder, evidence.requests, findings, refused)
+    drawn = Draw(**kept["drawn"]) if "drawn" in kept else None
+    calibration.of_run(folder, evidence.requests, findings, refused, drawn)
     return evidence, judgement
 
 

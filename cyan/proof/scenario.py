@@ -137,16 +137,22 @@ def control(seconds: int) -> Act:
     return Act("control", (str(seconds),), Traffic.UNTOUCHED, program=("sleep",))
 
 
-def calibration(planted: str) -> tuple[Act, ...]:
-    """Two releases that obey the relay, a control, and the planting, noted in a file."""
+def calibration(planted: str, kinds: int, drawn: int = 0) -> tuple[Act, ...]:
+    """Two releases that obey the relay, a control, and the planting of `kinds`, noted in a file.
+
+    Or, where so many are `drawn`, two deploys and a rollback while it plants them.
+    """
     obey = ("--env", "FAULT=plants")
     program = (sys.executable, "-m", "cyan.proof.calibration")
-    return (
-        Act("deploy v1", ("deploy", "--version", "v1", *obey), Traffic.SWITCH, "v1"),
-        Act("deploy v2", ("deploy", "--version", "v2", *obey), Traffic.SWITCH, "v2"),
-        control(20),
-        Act("planting", (planted,), Traffic.UNTOUCHED, program=program),
-    )
+    first = Act("deploy v1", ("deploy", "--version", "v1", *obey), Traffic.SWITCH, "v1")
+    second = Act("deploy v2", ("deploy", "--version", "v2", *obey), Traffic.SWITCH, "v2")
+    waits = Act("planting", (planted, str(drawn or kinds)), Traffic.UNTOUCHED, program=program)
+    if not drawn:
+        return (first, second, control(20), waits)
+    begins = Act("planting begins", (planted, "0"), Traffic.UNTOUCHED, program=program)
+    again = replace(first, name="deploy v1 again"), replace(second, name="deploy v2 again")
+    back = Act("rollback", ("rollback",), Traffic.SWITCH, "v1")
+    return (first, second, control(20), begins, *again, back, replace(waits, name="what is left"))
 
 
 def migrations(folder: str) -> tuple[Act, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from cyan.errors import UsageError
 from cyan.proof import asking, calibration, scenario
 from cyan.proof.findings import Verdict
+from cyan.proof.relay.plants import PLANTS
 from cyan.proof.relay.process import nobody
 from cyan.proof.run import run
 
@@ -62,12 +63,16 @@ def calibrate(
 
     folder = asking.new_folder(project, "calibration")
     options = replace(options, rate=options.rate or min(settings.rate, asking.THROUGH_PLANTER))
-    acts = scenario.calibration(str(folder / calibration.PLANTED))
+    acts = scenario.calibration(
+        str(folder / calibration.PLANTED), len(PLANTS), drawn=options.plants
+    )
     with HostUnderTest(settings, machine) as system, nobody() as url:
         spec = asking.planting(
             asking.spec_of(settings, folder, project, acts, options), options, url
         )
         more = asking.kept_of(settings, planted=False)
+        if spec.relay and spec.relay.drawn:
+            more["drawn"] = asdict(spec.relay.drawn)
         spec = asking.measured(spec, options, system.about(), refused=asking.REFUSED, **more)
         with Terminal(acts, console) as display:
             judgement = run(spec, system, display)

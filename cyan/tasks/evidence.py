@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 TWO = 2  # versions
+MOST_PLANTS = 200  # in the time of three acts
 RUN = "a folder of reports/ (the newest one unless given)"
 
 
@@ -67,6 +68,7 @@ def hammer(
         "migrations": "the phases of a migration as acts instead: expand, backfill, contract",
         "reload": "changes of the proxy's configuration as acts instead, which may drop a few",
         "calibrate": "plant one drop of every kind instead, and show that each is found",
+        "plants": "with --calibrate: so many of drawn kinds, on drawn requests, at switches too",
         "rtt": "a round trip that a relay adds before the site, such as 40ms",
         "fresh_connections": "a new connection for every request",
         "http2": "add users over TLS and HTTP/2",
@@ -87,6 +89,7 @@ def verify_zero_downtime(
     migrations: bool = False,
     reload: bool = False,
     calibrate: bool = False,
+    plants: int = 0,
     rtt: str = "0",
     fresh_connections: bool = False,
     http2: bool = False,
@@ -122,6 +125,7 @@ def verify_zero_downtime(
         processes=processes,
         remote=_remote(wanted, workers),
         calibrate=calibrate,
+        plants=_plants(plants, calibrate=calibrate),
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
@@ -275,6 +279,15 @@ def _agreed(wanted: Settings, machine: HostSettings, scenario: str, yes_on: str)
         f"{machine.name} is not the lab: {does}; nothing was touched",
         todo=f"if that is wanted: --yes-on {machine.name}",
     )
+
+
+def _plants(count: int, *, calibrate: bool) -> int:
+    """How many plants are drawn. Raises UsageError where that means nothing."""
+    if count and not calibrate:
+        raise UsageError("--plants says how many a calibration draws", todo="--calibrate with it")
+    if not 0 <= count <= MOST_PLANTS:
+        raise UsageError(f"{count} plants cannot be drawn", todo=f"at most {MOST_PLANTS}")
+    return count
 
 
 def _one_of(**flags: bool) -> str:

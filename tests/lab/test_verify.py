@@ -137,3 +137,18 @@ def test_calibration_finds_every_planted_drop_by_its_check_and_nothing_else(lab:
     assert made["extra"] == []
     assert done.returncode == 0
     assert "calibration" in (newest / "report.html").read_text()
+
+
+@pytest.mark.nightly
+@pytest.mark.alone
+def test_what_is_planted_at_random_at_switches_too_is_found_and_nothing_else(lab: Lab) -> None:
+    flags = ("--calibrate", "--plants", "60", "--rate", RATE)
+    done = lab.cyan("verify-zero-downtime", *flags, check=False)
+    newest = max((lab.folder / "reports").glob("*-calibration"))
+    made = json.loads((newest / "calibration.json").read_text())
+    lost = [each for each in made["planted"] if each["id"] and not each["found"]]
+    assert lost == [], done.stdout
+    assert made["extra"] == [], done.stdout
+    assert made["verdict"] == "pass", done.stdout
+    assert len(made["planted"]) == 61
+    assert "drops that were planted at random" in made["sentence"]

@@ -18,13 +18,14 @@ from cyan.proof.calibration import PLANTED as PLANTED_NAME
 from cyan.proof.calibration import calibrate, of_run
 from cyan.proof.findings import Finding, Kind, Verdict
 from cyan.proof.load import Load
-from cyan.proof.relay.plants import PLANTS, REFUSED, SENT_TWICE
+from cyan.proof.relay.plants import PLANTS, REFUSED, SENT_TWICE, Draw
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.run import RunSpec
 from cyan.proof.verdict import Judgement
 from tests.rollout import worlds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 ALL = (*PLANTS, REFUSED)
@@ -152,3 +153,44 @@ def test_a_round_trip_is_added_while_drops_are_planted(tmp_path: Path) -> None:
     made = planting(spec, Options(rtt=0.04), "http://nobody")
     assert made.relay == RelayOptions(0.04, tmp_path / PLANTED_NAME)
     assert made.load.extra == ("--refuse", f"{REFUSED_NUMBER}=http://nobody")
+
+
+DRAW = Draw(60, 6000, seed=7)
+AT_RANDOM = {plant.name: f"{number:016x}" for number, (_, plant) in enumerate(DRAW.plants, 100)}
+AT_RANDOM[REFUSED.name] = "f" * 16
+
+
+def found_of(names: Iterable[str]) -> list[Finding]:
+    """Each of the drawn plants with these names, found by its check."""
+    checks = {plant.name: plant.check for _, plant in DRAW.plants} | {REFUSED.name: REFUSED.check}
+    return [
+        Finding(
+            checks[name],
+            Verdict.FAIL,
+            "",
+            kind=Kind.NONE if checks[name] == SENT_TWICE else Kind(checks[name]),
+            ids=(AT_RANDOM[name],),
+        )
+        for name in names
+    ]
+
+
+def test_plants_at_random_that_are_all_found_bound_what_is_missed() -> None:
+    made = calibrate(AT_RANDOM, found_of(AT_RANDOM), drawn=DRAW)
+    assert made.verdict is Verdict.PASS
+    assert made.sentence.startswith("61 of 61 drops that were planted at random")
+    assert "at least 95% of such drops are found" in made.sentence  # 1 - 0.05 ** (1 / 61)
+
+
+def test_one_plant_at_random_that_is_missed_fails() -> None:
+    missed = list(AT_RANDOM)[17]
+    names = [name for name in AT_RANDOM if name != missed]
+    assert calibrate(AT_RANDOM, found_of(names), drawn=DRAW).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(6, Verdict.PASS), (7, Verdict.UNKNOWN)])
+def test_of_those_at_random_a_tenth_may_find_no_request(left: int, verdict: Verdict) -> None:
+    planted = dict(list(AT_RANDOM.items())[left:])
+    made = calibrate(planted, found_of(planted), drawn=DRAW)
+    assert made.verdict is verdict
+    assert verdict is Verdict.UNKNOWN or made.sentence.startswith(f"{61 - left} of {61 - left}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyan.proof.relay.plants import PLANTS, SPACING, Plant, Planter
+from cyan.proof.relay.plants import CLOSE, PLANTS, SPACING, Draw, Plant, Planter
 from loadtests.client import Answer, Call, Session, digest
 from tests.proof.relays import relay
 
@@ -204,3 +204,35 @@ def test_what_needs_two_colors_is_not_planted_where_one_answers_and_noted_so(
         ""
     }
     assert {answer.version for answer in lonely.answers.values()} == {"v1", ""}
+
+
+DRAW = Draw(60, 6000, seed=7)
+
+
+def test_plants_that_are_drawn_are_of_any_kind_at_any_time_and_the_same_for_a_seed() -> None:
+    due = [at for at, _ in DRAW.plants]
+    names = [plant.name for _, plant in DRAW.plants]
+    kinds = {name.partition(". ")[2] for name in names}
+    assert len(names) == len(set(names)) == 60
+    assert due == sorted(due)
+    assert min(due) < 600
+    assert max(due) > 5400
+    assert len(kinds) > 15
+    assert kinds <= {plant.name for plant in PLANTS}
+    assert DRAW.plants == Draw(60, 6000, seed=7).plants
+    assert DRAW.plants != Draw(60, 6000, seed=8).plants
+
+
+def test_each_that_is_drawn_is_planted_once_and_none_before_its_time() -> None:
+    planter, got = Planter(drawn=DRAW), dict[str, int]()
+    ways = [(plant.method, plant.path, plant.connection or "reused") for plant in PLANTS]
+    for number in range(1, 20_000):
+        plant = planter.choose(*ways[number % len(ways)])
+        if plant:
+            assert plant.name not in got
+            got[plant.name] = number
+    due = {plant.name: at for at, plant in DRAW.plants}
+    assert got.keys() == due.keys()
+    assert all(got[name] >= due[name] for name in due)
+    planted = sorted(got.values())
+    assert min(b - a for a, b in pairwise(planted)) >= CLOSE

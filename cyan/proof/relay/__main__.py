@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan.proof.relay.connection import Client
+from cyan.proof.relay.plants import Draw, Planter
 
 if TYPE_CHECKING:
     from cyan.proof.relay.connection import Address
@@ -29,14 +30,22 @@ BACKLOG = 1024
 NICE = -10
 
 
-async def serve(listen: Address, target: Address, way: tuple[float, float], planted: str) -> None:
+async def serve(
+    listen: Address,
+    target: Address,
+    way: tuple[float, float],
+    planted: str,
+    drawn: Draw | None = None,
+) -> None:
     """Relay until standard input closes, or a signal asks for the end.
 
-    `way` is the round trip and its jitter.
+    `way` is the round trip and its jitter; what is planted may be `drawn`.
     """
     loop = asyncio.get_running_loop()
     server = await (
-        _planting(listen, target, way, Path(planted)) if planted else _carrying(listen, target, way)
+        _planting(listen, target, way, Path(planted), drawn)
+        if planted
+        else _carrying(listen, target, way)
     )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -57,12 +66,12 @@ async def _carrying(listen: Address, target: Address, way: tuple[float, float]) 
 
 
 async def _planting(
-    listen: Address, target: Address, way: tuple[float, float], notes: Path
+    listen: Address, target: Address, way: tuple[float, float], notes: Path, drawn: Draw | None
 ) -> asyncio.Server:
     """A relay that plants and, where a round trip is wanted, one before it that adds it."""
     from cyan.proof.relay.planting import Asking, Planting  # noqa: PLC0415 - only calibration needs it
 
-    loop, planting = asyncio.get_running_loop(), Planting(notes)
+    loop, planting = asyncio.get_running_loop(), Planting(notes, Planter(drawn=drawn))
     where = HERE if way[0] else listen
     server = await loop.create_server(lambda: Asking(target, planting), *where, backlog=BACKLOG)
     return await _carrying(listen, server.sockets[0].getsockname(), way) if way[0] else server
@@ -95,9 +104,11 @@ def main() -> None:
     parser.add_argument("--rtt", type=float, default=0.0, help="seconds")
     parser.add_argument("--jitter", type=float, default=0.0, help="seconds, at most the round trip")
     parser.add_argument("--planted", default="", help="plant drops once this file exists")
+    parser.add_argument("--draw", type=int, nargs=3, metavar=("COUNT", "WITHIN", "SEED"))
     flags = parser.parse_args()
     come_first()
-    asyncio.run(serve(flags.listen, flags.to, (flags.rtt, flags.jitter), flags.planted))
+    drawn, way = Draw(*flags.draw) if flags.draw else None, (flags.rtt, flags.jitter)
+    asyncio.run(serve(flags.listen, flags.to, way, flags.planted, drawn))
 
 
 if __name__ == "__main__":

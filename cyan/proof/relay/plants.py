@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import random
+from dataclasses import dataclass, field, replace
 
 from cyan.proof.findings import Kind
 
@@ -68,17 +69,48 @@ REFUSED = Plant("connection refused", "refuse", Kind.REFUSED)
 """Planted by the swarm itself, which sends one request to a port where nobody listens."""
 
 
+CLOSE = 20
+"""Requests from one plant to the next, at least, where they are drawn."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """So many plants, of kinds that are drawn, on requests that are drawn `within` so many.
+
+    The same `seed` draws the same.
+    """
+
+    count: int
+    within: int
+    seed: int
+
+    @property
+    def plants(self) -> tuple[tuple[int, Plant], ...]:
+        """The number of the request from which on each is due, in order, and the plant."""
+        dice = random.Random(self.seed)  # noqa: S311 - no secret
+        due = sorted(dice.randint(1, self.within) for _ in range(self.count))
+        return tuple(
+            (at, replace(kind, name=f"{number}. {kind.name}"))
+            for number, (at, kind) in enumerate(
+                zip(due, dice.choices(PLANTS, k=self.count), strict=True), 1
+            )
+        )
+
+
 @dataclass
 class Planter:
-    """Says of each request in turn which plant it gets, each plant once."""
+    """Says of each request in turn which plant it gets, each plant once; those that are `drawn`."""
 
     plants: tuple[Plant, ...] = PLANTS
     spacing: int = SPACING
+    drawn: Draw | None = None
     seen: int = 0
     left: list[tuple[int, Plant]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.left = [(number * self.spacing, plant) for number, plant in enumerate(self.plants, 1)]
+        if self.drawn:
+            self.left, self.spacing = list(self.drawn.plants), CLOSE
 
     def choose(self, method: str, path: str, connection: str) -> Plant | None:
         """The plant for the next request; None for most. `path` is without its query."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cyan.proof.relay.plants import Draw
+
 END_WITHIN = 10.0
 
 
@@ -24,12 +26,14 @@ class RelayOptions:
     """What stands between swarm and proxy: a relay that adds a round trip, in seconds, and plants.
 
     The round trip is `jitter` seconds longer or shorter at most.
-    It plants once the file `planted` exists, and notes there what it planted on which request.
+    It plants once the file `planted` exists, what is `drawn` or one of each kind, and notes there
+    what it planted on which request.
     """
 
     rtt: float = 0.0
     planted: Path | None = None
     jitter: float = 0.0
+    drawn: Draw | None = None
 
 
 @contextmanager
@@ -46,6 +50,8 @@ def relayed(url: str, relay: RelayOptions, connect: str = "") -> Iterator[str]:
     command += ["--to", there, "--rtt", str(relay.rtt)]
     command += ["--jitter", str(relay.jitter)]
     command += ["--planted", str(relay.planted)] if relay.planted else []
+    if draw := relay.drawn:
+        command += ["--draw", str(draw.count), str(draw.within), str(draw.seed)]
     with subprocess.Popen(  # noqa: S603 - our own command line
         command,
         stdin=subprocess.PIPE,  # it ends when this does, however we end
