@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cyan.adoption.proposal import TLS_PORTS, Proposal, Question, Route, Topic, propose
+from cyan.adoption.proposal import Proposal, Question, Topic, propose
+from cyan.adoption.routes import TLS_PORTS, Route
 from cyan.names import APP_PATTERN, EngineKind, Role, Server, Strategy
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cyan.adoption.decide import Decided
-    from cyan.adoption.proposal import Question, Route
+    from cyan.adoption.proposal import Question
+    from cyan.adoption.routes import Route
 
 TASKS = '''"""The commands of inv: inv --list."""
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cyan.adoption import known
-from cyan.adoption.services import SOCKET, Judged, Mount, Port, judge, services_of, words_of
+from cyan.adoption.mounts import code_mounts, code_of, is_code, is_data, keeps_a_file, lasts, short
+from cyan.adoption.routes import TLS_PORTS, Route, routes_told, the_public_one
+from cyan.adoption.services import SOCKET, Judged, Port, judge, services_of
 from cyan.names import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-TLS_PORTS = frozenset({443, 8443})
-_HOST_RULE = re.compile(r"Host\(([^)]*)\)")
-_PATH_RULE = re.compile(r"Path(?:Prefix)?\(([^)]*)\)")
-_RULE_LABEL = re.compile(r"traefik\.http\.routers\.([^.]+)\.rule")
-_PORT_LABEL = re.compile(r"traefik\.http\.services\.([^.]+)\.loadbalancer\.server\.port")
-_QUOTED = re.compile(r"[`'\"]([^`'\"]+)[`'\"]")
+    from pathlib import PurePosixPath
 
 
 class Topic(StrEnum):
@@ -68,21 +62,6 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Route:
-    """What users ask for, and the service and port that answer. "" is any host, or any path.
-
-    `published` is the port of the host that leads there, 0 where none does, `bind` its address.
-    """
-
-    service: str
-    port: int
-    host: str = ""
-    path: str = ""
-    published: int = 0
-    bind: str = ""
-
-
-@dataclass(frozen=True)
 class Proposal:
     """All that `cyan init --check` prints."""
 
@@ -104,8 +83,8 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
     rotating = tuple(each for each in judged if each.role.rotates)
     web = tuple(each for each in judged if each.role is Role.WEB)
     refusals = tuple(_refusals(judged, web))
-    alone = tuple(each.name for each in rotating if _alone(each))
-    routes = _routes(web)
+    alone = tuple(each.name for each in rotating if keeps_a_file(each))
+    routes = routes_told(web)
     questions = (
         *_of_the_proxy(tuple(each for each in judged if each.name not in told)),
         *_of_tls(web),
@@ -116,7 +95,7 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
         *_of_guesses(tuple(each for each in judged if each.name not in told)),
     )
     code = tuple(
-        f"{each.name}:{mount.target}" for each in rotating for mount in _code_of(each, folder)
+        f"{each.name}:{mount.target}" for each in rotating for mount in code_of(each, folder)
     )
     notes = (*_notes(judged, rotating), *_of_the_alone(alone))
     return Proposal(judged, routes, questions, refusals, notes, code, alone)
@@ -175,14 +154,14 @@ def _of_one(each: Judged, staying: set[str]) -> Iterator[Refusal]:
             )
             break
     for mount in service.mounts:
-        if mount.kind == "volume" and mount.source and _is_code(mount.target):
+        if mount.kind == "volume" and mount.source and is_code(mount.target):
             yield Refusal(
                 each.name,
                 "volumes",
                 f"the code itself lies in the volume {mount.source}, so both colors would run one",
                 "keep data in a folder of its own, and the code in the image",
             )
-    if _alone(each) and not any(_lasts(mount) for mount in service.mounts):
+    if keeps_a_file(each) and not any(lasts(mount) for mount in service.mounts):
         yield Refusal(
             each.name,
             "environment",
@@ -226,7 +205,7 @@ def _of_tls(web: tuple[Judged, ...]) -> Iterator[Question]:
 
 
 def _of_code(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Question]:
-    mounted = {each.name: found for each in rotating if (found := _code_mounts(each, folder))}
+    mounted = {each.name: found for each in rotating if (found := code_mounts(each, folder))}
     if mounted:
         said = "; ".join(f"{name}: {', '.join(paths)}" for name, paths in mounted.items())
         yield Question(
@@ -240,11 +219,11 @@ def _of_code(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Qu
 def _of_volumes(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[Question]:
     shared: dict[str, list[str]] = {}
     for each in rotating:
-        if each.role is Role.ONCE or _alone(each):
+        if each.role is Role.ONCE or keeps_a_file(each):
             continue
         for mount in each.service.mounts:
-            if _is_data(mount, folder) and not _is_code(mount.target):
-                shared.setdefault(_short(mount.source, folder), []).append(each.name)
+            if is_data(mount, folder) and not is_code(mount.target):
+                shared.setdefault(short(mount.source, folder), []).append(each.name)
     if shared:
         said = "; ".join(f"{source} ({', '.join(names)})" for source, names in shared.items())
         yield Question(
@@ -275,7 +254,7 @@ def _of_the_public_service(
             "no: nobody reaches it",
         )
         return
-    if routes or gone or not web or _public(web):
+    if routes or gone or not web or the_public_one(web):
         return
     yield Question(
         Topic.PUBLIC,
@@ -313,70 +292,6 @@ def _of_guesses(judged: tuple[Judged, ...]) -> Iterator[Question]:
             )
 
 
-def _routes(web: tuple[Judged, ...]) -> tuple[Route, ...]:
-    """What is published, and what labels and variables of other proxies say."""
-    found = [route for each in web for route in (*_of_traefik(each), *_of_nginx_proxy(each))]
-    if found:
-        return tuple(found)
-    return tuple(
-        Route(each.name, port.target, published=port.published, bind=port.bind)
-        for each in web
-        for port in each.service.ports
-        if port.protocol == "tcp" and port.target not in known.DEBUG_PORTS
-    )
-
-
-def _of_traefik(each: Judged) -> Iterator[Route]:
-    """What labels say, the service's own or, as Swarm reads them, those of its deploy.
-
-    A router leads to the service that it names, else to the only one, or the one of its name:
-    https://doc.traefik.io/traefik/routing/providers/docker/#routers.
-    """
-    raw = each.service.raw
-    given = {**(raw.get("labels") or {}), **((raw.get("deploy") or {}).get("labels") or {})}
-    labels = {str(name): str(value) for name, value in given.items()}
-    ports = {
-        found[1]: int(value)
-        for name, value in labels.items()
-        if (found := _PORT_LABEL.fullmatch(name)) and value.isdigit()
-    }
-    for name, rule in labels.items():
-        router = _RULE_LABEL.fullmatch(name)
-        if not router:
-            continue
-        led = labels.get(f"traefik.http.routers.{router[1]}.service", "").partition("@")[0]
-        only = next(iter(ports.values())) if len(ports) == 1 else 80
-        port = ports.get(led) or ports.get(router[1]) or only
-        for part in rule.split("||"):
-            hosts = [host for found in _HOST_RULE.findall(part) for host in _QUOTED.findall(found)]
-            paths = [path for found in _PATH_RULE.findall(part) for path in _QUOTED.findall(found)]
-            for host in hosts or [""]:
-                for path in paths or [""]:
-                    yield Route(each.name, port, host, path)
-
-
-def _of_nginx_proxy(each: Judged) -> Iterator[Route]:
-    given = each.service.environment
-    ports = given.get("VIRTUAL_PORT", "") or "80"
-    for host in filter(None, given.get("VIRTUAL_HOST", "").split(",")):
-        port = int(ports) if ports.isdigit() else 80
-        yield Route(each.name, port, host.strip(), given.get("VIRTUAL_PATH", ""))
-
-
-def _public(web: tuple[Judged, ...]) -> str:
-    """Which one users reach, by its name or because it is alone; "" where that cannot be told."""
-    if len(web) == 1:
-        return web[0].name
-    outer = [each for each in web if not each.service.needed_by & {one.name for one in web}]
-    if len(outer) == 1:
-        return outer[0].name
-    for word in known.PUBLIC_WORDS:
-        called = [each.name for each in web if word in each.service.words]
-        if len(called) == 1:
-            return called[0]
-    return ""
-
-
 def _notes(judged: tuple[Judged, ...], rotating: tuple[Judged, ...]) -> Iterator[str]:
     for key, why in (
         ("container_name", "its color and number name a container"),
@@ -404,74 +319,6 @@ def _notes(judged: tuple[Judged, ...], rotating: tuple[Judged, ...]) -> Iterator
             yield f"{', '.join(names)} {what}"
 
 
-def _code_mounts(each: Judged, folder: PurePosixPath) -> tuple[str, ...]:
-    """The folders of the checkout that lie over what the image has."""
-    return tuple(_short(mount.source, folder) for mount in _code_of(each, folder))
-
-
-def _code_of(each: Judged, folder: PurePosixPath) -> Iterator[Mount]:
-    for mount in each.service.mounts:
-        if mount.kind != "bind" or not _inside(mount.source, folder):
-            continue
-        source = PurePosixPath(mount.source)
-        harmless = words_of(source.name) & known.HARMLESS and not _is_code(mount.target)
-        code = _is_code(mount.target) or (
-            mount.target.startswith(known.CODE_PATHS)
-            and (source.name.lower() in known.CODE_FOLDERS or "." not in source.name)
-        )
-        if code and not harmless and "data" not in words_of(source.name):
-            yield mount
-
-
-def _is_code(target: str) -> bool:
-    """Whether a path in a container is where its code lies, and not a folder below it."""
-    path = PurePosixPath(target)
-    if str(path) in known.CODE_PATHS or str(path) == "/var/www/html":
-        return True
-    above = str(path.parent)
-    return above in {"/usr/src", "/var/www"} and path.name not in known.HARMLESS
-
-
-def _is_data(mount: Mount, folder: PurePosixPath) -> bool:
-    """Whether two writers might spoil what is mounted."""
-    if mount.read_only or not mount.source:
-        return False
-    if mount.kind == "volume":
-        names = words_of(mount.source) | words_of(PurePosixPath(mount.target).name)
-        return not names & known.HARMLESS
-    if mount.kind != "bind" or "." in PurePosixPath(mount.source).name:
-        return False
-    return _inside(mount.source, folder) and "data" in words_of(PurePosixPath(mount.source).name)
-
-
-def _alone(each: Judged) -> bool:
-    """Whether it keeps a database in a file."""
-    urls = (value.lower() for value in each.service.environment.values())
-    return _alone_volume(each) or any(url.startswith(("sqlite:", "sqlite3:")) for url in urls)
-
-
-def _lasts(mount: Mount) -> bool:
-    """Whether what is written there outlives the container."""
-    return mount.kind in ("volume", "bind") and bool(mount.source) and not mount.read_only
-
-
-def _alone_volume(each: Judged) -> bool:
-    return any(
-        (words_of(mount.source.rsplit("/", 1)[-1]) | words_of(mount.target)) & known.ALONE
-        for mount in each.service.mounts
-        if mount.source
-    )
-
-
 def _only_udp(port: Port, ports: tuple[Port, ...]) -> bool:
     tcp = {each.target for each in ports if each.protocol == "tcp"}
     return port.protocol == "udp" and port.target not in tcp
-
-
-def _inside(source: str, folder: PurePosixPath) -> bool:
-    return PurePosixPath(source).is_relative_to(folder)
-
-
-def _short(source: str, folder: PurePosixPath) -> str:
-    path = PurePosixPath(source)
-    return f"./{path.relative_to(folder)}" if _inside(source, folder) else source

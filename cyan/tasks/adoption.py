@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from cyan.adoption.decide import Decided, Place
-    from cyan.adoption.proposal import Question, Route
+    from cyan.adoption.proposal import Question
+    from cyan.adoption.routes import Route
     from cyan.names import EngineKind, Role, Server
 
 LAB = "lab"
@@ -214,7 +215,7 @@ def _asked(question: Question) -> bool | None:
 
 def _route(given: str) -> Route:
     """SERVICE:PORT, or SERVICE:PORT=HOST/PATH. Raises UsageError."""
-    from cyan.adoption.proposal import Route
+    from cyan.adoption.routes import Route
 
     answers, _, asked = given.partition("=")
     service, _, port = answers.partition(":")
