@@ -240,3 +240,9 @@ def test_podman_without_docker_compose_is_refused_with_what_to_install() -> None
     assert found["compose"].level is Level.REFUSE
     assert "podman-compose" in found["compose"].says
     assert "docker-compose" in found["compose"].todo
+
+
+def test_memory_that_nobody_counts_is_not_called_none() -> None:
+    says = found("memory", memory_live=0).says
+    assert "the engine does not say" in says
+    assert "0 MiB" not in says
