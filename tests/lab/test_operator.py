@@ -283,6 +283,7 @@ def test_a_live_color_that_dies_after_its_bake_is_told_and_rolled_back_from(lab:
     assert lab.answering()[1] == "v1"
 
 
+@pytest.mark.nightly
 def test_a_deployer_that_slept_while_its_lock_was_taken_does_not_switch_when_it_wakes(
     lab: Lab,
 ) -> None:

@@ -23,6 +23,7 @@ def shared(lab: Lab) -> dict[str, str]:
     return dict(line.split() for line in said.splitlines())
 
 
+@pytest.mark.nightly
 def test_what_runs_is_made_anew_only_where_that_is_agreed_to(lab: Lab) -> None:
     lab.live("v1")
     before = shared(lab)

@@ -120,6 +120,7 @@ def test_a_second_deploy_is_told_who_holds_the_lock_and_touches_nothing(lab: Lab
     assert lab.answering()[1] == "v2"
 
 
+@pytest.mark.nightly
 def test_a_deploy_waits_for_the_lock_if_it_is_told_to(lab: Lab) -> None:
     lab.live("v1")
     words = ("deploy", "--version", "v2", "--env", "FAULT=healthy-after=8")

@@ -35,6 +35,7 @@ def test_more_commands_than_sshd_takes_sessions_wait_for_each_other(lab: Lab) ->
         assert host.sessions.allowed(host.transport) == AT_ONCE
 
 
+@pytest.mark.nightly
 def test_a_deploy_a_rollback_and_all_that_looks_need_no_more_than_eight_sessions(lab: Lab) -> None:
     lab.live("v1")
     with sshd(lab, f"MaxSessions {AT_ONCE}") as entry, lab.configured(hosts=[entry]):
