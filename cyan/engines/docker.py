@@ -255,7 +255,7 @@ class Engine:
         try:
             with self._explained(f"inspect container {container[:12]}"):
                 found = _container(self._api.inspect_container(container))
-                if found.health == "starting" and self._asks_itself:
+                if found.health == "starting" and self._must_be_asked:
                     self._check(container)
                     found = _container(self._api.inspect_container(container))
                 return found
@@ -263,7 +263,7 @@ class Engine:
             return None
 
     @property
-    def _asks_itself(self) -> bool:
+    def _must_be_asked(self) -> bool:
         """Whether Podman is asked to check: it knows no interval of its own for the start."""
         return self._host.settings.engine is EngineKind.PODMAN
 

@@ -24,6 +24,7 @@ OPENING = 10  # seconds for the answer to one
 FREEING = 2.0  # seconds that sshd may count one on that we closed: until its process has ended
 PATIENCE = 120.0  # seconds that one may wait for another to end
 POLL = 0.01  # seconds
+AGAIN = 0.3  # seconds until it is tried again how many sshd gives
 PROHIBITED = 1  # of RFC 4254, section 5.1: "administratively prohibited"
 
 RELOAD = "in the host's /etc/ssh/sshd_config, then: systemctl reload ssh"
@@ -65,15 +66,18 @@ class Sessions:
         with self._lock:
             free = self._at_once - self._count()
             self._opening += free
+        deadline, most = time.monotonic() + FREEING, 0
         try:
-            with ThreadPoolExecutor(max(1, free)) as pool:
-                tried = list(pool.map(lambda _: _tried(transport), range(free)))
+            while refused := _refusing(transport, free):
+                with self._lock:
+                    others = self._count() - free  # that were open all the while
+                most = max(most, others + free - refused)
+                if time.monotonic() > deadline:
+                    return most
+                time.sleep(AGAIN)  # one that we closed may be counted still
         finally:
             self._free(free)
-        for each in tried:
-            if each is not None:
-                each.close()
-        return self._at_once - tried.count(None)
+        return self._at_once
 
     def _count(self) -> int:
         return self._opening + sum(not each.closed for each in self._open)
@@ -125,6 +129,16 @@ def prohibited(port: int, where: str) -> ProhibitedError:
         todo=f"AllowTcpForwarding local {RELOAD}; nor may a PermitOpen there leave the port out, "
         "or 'restrict' stand before the key in authorized_keys",
     )
+
+
+def _refusing(transport: Transport, count: int) -> int:
+    """How many of so many sessions sshd does not give at once."""
+    with ThreadPoolExecutor(max(1, count)) as pool:
+        tried = list(pool.map(lambda _: _tried(transport), range(count)))
+    for each in tried:
+        if each is not None:
+            each.close()
+    return tried.count(None)
 
 
 def _tried(transport: Transport) -> Channel | None:

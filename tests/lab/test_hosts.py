@@ -36,6 +36,7 @@ def second(lab: Lab) -> Iterator[dict[str, Any]]:
         yield entry | {"user": "root"}
 
 
+@pytest.mark.nightly
 def test_all_that_looks_goes_on_past_a_host_that_does_not_answer_and_ends_with_1(
     lab: Lab, first: dict[str, Any]
 ) -> None:

@@ -50,6 +50,7 @@ def switched_back(lab: Lab, fault: str) -> tuple[str, list[str]]:
     return done.stderr, client.errors
 
 
+@pytest.mark.nightly
 def test_a_release_that_is_healthy_and_then_errs_is_switched_away_from_with_its_figures(
     lab: Lab,
 ) -> None:

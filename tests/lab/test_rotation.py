@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.lab.harness import EITHER_PROXY, EVERYWHERE_AT_NIGHT, Lab, until
+from tests.lab.harness import EVERYWHERE_AT_NIGHT, Lab, until
 
 pytestmark = pytest.mark.lab
 
@@ -20,7 +20,7 @@ def other(color: str) -> str:
     return {"blue": "green", "green": "blue"}[color]
 
 
-@EITHER_PROXY
+@EVERYWHERE_AT_NIGHT
 def test_deploy_deploy_and_rollback_drop_nothing_and_answer_as_the_new_release(lab: Lab) -> None:
     lab.live("v1")
     with lab.load() as client:

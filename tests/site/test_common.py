@@ -126,7 +126,7 @@ def test_a_fault_that_nobody_knows_ends_the_process_at_its_start(text: str) -> N
 def test_a_release_that_is_healthy_after_some_seconds_is_not_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(common, "FAULT", common.Fault("healthy-after", 1000.0))
+    monkeypatch.setattr(common, "FAULT", common.Fault("healthy-after", 1e9))
     assert not common.healthy()
     monkeypatch.setattr(common, "FAULT", common.Fault("healthy-after", 0.0))
     assert common.healthy()
