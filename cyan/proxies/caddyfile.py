@@ -314,7 +314,8 @@ def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> Iter
     ):  # what a check says of how a user comes (X-Forwarded-Proto: https) is passed on
         yield "\ttrusted_proxies private_ranges"
     yield "\ttransport http {"
-    yield "\t\tdial_timeout 2s"  # a color that is not there is an error at once
+    # a full backlog drops the first asking; the kernel asks again after one second, and after three
+    yield "\t\tdial_timeout 8s"
     yield (
         "\t\tkeepalive off"
         if not settings.site.keepalive

@@ -107,6 +107,7 @@ def test_what_fails_on_one_host_before_the_switch_is_undone_on_all(three: Fleet)
     three.are_clean()
 
 
+@pytest.mark.nightly
 def test_a_release_that_goes_bad_on_one_host_is_switched_back_on_all(three: Fleet) -> None:
     three.live("v1")
     app, second = three.lab.app, three.second

@@ -67,6 +67,7 @@ def caddyfile(lab: Lab) -> Iterator[Path]:
         lab.cyan("proxy.upgrade")
 
 
+@pytest.mark.nightly
 def test_a_new_proxy_takes_over_without_a_drop_and_one_that_cannot_start_is_refused(
     lab: Lab,
 ) -> None:
