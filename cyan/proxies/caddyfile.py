@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from cyan.proxies.sites import Site
     from cyan.settings import Settings
 
+DIAL = "8s"
+"""To connect to a color: where its backlog is full the first asking is dropped, and the kernel asks
+again after one second and after three (RFC 6298, section 2; Linux: tcp_syn_retries)."""
+
 _MAIN = f"""\
 # The host's one proxy. Each application adds its sites and its doors; see apps/ and doors/.
 {{
@@ -294,7 +298,7 @@ def _with_assets(settings: Settings, route: RouteSettings, color: Color) -> str:
         f"reverse_proxy {upstream(settings.app, each, route.service)}:{route.port}"
         for each in (color, color.other)
     )
-    plain = "transport http {\n\tdial_timeout 2s\n\tkeepalive off\n}\n"
+    plain = f"transport http {{\n\tdial_timeout {DIAL}\n\tkeepalive off\n}}\n"
     other = _indented(f"{theirs} {{\n{_indented(plain, 1)}}}\n", 1)
     asked = f"{plain}@none status 404\nhandle_response @none {{\n{other}}}\n"
     inner = f"{mine} {{\n{_indented(asked, 1)}}}\n"
@@ -314,8 +318,7 @@ def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> Iter
     ):  # what a check says of how a user comes (X-Forwarded-Proto: https) is passed on
         yield "\ttrusted_proxies private_ranges"
     yield "\ttransport http {"
-    # a full backlog drops the first asking; the kernel asks again after one second, and after three
-    yield "\t\tdial_timeout 8s"
+    yield f"\t\tdial_timeout {DIAL}"
     yield (
         "\t\tkeepalive off"
         if not settings.site.keepalive
