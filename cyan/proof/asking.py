@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -82,6 +83,7 @@ class Options:
     remote: RemoteWorkers | None = None
     calibrate: bool = False
     plants: int = 0  # that are drawn, in the place of one of each kind
+    hosts: int = 1  # that share the load, each by its own address
 
     def __post_init__(self) -> None:
         given = {
@@ -140,19 +142,17 @@ def prepared(  # noqa: PLR0913, PLR0917 - what a run is made of
     system: HostUnderTest,
     url: str,
     at: HostSettings,
-    *,
-    straight: bool = False,
 ) -> RunSpec:
     """What a run shall do on one host; at `url` nobody listens.
 
-    Go `straight`, and the load goes to that host's own address, whoever the site's name leads to.
+    Of several hosts each is asked by its own address, whoever the site's name leads to.
     """
     spec = with_plant(spec_of(settings, folder, project, acts, options), url, options)
-    site = settings.site
-    if straight:
+    site, several = settings.site, options.hosts > 1
+    if several:
         where = f"{at.address}:{site.tls_port if site.domain else site.port}"
         spec = replace(spec, load=replace(spec.load, connect=where))
-    if options.http2 and (straight or not site.domain):  # whose HTTPS is for localhost
+    if options.http2 and (several or not site.domain):  # whose HTTPS is for localhost
         through = f"https://{at.address}:{site.tls_port}"
         spec = replace(spec, load=replace(spec.load, through=through))
     spec = secured(spec, settings, options, system)
@@ -180,8 +180,8 @@ def spec_of(
         url=settings.site.url,
         connect=f"127.0.0.1:{settings.site.tls_port}" if settings.site.is_here else "",
         locustfile=wanted.locustfile,
-        rate=options.rate or settings.rate,
-        sessions=options.sessions or wanted.sessions,
+        rate=(options.rate or settings.rate) / options.hosts,
+        sessions=math.ceil((options.sessions or wanted.sessions) / options.hosts),
         seed=wanted.seed if options.seed is None else options.seed,
         extra=("--fresh-connections",) if options.fresh_connections else (),
         workers=options.workers,
@@ -266,7 +266,9 @@ def measured(
     again = ["inv", "verify-zero-downtime"]
     again += [f"--{options.scenario}"] if options.scenario in FLAGS else []
     again += ["--calibrate"] if options.calibrate else []
-    again += [f"--rate={load.rate:g}", f"--users={load.sessions}", f"--seed={load.seed}"]
+    again += [f"--plants={options.plants}"] if options.plants else []
+    rate, users = load.rate * options.hosts, options.sessions or load.sessions * options.hosts
+    again += [f"--rate={rate:g}", f"--users={users}", f"--seed={load.seed}"]
     again += [f"--processes={options.processes}"] if options.processes > 1 else []
     names = ",".join(machine.name for machine in options.remote.machines) if options.remote else ""
     again += [f"--workers={names}"] if names else []

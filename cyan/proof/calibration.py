@@ -81,10 +81,10 @@ class Calibration:
     def sentence(self) -> str:
         """The result in one sentence."""
         total = len(self.sought)
-        planted = sum(bool(each.id) for each in self.sought)
+        planted = sum(bool(each.id) and each.plant != REFUSED.name for each in self.sought)
         if self.verdict is Verdict.PASS and self.drawn:
             least = 1 - upper_bound(0, planted)
-            return (
+            return (  # of the one that was refused nobody drew the request
                 f"{planted} of {planted} drops that were planted at random, at any time of deploys "
                 f"and a rollback, were found, each by its own check, and nothing else was: at "
                 f"least {least:.0%} of such drops are found (95 %)."

@@ -192,22 +192,13 @@ def run(
     asking.possible(settings, options)
     whole = asking.new_folder(project, "fleet")
     acts = asking.acts_of(settings, options, whole)
-    share = replace(
-        options,
-        rate=(options.rate or settings.rate) / len(machines),
-        sessions=math.ceil((options.sessions or settings.verify.sessions) / len(machines)),
-    )
+    share = replace(options, hosts=len(machines))
     folders = [_folder(whole, machine) for machine in machines]
     with ExitStack() as stack:
         url = stack.enter_context(nobody())
         systems = [stack.enter_context(HostUnderTest(settings, each)) for each in machines]
         parts = [
-            Part(
-                asking.prepared(
-                    settings, folder, project, acts, share, system, url, at, straight=True
-                ),
-                system,
-            )
+            Part(asking.prepared(settings, folder, project, acts, share, system, url, at), system)
             for folder, system, at in zip(folders, systems, machines, strict=True)
         ]
         with Terminal(acts, console) as display:

@@ -14,7 +14,7 @@ import pytest
 
 from cyan.errors import UsageError
 from cyan.proof import theirs
-from cyan.proof.asking import Options, spec_of
+from cyan.proof.asking import Options, measured, spec_of
 from cyan.proof.load import Load
 from cyan.proof.relay.process import RelayOptions
 from cyan.proof.remote_workers import RemoteWorkers
@@ -105,3 +105,18 @@ def test_what_only_the_demo_has_is_refused_for_another_application(
     theirs.possible(http2=False, elsewhere=False)
     with pytest.raises(UsageError, match=said):
         theirs.possible(**{"http2": False, "elsewhere": False, **flags})
+
+
+def test_hosts_share_a_load_and_each_says_how_the_whole_is_run_again(tmp_path: Path) -> None:
+    options = Options(rate=60.0, sessions=50, hosts=3)
+    spec = spec_of(worlds.settings(), tmp_path, tmp_path, (), options)
+    assert (spec.load.rate, spec.load.sessions) == (20.0, 17)
+    again = measured(spec, options, {}).measured_on["run again"]
+    assert again == f"inv verify-zero-downtime --rate=60 --users=50 --seed={spec.load.seed}"
+
+
+def test_a_calibration_at_random_says_how_many_it_drew(tmp_path: Path) -> None:
+    options = Options(calibrate=True, plants=60)
+    spec = spec_of(worlds.settings(), tmp_path, tmp_path, (), options)
+    again = measured(spec, options, {}).measured_on["run again"]
+    assert "--calibrate --plants=60" in again
