@@ -33,6 +33,7 @@ def _settings(c: Connection) -> tuple[Settings, HostSettings]:
     machine = next(known, None) or machine_at(c.host, c.port, c.user)
     if machine not in wanted.hosts:  # what is checked of them is checked of this one
         wanted = load({**section, "hosts": [machine.model_dump()]}, os.environ, project_folder())
+        machine = wanted.hosts[0]
     return wanted, machine
 
 

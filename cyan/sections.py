@@ -37,7 +37,7 @@ class HostSettings(Model):
     """One machine that the application is deployed to, and how SSH reaches it.
 
     A site without a domain is published on `bind`: the loopback, unless a balancer or another
-    machine is to reach it. The `engine` is that of `cyan.engine`, unless it is another here.
+    machine is to reach it. The `engine` follows from `cyan.engine`.
     """
 
     address: str = Field(min_length=1, pattern=r"^[a-zA-Z0-9:][a-zA-Z0-9:._-]*$")

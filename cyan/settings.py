@@ -137,6 +137,12 @@ class Settings(Model):
         }
 
     @model_validator(mode="after")
+    def _engine_is_said_once(self) -> Self:
+        if any(host.engine is not self.engine for host in self.hosts):
+            raise ValueError("cyan.engine says it for all hosts: what is sent to them follows it")
+        return self
+
+    @model_validator(mode="after")
     def _nothing_is_ignored(self) -> Self:
         given = {
             "site.tell_color": self.site.tell_color,
@@ -306,5 +312,5 @@ def _by_engine(given: Mapping[str, Any]) -> Mapping[str, Any]:
     if not engine or not isinstance(hosts, list | tuple):
         return given
     all_of_it = {"engine": engine}
-    each = [all_of_it | dict(host) if isinstance(host, Mapping) else host for host in hosts]
-    return {**given, "hosts": each, "host_proxy": all_of_it | (given.get("host_proxy") or {})}
+    each = [dict(host) | all_of_it if isinstance(host, Mapping) else host for host in hosts]
+    return {**given, "hosts": each, "host_proxy": (given.get("host_proxy") or {}) | all_of_it}

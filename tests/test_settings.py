@@ -116,3 +116,17 @@ def test_what_is_no_engine_is_refused() -> None:
     with pytest.raises(UsageError, match="the configuration is not valid") as caught:
         load({**section, "engine": "containerd"}, {}, PROJECT)
     assert "cyan.engine" in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ["docker", ""])
+def test_a_host_has_no_engine_of_its_own(engine: str) -> None:
+    section = yaml.safe_load((PROJECT / "invoke.yaml").read_text())["cyan"]
+    given = {key: value for key, value in section.items() if key != "engine"}
+    host = {**section["hosts"][0], "engine": "podman"}
+    if engine:  # what is said for all wins, as where fab names a host that is not among them
+        found = load({**given, "engine": engine, "hosts": [host]}, {}, PROJECT)
+        assert found.hosts[0].engine is EngineKind.DOCKER
+        return
+    with pytest.raises(UsageError) as caught:
+        load({**given, "hosts": [host]}, {}, PROJECT)
+    assert "cyan.engine says it for all hosts" in str(caught.value)

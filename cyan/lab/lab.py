@@ -89,6 +89,8 @@ def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> No
         sshd.start(folder, settings.lab.ssh_port)
     if settings.engine is EngineKind.PODMAN:
         nodes.without_podman(settings, say)
+        for marker in (settings.directory / "traffic").glob("*"):  # of colors that are gone
+            marker.unlink()
         sshd.stop(folder)
         return
     with Host(machine) as host:
