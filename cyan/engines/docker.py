@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyan.errors import HostError
 from cyan.names import Color, EngineKind, Role
+from cyan.world.podman import SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -276,14 +277,14 @@ class Engine:
         self._api.get(where, timeout=TIMEOUT)
 
     def _explained(self, doing: str) -> _Explained:
-        return _Explained(self._host.name, doing)
+        return _Explained(self._host, doing)
 
 
 class _Explained:
     """Turn the SDK's and the connection's errors into a HostError that says what was tried."""
 
-    def __init__(self, where: str, doing: str) -> None:
-        self._where = where
+    def __init__(self, host: Host, doing: str) -> None:
+        self._host = host
         self._doing = doing
 
     def __enter__(self) -> None:
@@ -300,9 +301,16 @@ class _Explained:
             or not isinstance(error, Exception)
         ):
             return
+        if self._host.settings.engine is EngineKind.PODMAN:
+            raise HostError(
+                f"Podman could not {self._doing}: {error}",
+                where=self._host.name,
+                todo=f"does {SOCKET} answer there, and may {self._host.settings.user} use it? "
+                "inv provision enables it: systemctl status podman.socket",
+            ) from error
         raise HostError(
             f"the Docker Engine could not {self._doing}: {error}",
-            where=self._where,
+            where=self._host.name,
             todo="does 'docker version' answer there? a bare host is prepared by: fab provision",
         ) from error
 

@@ -50,10 +50,12 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     What another checkout or a crashed run left behind is taken over or removed; a port that
     somebody else holds is a UsageError that names them.
     """
-    machine = _lab_only(settings)
+    machine, podman = _lab_only(settings), settings.engine is EngineKind.PODMAN
+    if podman and hosts > 1:
+        raise UsageError("the lab has one host with Podman", todo="--hosts is for Docker Engine")
     say(sshd.start(settings.lab.directory, settings.lab.ssh_port))
-    if settings.engine is EngineKind.PODMAN:
-        _up_with_podman(settings, say, hosts)
+    if podman:
+        _up_with_podman(settings, say)
         return
     with Host(machine) as host:
         _mark(host, settings)
@@ -71,10 +73,8 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     nodes.up(settings, say, (hosts or len(settings.hosts)) - 1)
 
 
-def _up_with_podman(settings: Settings, say: Callable[[str], None], hosts: int) -> None:
+def _up_with_podman(settings: Settings, say: Callable[[str], None]) -> None:
     """The lab's only host is a container with Podman; what is on this machine is left alone."""
-    if hosts > 1:
-        raise UsageError("the lab has one host with Podman", todo="--hosts is for Docker Engine")
     machine = nodes.podman(settings, say)
     made = with_podman(settings)
     with Host(machine) as host:

@@ -83,6 +83,7 @@ def init(
     if undo:
         _undo(c)
         return
+    server, runs = _one_of(Server, "proxy", proxy), _one_of(EngineKind, "engine", engine)
     folder, files = Path.cwd(), _files(file or ())
     config = resolve(folder, files)
     told = _told(service or (), config.get("services") or {})
@@ -105,7 +106,6 @@ def init(
         sys.exit(1)
     if not (check or json):
         place = _place(config, files, host, there, domain, routes)
-        server, runs = _one_of(Server, "proxy", proxy), _one_of(EngineKind, "engine", engine)
         place = replace(place, proxy=server, engine=runs, behind=behind)
         place = replace(place, certificate=certificate, key=key)
         _write(folder, decided, place)

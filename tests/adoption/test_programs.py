@@ -1,0 +1,30 @@
+"""What `cyan init` is told of the programs of a host."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        (("--engine", "containerd"), "cyan knows no engine 'containerd'"),
+        (("--proxy", "haproxy"), "cyan knows no proxy 'haproxy'"),
+    ],
+)
+def test_a_program_that_cyan_does_not_know_is_refused_before_anything_is_read(
+    tmp_path: Path, flag: tuple[str, str], said: str
+) -> None:
+    words = [sys.executable, "-m", "cyan", "init", *flag]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "one of: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
