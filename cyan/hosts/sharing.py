@@ -58,13 +58,15 @@ class Holder:
 class Seen:
     """What there is before an application joins: `proxy` is the running one's id, or "".
 
-    `shared` are the application's own services that have a container.
+    `shared` are the application's own services that have a container. `markers` is the folder of
+    the host in which that proxy finds its markers.
     """
 
     joined: Mapping[str, Joined]
     proxy: str
     holders: tuple[Holder, ...]
     shared: frozenset[str]
+    markers: str = ""
 
 
 def look(host: Host, settings: Settings) -> Seen:
@@ -73,6 +75,7 @@ def look(host: Host, settings: Settings) -> Seen:
     assert adopted is not None  # noqa: S101 - for the type checker: only such applications join
     apps = quoted_path(wanted.directory, "apps")
     proxy = _filtered(wanted.project, FRONT, "--filter", "status=running")
+    mount = '{{.Id}}{{range .Mounts}}{{if eq .Destination "/traffic"}} {{.Source}}{{end}}{{end}}'
     held = " ".join(str(port) for port in settings.ports)
     label = "com.docker.compose"
     own = f'{{{{.Label "{label}.service"}}}}'
@@ -85,7 +88,7 @@ def look(host: Host, settings: Settings) -> Seen:
     )
     command = f"""
         for each in {apps}/*.json; do [ ! -e "$each" ] || cat "$each"; done; echo {SEPARATOR}
-        {proxy}; echo {SEPARATOR}
+        {proxy} | xargs -r docker inspect --format {shlex.quote(mount)}; echo {SEPARATOR}
         published=$(docker ps -q | xargs -r docker inspect --format {shlex.quote(form)} 2>/dev/null)
         for port in {held}; do
           found=$(echo "$published" | grep -m1 "^$port ")
@@ -97,11 +100,13 @@ def look(host: Host, settings: Settings) -> Seen:
           --format {shlex.quote(own)}
     """
     apps, proxy, held, shared = host.run(command).stdout.split(f"{SEPARATOR}\n")
+    running, _, markers = proxy.strip().partition(" ")
     return Seen(
         joined={name: found for line in apps.splitlines() for name, found in [_parsed(line)]},
-        proxy=proxy.strip(),
+        proxy=running,
         holders=tuple(_holder(line) for line in held.splitlines()),
         shared=frozenset(shared.split()),
+        markers=markers,
     )
 
 
@@ -111,6 +116,7 @@ def to_publish(settings: Settings, seen: Seen) -> tuple[tuple[str, ...], tuple[H
     Raises UsageError where the application's name, sites or ports are somebody else's: pure.
     """
     assert settings.adopted is not None  # noqa: S101 - for the type checker: see look
+    _ours(settings, seen)
     _alone(settings, seen.joined)
     ours = (settings.adopted.project, settings.host_proxy.project)
     for holder in seen.holders:
@@ -185,6 +191,19 @@ def _filtered(project: str, service: str, *more: str) -> str:
     labels = (f"com.docker.compose.project={project}", f"com.docker.compose.service={service}")
     words = [word for label in labels for word in ("--filter", f"label={label}")]
     return shlex.join(("docker", "ps", "-q", "--no-trunc", *words, *more))
+
+
+def _ours(settings: Settings, seen: Seen) -> None:
+    """Refuse a proxy that reads other files than those that would be written."""
+    wanted = settings.host_proxy
+    if seen.markers and seen.markers != f"{wanted.directory}/traffic":
+        runs = seen.markers.removesuffix("/traffic")
+        raise UsageError(
+            f"the host's proxy, {wanted.project}, runs with {runs}, and not with "
+            f"{wanted.directory}, where it is looked for",
+            todo=f"cyan.host_proxy.directory: {runs}, where its applications are; or another "
+            "cyan.host_proxy.project and door for a second proxy",
+        )
 
 
 def _alone(settings: Settings, joined: Mapping[str, Joined]) -> None:

@@ -117,6 +117,6 @@ def table(found: Comparison) -> Table:
 
 def write(found: Comparison, path: Path) -> Path:
     """Write the comparison as a page; its path."""
-    text = page("compare.html.j2", found=found, number=number, ratio=ratio, verdict=found.b.verdict)
+    text = page("compare.html.j2", found=found, verdict=found.b.verdict)
     path.write_text(text, encoding="utf-8")
     return path

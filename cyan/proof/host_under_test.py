@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from cyan.engines.docker import Engine
 from cyan.errors import HostError
+from cyan.proof import resources
 from cyan.proof.history import SECOND, Clock, Container, Observation
 from cyan.proof.rolled import LogFile, unread
 from cyan.proxies import access_log, errors, markers
@@ -30,6 +32,8 @@ COMPLETE = "# that is all"
 LONGEST_LINE = 1 << 20
 JOBS_WITHIN = 15.0
 POLL = 0.3
+LONGEST = 24 * 3600
+"""Seconds after which the host is watched no longer, should nobody end it."""
 
 TABLES = {
     "orders": "select request_id from orders where created_at >= to_timestamp({since})",
@@ -66,10 +70,12 @@ class HostUnderTest:
         self._directory = PurePosixPath(str(settings.directory))
         self._before: tuple[LogFile, ...] = ()
         self._since = 0.0
+        self._used: list[bytes] = []
 
     def __enter__(self) -> Self:
         self._before = self._logs()
         self._since = float(self._host.run("date +%s.%N").stdout)
+        threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(
@@ -104,6 +110,8 @@ class HostUnderTest:
         A witness that cannot be fetched whole is left out, the reason goes to missing.txt, and the
         verdict is unknown.
         """
+        told = (f"{resources.header(self._settings)}\n".encode(), *self._used)
+        (folder / resources.NAME).write_bytes(b"".join(told))
         ledger = () if self._settings.adopted else (self._fetch_ledger,)
         ledger = (self._fetch_written,) if self._settings.verify.ledger else ledger
         # The ledger waits, so it is first.
@@ -129,6 +137,12 @@ class HostUnderTest:
         """The certificate that a local name's users trust, as PEM. Raises HostError."""
         proxy = self._service(self._settings.proxy)
         return self._host.run(authority_command(self._settings, proxy)).stdout
+
+    def _watch(self) -> None:
+        """Take note of what is used on the host, until its connection ends: no witness."""
+        with suppress(HostError):
+            for piece in self._host.pieces(resources.command(LONGEST)):
+                self._used.append(piece)
 
     def _logs(self) -> tuple[LogFile, ...]:
         """The logs on the host."""

@@ -197,26 +197,52 @@ def _times(waits: np.ndarray) -> dict[str, float]:
     return {**quantiles(waits), **more}
 
 
-def worst_second(evidence: Evidence) -> str:
-    """What users felt: the second of the run in which half of them waited longest, in words."""
+@dataclass(frozen=True)
+class Worst:
+    """The second of a run in which half of its users waited longest, `at` seconds after it began.
+
+    `middle` and `slowest` are that second's median and maximum, `usual` the run's median: seconds.
+    `instant_ns` is its middle, `where` the act that went on.
+    """
+
+    at: int
+    instant_ns: int
+    middle: float
+    slowest: float
+    usual: float
+    where: str
+
+    @property
+    def sentence(self) -> str:
+        """What users felt, in words."""
+        return (
+            f"In the worst second, {self.at} s after the load began and {self.where}, half of the "
+            f"users waited {self.middle * 1000:,.0f} ms or longer, the slowest "
+            f"{self.slowest * 1000:,.0f} ms; usually half wait {self.usual * 1000:,.0f} ms."
+        )
+
+
+def worst_second(evidence: Evidence) -> Worst | None:
+    """The second that was worst for users; None where nobody was answered."""
     frame = evidence.requests
     looked = evidence.ok & ~is_in(frame["journey"], LASTING)
     due = frame["due_ns"].to_numpy()[looked]
     waits = frame["end_ns"].to_numpy()[looked] - due
     if not len(due):
-        return "Nobody was answered."
+        return None
     place = (due - evidence.history.load_begun_ns) // SECOND
     table = pd.DataFrame({"second": place, "wait": waits / SECOND}).groupby("second")["wait"]
     middle, slowest = table.median(), table.max()
     at = int(str(middle.idxmax()))
-    instant = evidence.history.load_begun_ns + at * SECOND
-    middle_ns = instant + SECOND // 2
-    inside = [w.name for w in evidence.history.windows() if w.start_ns <= middle_ns <= w.end_ns]
-    where = f"in “{inside[0]}”" if inside else "without an act"
-    return (
-        f"In the worst second, {at} s after the load began and {where}, half of the users waited "
-        f"{middle[at] * 1000:,.0f} ms or longer, the slowest {slowest[at] * 1000:,.0f} ms; usually "
-        f"half wait {float(np.median(waits)) / 1e6:,.0f} ms."
+    instant = evidence.history.load_begun_ns + at * SECOND + SECOND // 2
+    inside = [w.name for w in evidence.history.windows() if w.start_ns <= instant <= w.end_ns]
+    return Worst(
+        at,
+        instant,
+        float(middle[at]),
+        float(slowest[at]),
+        float(np.median(waits)) / SECOND,
+        f"in “{inside[0]}”" if inside else "without an act",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from cyan.proof.wording import milliseconds, rate
+from cyan.proof.wording import milliseconds, number, rate, ratio
 
 TEMPLATES = Path(__file__).parent / "templates"
 PLOTLY = TEMPLATES / "plotly.min.js"
@@ -21,7 +21,7 @@ def page(template: str, *, figures: object = None, **context: object) -> str:
     """The page's text. `figures` is what its script draws with plotly, which the page holds."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
-    environment.filters |= {"rate": rate, "ms": milliseconds}
+    environment.filters |= {"rate": rate, "ms": milliseconds, "number": number, "ratio": ratio}
     drawn = {}
     if figures is not None:
         text = json.dumps(figures).replace("</", "<\\/")

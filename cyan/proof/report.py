@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyan.proof import calibration, figures, proxylog, timeline
+from cyan.proof import calibration, compare, figures, lanes, proxylog, resources, stored, timeline
 from cyan.proof.checks.unexplained import cause
 from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids
 from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cyan.proof.checks import Check
+    from cyan.proof.resources import Resources
     from cyan.proof.verdict import Judgement
 
 LISTED_DROPS = 500
@@ -43,11 +44,15 @@ def render(
     evidence: Evidence, judgement: Judgement, path: Path, made: dict[str, Any] | None = None
 ) -> Path:
     """Write the page, with the calibration that was `made` in this run; returns `path`."""
+    used = _used(path.parent)
     text = page(
         "report.html.j2",
         **_context(evidence, judgement, path.parent),
+        **_felt(evidence, used),
+        used=used is not None,
+        before=_before(path.parent),
         calibration=made,
-        figures=_figures(evidence, judgement, _dropped(evidence, judgement)),
+        figures=_figures(evidence, judgement, _dropped(evidence, judgement), used),
         folder=path.parent.name,
     )
     path.write_text(text, encoding="utf-8")
@@ -72,8 +77,36 @@ def _context(evidence: Evidence, judgement: Judgement, folder: Path) -> dict[str
         "listed": LISTED_DROPS,
         "journeys": journeys(evidence),
         **_switches(judgement),
-        "felt": worst_second(evidence),
     }
+
+
+def _used(folder: Path) -> Resources | None:
+    """What was used on the host, where that was noted."""
+    try:
+        text = (folder / resources.NAME).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return resources.parse(text.splitlines())
+
+
+def _felt(evidence: Evidence, used: Resources | None) -> dict[str, str]:
+    """What users felt at worst, and who did the host's work then: sentences."""
+    worst = worst_second(evidence)
+    if worst is None:
+        return {"felt": "Nobody was answered.", "cause": ""}
+    cause_ = lanes.at_the_worst(evidence, used, worst) if used else ""
+    return {"felt": worst.sentence, "cause": cause_}
+
+
+def _before(folder: Path) -> compare.Comparison | None:
+    """This run beside the newest of its kind before it that came to a verdict."""
+    kind = folder.name.rpartition("-")[2]
+    if kind not in stored.KINDS:
+        return None
+    runs = {each.name: each for each in stored.read(folder.parent)[0] if each.kind == kind}
+    earlier = [each for name, each in runs.items() if name < folder.name]
+    mine = runs.get(folder.name)
+    return compare.compare(earlier[-1], mine) if earlier and mine else None
 
 
 def _switches(judgement: Judgement) -> dict[str, int]:
@@ -83,8 +116,13 @@ def _switches(judgement: Judgement) -> dict[str, int]:
     return {"switched": len(switched), "dropping": sum(bool(m.drops) for m in switched)}
 
 
-def _figures(evidence: Evidence, judgement: Judgement, dropped: Mask) -> dict[str, Any]:
+def _figures(
+    evidence: Evidence, judgement: Judgement, dropped: Mask, used: Resources | None
+) -> dict[str, Any]:
     return {
+        "work": lanes.work(evidence, used) if used else None,
+        "lanes": lanes.kept_connections(evidence, dropped),
+        "distribution": lanes.distribution(evidence),
         "timeline": timeline.time_line(evidence, judgement.measures, dropped),
         "closeups": timeline.close_ups(evidence, dropped),
         "latency": figures.latency(judgement.measures),

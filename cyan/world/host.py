@@ -39,7 +39,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())  # our errors sa
 CONNECT_TIMEOUT = 10  # seconds
 SHOWN = 160  # characters of a command in a message
 KEEPALIVE = 15  # seconds between SSH keep-alives, so that something is sent to a dead peer
-PIECE = 1 << 18  # bytes of a command's output that are read at once
+PIECE = 1 << 18  # bytes of a command's output that are read at once, at most
 SILENCE = 45  # seconds that what was sent may go unacknowledged before the connection is given up
 
 
@@ -230,10 +230,10 @@ class Host:
         return session
 
     def pieces(self, command: str) -> Iterator[bytes]:
-        """What a shell command prints, piece by piece. Raises HostError if it fails."""
+        """What a shell command prints, as it comes. Raises HostError if it fails."""
         try:
-            with self.channel(command) as channel, channel.makefile("rb") as stream:
-                while piece := stream.read(PIECE):
+            with self.channel(command) as channel:
+                while piece := channel.recv(PIECE):
                     yield piece
                 code = channel.recv_exit_status()
         except (SSHException, OSError, EOFError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,6 +68,16 @@ def test_what_would_be_mistaken_for_another_is_refused(
     with pytest.raises(UsageError) as caught:
         to_publish(adopted(tmp_path, app=app), seen(**others))
     assert says in str(caught.value)
+
+
+def test_a_proxy_that_reads_other_files_is_refused_before_any_is_written(tmp_path: Path) -> None:
+    theirs = replace(seen(), markers="/srv/other/traffic")
+    with pytest.raises(UsageError, match="runs with /srv/other, and not with ") as caught:
+        to_publish(adopted(tmp_path), theirs)
+    assert "cyan.host_proxy.directory: /srv/other" in str(caught.value.todo)
+    directory = adopted(tmp_path).host_proxy.directory
+    mine = replace(seen(), markers=f"{directory}/traffic")
+    assert to_publish(adopted(tmp_path), mine) == (("3000",), ())
 
 
 def test_others_and_oneself_are_no_collision(tmp_path: Path) -> None:

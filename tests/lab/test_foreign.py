@@ -130,6 +130,15 @@ def images(name: str) -> None:
     subprocess.run(("docker", "tag", "cyan-demo/database:1", "postgres:17"), check=True)
 
 
+def _without_leftovers() -> None:
+    """Remove the proxies of a run that was ended: they read folders that are gone."""
+    for project in (f"cyan-foreign{SHIFT}-proxy", f"cyan-foreign{SHIFT}-proxy-second"):
+        words = ("docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={project}")
+        left = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+        if left:
+            subprocess.run(("docker", "rm", "-f", *left), check=True, capture_output=True)
+
+
 @pytest.fixture
 def foreign(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -142,6 +151,7 @@ def foreign(
     app = Foreign(name, folder / name, proxy or "caddy")
     shutil.copytree(FOLDER / app.name, app.folder)
     (app.folder / ".env").write_text(f"PORT={PORT}\nDATABASE_PASSWORD=s3cret-$$-x\n")
+    _without_leftovers()
     app.run(*DOCKER, "up", "-d", "--build")
     try:
         until(app.answers, f"{app.name} answers")

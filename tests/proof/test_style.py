@@ -44,7 +44,9 @@ def test_what_users_felt_is_the_second_in_which_half_of_them_waited_longest(clea
     begun += 0 if clean.history.performed[1].begun_ns % SECOND < SECOND // 2 else SECOND
     inside = (frame["due_ns"] >= begun) & (frame["due_ns"] < begun + SECOND)
     frame.loc[inside, "end_ns"] += 700 * MS
-    text = measures.worst_second(replace(clean, requests=frame).evidence())
+    worst = measures.worst_second(replace(clean, requests=frame).evidence())
+    assert worst is not None
+    text = worst.sentence
     second = (begun - clean.history.load_begun_ns) // SECOND
     assert text.startswith(
         f"In the worst second, {second} s after the load began and in “deploy v3”"
