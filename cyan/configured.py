@@ -26,8 +26,8 @@ NODES = "hosts.json"
 """In the lab's directory: the hosts beside the first one, as cyan.hosts has them."""
 
 
-PODMAN_NODE = "podman.json"
-"""There, too: the lab's host where its engine is Podman."""
+ELSEWHERE = (EngineKind.PODMAN, EngineKind.SWARM)
+"""With these the lab is not this machine but containers of it, which it has not itself."""
 
 
 def load(section: Mapping[str, Any], environment: Mapping[str, str], base: Path) -> Settings:
@@ -55,8 +55,8 @@ def _with_nodes(settings: Settings) -> Settings:
     """The lab has the hosts that `inv lab.up --hosts` made."""
     if not settings.is_lab:
         return settings
-    if settings.engine is EngineKind.PODMAN:
-        return with_podman(settings)
+    if settings.engine in ELSEWHERE:
+        return with_own_node(settings)
     made = settings.lab.directory / NODES
     if not made.exists():
         return settings
@@ -66,9 +66,14 @@ def _with_nodes(settings: Settings) -> Settings:
     return settings.model_copy(update={"hosts": (*settings.hosts, *nodes), "lab": lab})
 
 
-def with_podman(settings: Settings) -> Settings:
+def node_file(settings: Settings) -> Path:
+    """Where the lab's one host is written down that is not this machine."""
+    return settings.lab.directory / f"{settings.engine}.json"
+
+
+def with_own_node(settings: Settings) -> Settings:
     """The lab is the host that `inv lab.up` made, once it has."""
-    made = settings.lab.directory / PODMAN_NODE
+    made = node_file(settings)
     if not made.exists():
         return settings
     node = HostSettings.model_validate_json(made.read_text())

@@ -48,10 +48,14 @@ class Server(StrEnum):
 
 
 class EngineKind(StrEnum):
-    """The program that runs a host's containers; both are spoken to by the docker command."""
+    """What runs containers; all are spoken to by the docker command.
+
+    With Swarm, Docker Engine's own, the host is a manager of several machines.
+    """
 
     DOCKER = "docker"
     PODMAN = "podman"
+    SWARM = "swarm"
 
 
 class Phase(StrEnum):

@@ -92,8 +92,10 @@ class SiteSettings(Model):
     Where the proxy is nginx: its `certificate`, with all that leads to a root, and its `key`, files
     on the host in PEM. Of an adopted application: whether answers say their color, as X-Color, and
     for how many seconds the proxy keeps an idle connection to it (0: not at all): shorter than the
-    application does, or a request meets it closing. And where a proxy of the user's own stays in
-    front, as what its users come to that one: what it says of them is passed on.
+    application does, or a request meets it closing; and within how many seconds each answer
+    begins (0: whenever): a replica that does not by then is taken for lost, and who only asks is
+    led to another. And where a proxy of the user's own stays in front, as what its users come to
+    that one: what it says of them is passed on.
     """
 
     domain: DomainIfAny = ""
@@ -104,6 +106,7 @@ class SiteSettings(Model):
     key: AbsolutePath | None = None
     tell_color: bool = False
     keepalive: Annotated[float, Field(ge=0, le=3600)] = 0
+    answers_within: Annotated[float, Field(ge=0, le=3600)] = 0
     behind: Literal["", "http", "https"] = ""
 
     @model_validator(mode="before")

@@ -66,7 +66,8 @@ LOOPBACK = ("127.0.0.1", "::1")
 class Settings(Model):
     """Every setting; `invoke.yaml` beside tasks.py shows each with a comment.
 
-    What runs containers is the hosts' `engine`: docker, or podman (5 or newer).
+    What runs containers is the hosts' `engine`: docker, podman (5 or newer), or swarm, where the
+    one host is a manager.
     `proxy` is the shared service that is the proxy, or `nginx` or `caddy`, which is its `server`
     and may be said so, too. An application that is `adopted` has no Compose files and no Caddyfile
     of cyan's: what they would say follows from its own, and its proxy is the host's.
@@ -143,10 +144,23 @@ class Settings(Model):
         return self
 
     @model_validator(mode="after")
+    def _swarm_has_one_way_in(self) -> Self:
+        if self.engine is not EngineKind.SWARM:
+            return self
+        if self.adopted is None:
+            raise ValueError("cyan.engine: swarm is for an application that is adopted: cyan init")
+        if len(self.hosts) > 1:
+            raise ValueError("cyan.hosts names one manager of the swarm: Swarm knows its nodes")
+        if self.strategy is not Strategy.COLORS:
+            raise ValueError("cyan.strategy is colors on a swarm: its nodes have room for both")
+        return self
+
+    @model_validator(mode="after")
     def _nothing_is_ignored(self) -> Self:
         given = {
             "site.tell_color": self.site.tell_color,
             "site.keepalive": self.site.keepalive,
+            "site.answers_within": self.site.answers_within,
             "public.below": self.public.below,
             "site.behind": self.site.behind,
         }
@@ -208,6 +222,8 @@ class Settings(Model):
             raise ValueError(
                 "cyan.site.keepalive is for Caddy: nginx keeps no connection to a color"
             )
+        if site.answers_within and nginx:
+            raise ValueError("cyan.site.answers_within is for Caddy")
         if site.certificate and not nginx:
             raise ValueError("cyan.site.certificate is for nginx: Caddy gets its own")
         if site.domain and nginx and not site.certificate:

@@ -354,7 +354,9 @@ def test_the_name_of_a_log_in_is_one_word_or_refused(user: str) -> None:
     except UsageError:
         return
     assert login is not None
-    (_, _, script) = shlex.split(images.login_command(["r:5000/a"], "/srv", login))
+    (_, _, script) = shlex.split(
+        images.login_command(lambda docker: f"{docker} pull r:5000/a", "/srv", login)
+    )
     words = shlex.split(script)
     assert words[words.index("--username") + 1] == user
     assert not user.startswith("-")

@@ -67,7 +67,7 @@ class Mould:
 
     `grace` is the seconds that a service gets to end which does not say how many it wants. `quick`
     says that the engine knows a `start_interval`; Compose refuses it where it does not. `sick` is a
-    service that is never to be healthy.
+    service that is never to be healthy. `linked` says that siblings are containers of one host.
     """
 
     app: str
@@ -79,6 +79,7 @@ class Mould:
     grace: float
     quick: bool = False
     sick: str = ""
+    linked: bool = True
 
     @property
     def network(self) -> str:
@@ -99,10 +100,11 @@ class External:
     name: str
 
 
-def own_file(source: str, adopted: AdoptedSettings) -> str:
+def own_file(source: str, adopted: AdoptedSettings, *, spread: bool = False) -> str:
     """The application's own stack, but for what rotates, as a Compose file: JSON.
 
-    With it shared services are started where they have never been.
+    With it shared services are started where they have never been. Its networks are `spread` over
+    all nodes where it has more.
     """
     config: dict[str, Any] = json.loads(source)
     services = {}
@@ -117,6 +119,13 @@ def own_file(source: str, adopted: AdoptedSettings) -> str:
         }
         services[name] = {**_but(given, "depends_on", "volumes"), **changed}
     made = {key: value for key, value in config.items() if key != OURS}
+    if spread:
+        over = {"driver": "overlay", "attachable": True}
+        each = (config.get("networks") or {}).items()
+        made["networks"] = {
+            name: given if (given or {}).get("external") else {**(given or {}), **over}
+            for name, given in each
+        }
     return json.dumps({**made, "services": services}, indent=1)
 
 
@@ -230,7 +239,8 @@ class _Service:
             kept["network_mode"] = mode
         else:
             kept["networks"] = self._networks()
-            if links := self._links():  # an empty list is none where Compose merges two files
+            links = self._links() if self.mould.linked else ()
+            if links:  # an empty list is none where Compose merges two files
                 kept["external_links"] = links
         return kept
 

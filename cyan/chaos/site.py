@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.hosts.look import Observation
     from cyan.names import Color
     from cyan.sections import HostSettings

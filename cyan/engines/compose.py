@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,10 @@ from cyan.world.shell import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import PurePosixPath
 
     from cyan.application.color import External
-    from cyan.application.release import Release
-    from cyan.engines.docker import Container
-    from cyan.settings import Settings
+    from cyan.engines.containers import Container
 
 
 TIMED_OUT = 124  # as timeout(1) says it
@@ -136,25 +134,25 @@ WAIT = ("--wait", "--wait-timeout", "300")
 """In seconds: without it Compose waits for ever for what never gets healthy."""
 
 
-def project_of(settings: Settings, release: Release) -> Project:
-    """The Compose project of a release."""
-    folder = PurePosixPath(settings.directory) / "releases" / release.id
-    return Project(settings.project(release.color), folder)
-
-
 def grace(containers: Iterable[Container], least: float = 0) -> int:
     """How many seconds containers may take to end: the longest that one asks for, or `least`."""
     return math.ceil(max([least, *(item.grace for item in containers)]))
 
 
-def made(external: External, project: str) -> str:
+SPREAD = ("--driver", "overlay", "--attachable")
+"""How a network is made that all nodes of a swarm, and plain containers, may join."""
+
+
+def made(external: External, project: str, *, spread: bool = False) -> str:
     """The shell command that makes a network or volume of a project's, where it is not there.
 
-    As Compose itself would, so that the project takes it for its own later.
+    As Compose itself would, so that the project takes it for its own later; a network over all
+    nodes where it is to be `spread`.
     """
     label, name = f"com.docker.compose.{external.kind}", shlex.quote(external.name)
     labels = (f"com.docker.compose.project={project}", f"{label}={external.key}")
     words = [word for each in labels for word in ("--label", each)]
+    words += SPREAD if spread and external.kind == "network" else ()
     make = shlex.join(("docker", external.kind, "create", *words, external.name))
     return f"{{ docker {external.kind} inspect {name} >/dev/null 2>&1 || {make} >/dev/null; }}"
 

@@ -8,67 +8,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from cyan.engines import tasks
+from cyan.engines.containers import container_of
 from cyan.errors import HostError
-from cyan.names import Color, EngineKind, Role
+from cyan.names import EngineKind
 from cyan.world.podman import SOCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from docker.api.client import APIClient
 
+    from cyan.engines.containers import Container
+    from cyan.names import Color
     from cyan.world.host import Host
 
 TIMEOUT = 60  # seconds
-DEFAULT_GRACE = 10  # seconds, where a container asks for no other
+HEADER = 8  # bytes
+TASK = "com.docker.swarm.task"
+"""The label of a container that Swarm has: it is told of as a task, wherever it runs."""
+
 EVENTS = ["create", "start", "die", "kill", "oom", "stop", "destroy", "health_status", "restart"]
-
-
-@dataclass(frozen=True)
-class Container:
-    """What the engine says of one container."""
-
-    id: str
-    name: str
-    project: str
-    service: str
-    color: Color | None
-    version: str
-    release: str
-    by: str
-    image: str  # the image's id, a digest of its configuration
-    state: str  # created, running, paused, restarting, exited, dead
-    health: str  # healthy, unhealthy, starting, or "" where it has no health check
-    started_at: str
-    exit_code: int
-    oom_killed: bool
-    restarts: int
-    awaits: frozenset[str] = frozenset()  # the services that it wants to have run to their end
-    once: bool = False  # whether it is to run to its end
-    grace: int = DEFAULT_GRACE  # seconds that it may take to end, before it is killed
-
-    @property
-    def up(self) -> bool:
-        """Whether it runs and, where it has a health check, passes it."""
-        return self.state == "running" and self.health in ("", "healthy")
-
-
-def completed(containers: Sequence[Container]) -> frozenset[str]:
-    """The ids of containers that ran to their end, as another's service waits for."""
-    once = {name for item in containers for name in item.awaits}
-    ended = (item for item in containers if item.state == "exited" and item.exit_code == 0)
-    return frozenset(item.id for item in ended if item.once or item.service in once)
-
-
-def lacking(containers: Sequence[Container], services: Sequence[str]) -> tuple[str, ...]:
-    """The services of which there is no container, or one that is not up: each replica counts.
-
-    One that was to run once, and did so well, is not lacking.
-    """
-    well = completed(containers)
-    there = {item.service for item in containers}
-    down = {item.service for item in containers if not item.up and item.id not in well}
-    return tuple(name for name in services if name in down or name not in there)
 
 
 @dataclass(frozen=True)
@@ -102,6 +62,7 @@ class Engine:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._tasks: dict[str, tasks.Found] = {}  # of containers that Swarm has, wherever
         # the SDK takes a tenth of a second to import, and SSH as long to connect: at the same time
         threading.Thread(target=_load_sdk, daemon=True).start()
 
@@ -119,9 +80,23 @@ class Engine:
                 item["Id"]
                 for each in labels
                 for item in self._api.containers(all=True, filters={"label": each})
+                if TASK not in (item.get("Labels") or {})
             ]
-        found = (self._inspected(each) for each in dict.fromkeys(listed))
-        return tuple(sorted((item for item in found if item), key=lambda item: item.name))
+        found = [item for each in dict.fromkeys(listed) if (item := self._inspected(each))]
+        found += self._spread(labels[0])
+        return tuple(sorted(found, key=lambda item: item.name))
+
+    def _spread(self, labels: list[str]) -> list[Container]:
+        """What Swarm has of services with these labels, on all of its nodes."""
+        if self._host.settings.engine is not EngineKind.SWARM:
+            return []
+        with self._explained("list the services of the swarm"):
+            services = self._api.services(filters={"label": labels})  # type: ignore[no-untyped-call]
+            names = [each["ID"] for each in services]
+            listed = self._api.tasks(filters={"service": names}) if names else []  # type: ignore[no-untyped-call]
+            found = tasks.found(services, listed, self._api.nodes() if names else [])
+        self._tasks |= {each.container.id: each for each in found if each.task}
+        return [each.container for each in found]
 
     def has_image(self, image: str) -> bool:
         """Whether the engine holds `image` already."""
@@ -219,6 +194,11 @@ class Engine:
             raw = self._api.inspect_container(container)
         return _wiring(raw)
 
+    def address(self, container: str, network: str) -> str:
+        """Where a container that Swarm has is reached on a network; "" where it is not."""
+        found = self._tasks.get(container)
+        return found.addresses.get(network, "") if found else ""
+
     def exec(self, container: str, argv: tuple[str, ...]) -> str:
         """Run `argv` in a container; its output. HostError unless it exits with code 0."""
         with self._explained(f"run {argv[0]} in container {container[:12]}"):
@@ -239,10 +219,22 @@ class Engine:
 
         try:
             with self._explained(f"read the log of container {container[:12]}"):
+                if container in self._tasks:
+                    return self._logs_of_task(self._tasks[container].task, tail)
                 raw = self._api.logs(container, tail=tail, stdout=True, stderr=True)
         except NotFound:
             return ""
         return bytes(raw).decode(errors="replace")
+
+    def _logs_of_task(self, task: str, tail: int) -> str:
+        """From whichever node it runs on.
+
+        https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Task/operation/TaskLogs
+        """
+        where = f"{self._api.base_url}/v{self._api.api_version}/tasks/{task}/logs"
+        asked = {"stdout": "1", "stderr": "1", "tail": str(tail)}
+        raw = self._api.get(where, params=asked, timeout=TIMEOUT).content
+        return b"".join(_frames(raw)).decode(errors="replace")
 
     @cached_property
     def _api(self) -> APIClient:
@@ -255,10 +247,10 @@ class Engine:
 
         try:
             with self._explained(f"inspect container {container[:12]}"):
-                found = _container(self._api.inspect_container(container))
+                found = container_of(self._api.inspect_container(container))
                 if found.health == "starting" and self._must_be_asked:
                     self._check(container)
-                    found = _container(self._api.inspect_container(container))
+                    found = container_of(self._api.inspect_container(container))
                 return found
         except NotFound:  # it was removed since it was listed
             return None
@@ -315,36 +307,15 @@ class _Explained:
         ) from error
 
 
-def _container(raw: Mapping[str, Any]) -> Container:
-    state = raw["State"]
-    labels = raw["Config"]["Labels"] or {}
-    color = labels.get("cyan.color", "")
-    return Container(
-        id=raw["Id"],
-        name=raw["Name"].lstrip("/"),
-        project=labels.get("com.docker.compose.project", ""),
-        service=labels.get("cyan.service") or labels.get("com.docker.compose.service", ""),
-        color=Color(color) if color in tuple(Color) else None,
-        version=labels.get("cyan.version", ""),
-        release=labels.get("cyan.release", ""),
-        by=labels.get("cyan.by", ""),
-        image=raw["Image"],
-        state=state["Status"],
-        health=(state.get("Health") or {}).get("Status", ""),
-        started_at=state["StartedAt"],
-        exit_code=state["ExitCode"],
-        oom_killed=state["OOMKilled"],
-        restarts=raw["RestartCount"],
-        awaits=_awaits(labels.get("com.docker.compose.depends_on", "")),
-        once=labels.get("cyan.role") == Role.ONCE,
-        grace=raw["Config"].get("StopTimeout") or DEFAULT_GRACE,
-    )
+def _frames(raw: bytes) -> Iterator[bytes]:
+    """What a multiplexed stream holds: each frame has a header of 8 bytes, the last 4 its length.
 
-
-def _awaits(depends_on: str) -> frozenset[str]:
-    """The services that must have run to their end: Compose's label is NAME:CONDITION:RESTART,…."""
-    each = (part.split(":") for part in depends_on.split(","))
-    return frozenset(name for name, *rest in each if "service_completed_successfully" in rest)
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach
+    """
+    while len(raw) > HEADER:
+        length = int.from_bytes(raw[4:HEADER], "big")
+        yield raw[HEADER : HEADER + length]
+        raw = raw[HEADER + length :]
 
 
 def _wiring(raw: Mapping[str, Any]) -> Wiring:

@@ -105,14 +105,24 @@ def pull(by: Runner, references: Sequence[str], folder: str, login: LoginSetting
 
     The password is fed through the connection. Raises UsageError where there is none to be had.
     """
+    return logged_in(by, folder, login, lambda docker: _pulls(docker, references))
+
+
+def logged_in(
+    by: Runner, folder: str, login: LoginSettings | None, then: Callable[[str], str]
+) -> Output:
+    """Run the script that `then` makes of how docker is called, after a log-in where there is one.
+
+    The password is fed through the connection. Raises UsageError where there is none to be had.
+    """
     if login is None:
-        return by.run(_pulls("docker", references), check=False)
-    command, password = login_command(references, folder, login), password_of(login).encode()
+        return by.run(f"sh -c {shlex.quote(then('docker'))}", check=False)
+    command, password = login_command(then, folder, login), password_of(login).encode()
     return by.feed(command, lambda sink: sink.write(password), check=False)
 
 
-def login_command(references: Sequence[str], folder: str, login: LoginSettings) -> str:
-    """The shell command that reads the password from its input, logs in, pulls, and forgets.
+def login_command(then: Callable[[str], str], folder: str, login: LoginSettings) -> str:
+    """The shell command that reads the password from its input, logs in, does it, and forgets.
 
     What docker remembers of the log-in lies in a folder of mode 0700, which goes at the end; what
     a killed one left goes at the beginning.
@@ -124,7 +134,7 @@ def login_command(references: Sequence[str], folder: str, login: LoginSettings) 
         f"umask 077; rm -rf -- {own}*; login=$(mktemp -d {own}XXXXXX) || exit; "
         "trap 'rm -rf -- \"$login\"' EXIT; trap 'exit 143' TERM; "
         f'said=$({docker} {shlex.join(words)} 2>&1) || {{ printf "%s" "$said" >&2; exit 1; }}; '
-        f"{_pulls(docker, references)}"
+        f"{then(docker)}"
     )
     return f"sh -c {shlex.quote(script)}"
 

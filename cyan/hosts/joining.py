@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from cyan.application.color import own_file
 from cyan.application.source import USUAL
-from cyan.engines import compose
+from cyan.application.stack_file import HERE
+from cyan.engines import colors, compose, stack
 from cyan.errors import HostError
-from cyan.hosts import handover, sharing
+from cyan.hosts import handover, sharing, spread
 from cyan.hosts.handover import Handover
 from cyan.hosts.loading import load
 from cyan.hosts.sharing import Holder, Joined, Seen, look, to_publish
-from cyan.names import Color, Role, Strategy
+from cyan.names import Color, EngineKind, Role, Strategy
 from cyan.proxies import front, markers, sites
 from cyan.proxies.configuration import configuration, others_only
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
@@ -27,7 +28,7 @@ from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.journal.lock import Lock
     from cyan.settings import Settings
     from cyan.world.host import Host, Output, Runner
@@ -65,6 +66,8 @@ def join(
     """
     seen = look(host, settings)
     publishes, theirs = to_publish(settings, seen)
+    if settings.engine is EngineKind.SWARM:
+        spread.allowed(host, settings, source)
     lock.run(_networks(settings))
     says = [*_shared(lock, settings, seen, source)]
     before = seen.joined.get(settings.app)
@@ -220,13 +223,13 @@ def withdraw(host: Host, by: Lock, settings: Settings) -> str:
     by.run(rest(settings))
     if settings.strategy is Strategy.HOLD:  # the own stack may not run beside a color
         for color in Color:
-            by.run(compose.stop(settings.project(color), None))
+            by.run(colors.stop(settings, color, None))
     says = give_back(by, settings, look(host, settings))
     traffic = quoted_path(settings.host_proxy.directory, "traffic", settings.app)
     raised = shlex.join((*Color, *map(markers.held, (None, *Color)), markers.LAMEDUCK))
     by.run(f"cd {traffic} 2>/dev/null && rm -f -- {raised} || true")
     for color in Color:
-        by.run(compose.down(settings.project(color), PATIENCE))
+        by.run(colors.down(settings, color, PATIENCE))
     return "; ".join(each for each in (says, leave(host, by, settings)) if each)
 
 
@@ -271,13 +274,17 @@ def _override(settings: Settings) -> tuple[str, str]:
 
 def _networks(settings: Settings) -> str:
     """The shell command that makes what is not there yet: networks, the certificates' volume."""
-    names = [(front.NETWORK, "cyan.front=1")]
-    names += [(settings.project(color), f"cyan.app={settings.app}") for color in Color]
+    over = settings.engine is EngineKind.SWARM
+    flags = compose.SPREAD if over else ()
+    mine = [(settings.project(color), f"cyan.app={settings.app}", flags) for color in Color]
+    names = [(front.NETWORK, "cyan.front=1", ()), *mine]
     made = [
         f"{{ docker network inspect {name} >/dev/null 2>&1 || "
-        f"docker network create --label {label} {name} >/dev/null; }}"
-        for name, label in names
+        f"docker network create {shlex.join(flags)} --label {label} {name} >/dev/null; }}"
+        for name, label, flags in names
     ]
+    if over:
+        made.append(stack.labelled(f"{HERE}{settings.app}"))
     volume = shlex.quote(f"{settings.host_proxy.project}-certificates")
     return " && ".join((*made, f"docker volume create {volume} >/dev/null"))
 
@@ -289,7 +296,9 @@ def _shared(lock: Lock, settings: Settings, seen: Seen, source: str) -> Iterable
     if not missing:
         return
     file = f"{settings.directory}/shared/compose.json"
-    private = f"(umask 077; {write_files([(file, own_file(source, settings.adopted))])})"
+    over = settings.engine is EngineKind.SWARM
+    text = own_file(source, settings.adopted, spread=over)
+    private = f"(umask 077; {write_files([(file, text)])})"
     words = ("docker", "compose", "--progress", "quiet", "-p", settings.adopted.project, "-f", file)
     up = shlex.join((*words, "up", "-d", *compose.WAIT, "--no-deps", "--no-recreate", *missing))
     run_script(lock, f"{private} && {up}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cyan.application import record
 from cyan.application.record import Application
 from cyan.application.release import Release, release_id
-from cyan.engines.docker import lacking
+from cyan.engines.containers import lacking
 from cyan.errors import HostError
 from cyan.journal.entries import Entry, Event, parse
 from cyan.journal.lock import Owner, owner_of
@@ -21,7 +21,8 @@ from cyan.proxies import in_flight, markers
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cyan.engines.docker import Container, Engine
+    from cyan.engines.containers import Container
+    from cyan.engines.docker import Engine
     from cyan.proxies.in_flight import InFlight
     from cyan.settings import Settings
     from cyan.world.host import Host

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import collect
-from cyan.configured import with_podman
-from cyan.engines import compose
+from cyan.configured import ELSEWHERE, with_own_node
+from cyan.engines import colors, compose
 from cyan.engines.docker import Engine
 from cyan.errors import HostError, UsageError
 from cyan.hosts import joining
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 GRACE = 10  # seconds
+NODES = 3  # of the lab's swarm, unless said otherwise
 MARKER = "this-is-a-lab"
 """In the application's directory on the host; it holds the application's name."""
 
@@ -50,12 +51,12 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     What another checkout or a crashed run left behind is taken over or removed; a port that
     somebody else holds is a UsageError that names them.
     """
-    machine, podman = _lab_only(settings), settings.engine is EngineKind.PODMAN
-    if podman and hosts > 1:
+    machine = _lab_only(settings)
+    if settings.engine is EngineKind.PODMAN and hosts > 1:
         raise UsageError("the lab has one host with Podman", todo="--hosts is for Docker Engine")
     say(sshd.start(settings.lab.directory, settings.lab.ssh_port))
-    if podman:
-        _up_with_podman(settings, say)
+    if settings.engine in ELSEWHERE:
+        _up_elsewhere(settings, say, hosts)
         return
     with Host(machine) as host:
         _mark(host, settings)
@@ -73,10 +74,11 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     nodes.up(settings, say, (hosts or len(settings.hosts)) - 1)
 
 
-def _up_with_podman(settings: Settings, say: Callable[[str], None]) -> None:
-    """The lab's only host is a container with Podman; what is on this machine is left alone."""
-    machine = nodes.podman(settings, say)
-    made = with_podman(settings)
+def _up_elsewhere(settings: Settings, say: Callable[[str], None], hosts: int) -> None:
+    """The lab is a container with Podman, or a swarm; what is on this machine is left alone."""
+    swarm = settings.engine is EngineKind.SWARM
+    machine = nodes.swarm(settings, say, hosts or NODES) if swarm else nodes.podman(settings, say)
+    made = with_own_node(settings)
     with Host(machine) as host:
         _mark(host, made)
         say(provision(host, made, collect(made), lambda _service: True))
@@ -87,8 +89,8 @@ def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> No
     folder, machine = settings.lab.directory, _lab_only(settings)
     if sshd.running(folder) is None:
         sshd.start(folder, settings.lab.ssh_port)
-    if settings.engine is EngineKind.PODMAN:
-        nodes.without_podman(settings, say)
+    if settings.engine in ELSEWHERE:
+        nodes.without(settings, say)
         for marker in (settings.directory / "traffic").glob("*"):  # of colors that are gone
             marker.unlink()
         sshd.stop(folder)
@@ -205,7 +207,7 @@ def _remove(host: Host, settings: Settings, *, volumes: bool = False) -> None:
             joining.withdraw(host, by, settings)
         return
     for color in Color:
-        host.run(compose.down(settings.project(color), GRACE))
+        host.run(colors.down(settings, color, GRACE))
     host.run(compose.down(settings.app, GRACE, volumes=volumes))
     host.run(f"rm -f -- {quoted_path(settings.directory, 'traffic')}/*")
 

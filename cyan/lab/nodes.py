@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import collect
-from cyan.configured import NODES, PODMAN_NODE
+from cyan.configured import NODES, node_file
 from cyan.errors import CyanError
-from cyan.names import EngineKind
 from cyan.rollout.provision import provision
 from cyan.sections import HostSettings
 from cyan.world.host import Host
@@ -74,7 +73,12 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
     if missing := [name for name in wanted if name not in there]:
         image = _built("node", DOCKER)
         with ThreadPoolExecutor(len(missing)) as pool:
-            list(pool.map(lambda name: _start(name, folder, image, "sh", "-c", START), missing))
+            list(
+                pool.map(
+                    lambda name: _start(name, settings.app, folder, image, "sh", "-c", START),
+                    missing,
+                )
+            )
     _bring(wanted)
     machines = [_machine(name, folder) for name in wanted]
     _know(machines, folder)
@@ -98,21 +102,67 @@ def podman(settings: Settings, say: Callable[[str], None]) -> HostSettings:
         modern = Path("/sys/fs/cgroup/cgroup.controllers").exists()
         settings.directory.mkdir(parents=True, exist_ok=True)  # to be looked at from here
         image, mounted = _built("podman", PODMAN), (f"{settings.directory}:{settings.directory}",)
-        _start(name, folder, image, "/sbin/init", *(() if modern else LEGACY), mounted=mounted)
+        legacy = () if modern else LEGACY
+        _start(name, name, folder, image, "/sbin/init", *legacy, mounted=mounted)
     _bring([name])
-    machine = _machine(name, folder).model_copy(update={"engine": EngineKind.PODMAN})
-    _know([machine], folder)
-    (folder / PODMAN_NODE).write_text(machine.model_dump_json(exclude_defaults=True) + "\n")
+    machine = _first(settings, name)
     say(f"{machine.address}: {name}, a host with Podman")
     return machine
 
 
-def without_podman(settings: Settings, say: Callable[[str], None]) -> None:
-    """Remove it."""
-    for name in _there(f"{settings.app}-podman"):
+def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSettings:
+    """Have a swarm of `count` nodes, with the lab's images; its manager is all that cyan knows.
+
+    Raises CyanError.
+    """
+    folder, of = settings.lab.directory, f"{settings.app}-swarm"
+    wanted, there = [f"{of}{number}" for number in range(1, count + 1)], _there(of)
+    if surplus := [name for name in there if name not in wanted]:
+        _docker("rm", "-f", "-v", *surplus)
+    manager, *workers = wanted
+    image = _built("node", DOCKER)
+    settings.directory.mkdir(parents=True, exist_ok=True)
+    mounted = {manager: (f"{settings.directory}:{settings.directory}",)}
+
+    def begun(name: str) -> None:
+        _start(name, of, folder, image, "sh", "-c", START, mounted=mounted.get(name, ()))
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(begun, [name for name in wanted if name not in there]))
+    address = _machine(manager, folder).address
+    if not _is_of_a_swarm(manager):
+        _docker("exec", manager, "docker", "swarm", "init", "--advertise-addr", address)
+    token = _docker("exec", manager, "docker", "swarm", "join-token", "-q", "worker").strip()
+    for name in workers:
+        if not _is_of_a_swarm(name):
+            join = ("docker", "swarm", "join", "--token", token, f"{address}:2377")
+            _docker("exec", name, *join)
+    _bring(wanted)
+    machine = _first(settings, manager)
+    say(f"{machine.address}: {manager}, the manager of a swarm of {count} nodes")
+    return machine
+
+
+def _is_of_a_swarm(name: str) -> bool:
+    form = "{{.Swarm.LocalNodeState}}"
+    return _docker("exec", name, "docker", "info", "--format", form).strip() == "active"
+
+
+def _first(settings: Settings, name: str) -> HostSettings:
+    """The container that is the lab's one host, written down as such."""
+    folder = settings.lab.directory
+    machine = _machine(name, folder).model_copy(update={"engine": settings.engine})
+    _know([machine], folder)
+    node_file(settings).write_text(machine.model_dump_json(exclude_defaults=True) + "\n")
+    return machine
+
+
+def without(settings: Settings, say: Callable[[str], None]) -> None:
+    """Remove the lab's hosts of an engine that this machine has not."""
+    for name in _there(f"{settings.app}-{settings.engine}"):
         _docker("rm", "-f", "-v", name)
         say(f"{name} removed")
-    (settings.lab.directory / PODMAN_NODE).unlink(missing_ok=True)
+    node_file(settings).unlink(missing_ok=True)
 
 
 def _built(name: str, dockerfile: str) -> str:
@@ -126,13 +176,16 @@ def _there(app: str) -> list[str]:
     return sorted(_docker(*words).split())
 
 
-def _start(name: str, folder: Path, image: str, *command: str, mounted: Sequence[str] = ()) -> None:
-    app, keys = name.rpartition("-node")[0] or name, folder / "node"
+def _start(
+    name: str, of: str, folder: Path, image: str, *command: str, mounted: Sequence[str] = ()
+) -> None:
+    """Start a container that is a host of the lab `of` that name."""
+    keys = folder / "node"
     keys.mkdir(mode=0o700, exist_ok=True)
     for each in ("host_key", "authorized_keys"):
         shutil.copy(folder / each, keys / each)
     words = ["--privileged", "--tmpfs", "/run", "--tmpfs", "/tmp", "-v", f"{keys}:/keys:ro"]  # noqa: S108
-    words += ["--label", f"cyan.lab={app}", "--name", name, "--cgroupns", "private"]
+    words += ["--label", f"cyan.lab={of}", "--name", name, "--cgroupns", "private"]
     words += [word for each in mounted for word in ("-v", each)]
     _docker("run", "-d", "--rm", *words, image, *command)
     deadline = time.monotonic() + PATIENCE

@@ -15,7 +15,7 @@ from cyan.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.journal.entries import Entry
 
 EXAMPLE = "0001_expand_add_note.sql"

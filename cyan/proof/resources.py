@@ -48,7 +48,8 @@ _COUNT = r"""
   name = substr($0, from + 1, to - from - 1)
   split(substr($0, to + 2), is, " ")
   who = pid in of ? of[pid] : name ~ /^(ENGINE)$/ ? "engine" : ""
-  if (who != "") { ticks[who] += is[12] + is[13] + is[14] + is[15]; pages[who] += is[22] }
+  if (who == "") next
+  ticks[who] += is[12] + is[13] + (who == "engine" ? 0 : is[14] + is[15]); pages[who] += is[22]
 }
 END { for (who in ticks) printf "p %s %.0f %.0f\n", who, ticks[who], pages[who] }
 """
@@ -56,7 +57,8 @@ END { for (who in ticks) printf "p %s %.0f %.0f\n", who, ticks[who], pages[who] 
 
 Of a container in a container the outer one counts, which is the first that is named.
 After a name in brackets, which may hold anything, its fields 14 to 17 are the clock ticks of it and
-of its ended children, and 24 the pages that are resident: proc_pid_stat(5).
+of its ended children, and 24 the pages that are resident: proc_pid_stat(5). A container that ends
+is its engine's child: what it did in its life is not told as the engine's work of that second.
 """
 
 

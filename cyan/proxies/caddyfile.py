@@ -27,6 +27,8 @@ DIAL = "8s"
 """To connect to a color: where its backlog is full the first asking is dropped, and the kernel asks
 again after one second and after three (RFC 6298, section 2; Linux: tcp_syn_retries)."""
 
+AGAIN = 8  # seconds that a second try may take
+
 _MAIN = f"""\
 # The host's one proxy. Each application adds its sites and its doors; see apps/ and doors/.
 {{
@@ -317,8 +319,14 @@ def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> Iter
         door or settings.site.behind
     ):  # what a check says of how a user comes (X-Forwarded-Proto: https) is passed on
         yield "\ttrusted_proxies private_ranges"
+    within = settings.site.answers_within
+    if within:  # what asks only is asked again of another replica
+        yield f"\tlb_try_duration {within + AGAIN:g}s"
+        yield "\tlb_try_interval 100ms"
     yield "\ttransport http {"
     yield f"\t\tdial_timeout {DIAL}"
+    if within:
+        yield f"\t\tresponse_header_timeout {within:g}s"
     yield (
         "\t\tkeepalive off"
         if not settings.site.keepalive

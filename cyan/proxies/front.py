@@ -69,6 +69,7 @@ def compose_file(
     folder = str(settings.directory)
     networks = [f"{app}-{color}" for app in sorted(ports) for color in Color]
     own = sorted({port for each in ports.values() for port in each})
+    swarm = settings.engine is EngineKind.SWARM
     service = {
         "image": settings.image,
         "restart": "unless-stopped",
@@ -91,13 +92,14 @@ def compose_file(
                 f"127.0.0.1:{settings.door}:{settings.door}",
             ]
         ),
-        "networks": {"own": None, **dict.fromkeys(networks)},
+        # Compose begins with one, and cannot with one that is spread over several machines
+        "networks": {"own": {"priority": 1} if swarm else None, **dict.fromkeys(networks)},
         "stop_grace_period": f"{DYING + GRACE + 5}s",
         "healthcheck": {
             "test": ["CMD-SHELL", HEALTHY],
             "interval": "5s",
             "start_period": "30s",
-            **({"start_interval": "200ms"} if settings.engine is EngineKind.DOCKER else {}),
+            **({} if settings.engine is EngineKind.PODMAN else {"start_interval": "200ms"}),
         },
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyan.application.color import FILES
 from cyan.application.secrets import NO_SECRETS, Redaction, Secrets
+from cyan.engines.stack import Stack
 from cyan.errors import HostError
 from cyan.releases import images as release_images
 from cyan.world.envfile import parse_env_file
@@ -83,7 +84,11 @@ def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: 
 
 def record(project: compose.Project, images: Iterable[ServiceImage]) -> str:
     """The shell command that writes a release's `images.json`: where it is, nothing is missing."""
-    return write_files([(str(project.images), release_images.dump(images))])
+    found = tuple(images)
+    files = [(str(project.images), release_images.dump(found))]
+    if isinstance(project, Stack):
+        files.insert(0, (str(project.pins), release_images.pins(found)))
+    return write_files(files)
 
 
 def stored_secrets(host: Host, settings: Settings, release: str) -> Secrets:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cyan.application.color import FILES
 from cyan.application.compose_file import ComposeFile
-from cyan.engines import compose, images
+from cyan.engines import colors, images, stack
+from cyan.engines.stack import Stack
 from cyan.errors import DeployError, HostError
 from cyan.hosts.session import Session, no_bar
 from cyan.journal.while_held import WhileHeld
+from cyan.names import Role, in_color
 from cyan.releases import contents, mounted
 from cyan.releases import images as release_images
 from cyan.releases.images import Service, ServiceImage
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cyan.application.release import Release
+    from cyan.engines.compose import Project
     from cyan.hosts.session import Bar
     from cyan.releases.contents import Contents
 
 
 MEGABYTE = 1e6
 SEPARATOR = "--cyan--"
+PATIENCE = 300  # seconds for every node to have an image
 SHOWN = 600  # characters of what docker printed
 
 
@@ -48,7 +53,7 @@ def fetch(
     `files` are (path on the host, text), `first` commands for what it needs beside them. Returns
     what was done, in words, and the images. Raises DeployError, HostError.
     """
-    project = compose.project_of(at.settings, at.release)
+    project = colors.project_of(at.settings, at.release)
     prepare = " && ".join((contents.write(project, files, at.contents), *first))
     if at.contents.mounted and at.settings.adopted:
         folder, target = at.settings.adopted.folder, project.folder / FILES
@@ -64,12 +69,43 @@ def fetch(
         file = ComposeFile(json.loads(config), project.name, project.folder)
         services = release_images.services(file)
         says, ran = _fetched(at, project, services, _brought(contents.parse_records(found)))
+    if isinstance(project, Stack):
+        ran_there = tuple(each for each in ran if _lasts(at, each))
+        says += f"; {_on_every_node(at, ran_there)}"
     at.run(contents.record(project, ran))
     return says, ran
 
 
+def _lasts(at: Fetch, image: ServiceImage) -> bool:
+    """Whether it is of a service that does not run once, on this host."""
+    adopted, color = at.settings.adopted, at.release.color
+    once = adopted.named(Role.ONCE) if adopted else ()
+    return image.service not in {in_color(name, color) for name in once}
+
+
+def _on_every_node(at: Fetch, ran: Sequence[ServiceImage]) -> str:
+    """Have every node of the swarm fetch the images; in words. Raises DeployError."""
+    names = sorted({each.anywhere for each in ran})
+    by, folder, login = WhileHeld(at.lock), str(at.settings.directory), at.settings.images.login
+    for name in names:
+        lacks = images.logged_in(
+            *(by, folder, login),
+            partial(stack.fetched, app=at.settings.app, image=name, within=PATIENCE),
+        )
+        if lacks.code == 0 and not lacks.stdout.strip():
+            continue
+        said = "; ".join(lacks.stdout.split("\n")).strip("; ") or lacks.stderr.strip()[-SHOWN:]
+        raise DeployError(
+            f"{name} is not on every node of the swarm: {said}",
+            where=at.host.name,
+            todo="a node pulls it by itself: is its registry reached from there, or is it to be "
+            "loaded there (docker save, docker load)?",
+        )
+    return f"{len(names)} on every node"
+
+
 def _fetched(
-    at: Fetch, project: compose.Project, services: Sequence[Service], ours: frozenset[str]
+    at: Fetch, project: Project, services: Sequence[Service], ours: frozenset[str]
 ) -> tuple[str, tuple[ServiceImage, ...]]:
     """Bring the images by the way that the settings name, and what that leaves out by pulling.
 
@@ -130,7 +166,7 @@ def _pull(at: Fetch, references: Sequence[str]) -> None:
     )
 
 
-def _build(at: Fetch, project: compose.Project, services: Sequence[Service]) -> str:
+def _build(at: Fetch, project: Project, services: Sequence[Service]) -> str:
     if not services:
         raise DeployError(
             "no service of the Compose file has a build section",

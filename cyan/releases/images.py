@@ -30,6 +30,14 @@ class ServiceImage:
     digests: tuple[str, ...] = ()
     brought: bool = False
 
+    @property
+    def anywhere(self) -> str:
+        """What it is called on other machines too: by its digest, where a registry has it."""
+        name = self.reference.rpartition("@")[0] or self.reference
+        plain = name[: name.rfind(":")] if ":" in name.rpartition("/")[2] else name
+        own = (each for each in self.digests if each.partition("@")[0] in (plain, name))
+        return next(own, self.digests[0] if self.digests else self.reference)
+
 
 @dataclass(frozen=True)
 class Service:
@@ -62,6 +70,11 @@ def dump(images: Iterable[ServiceImage]) -> str:
     return json.dumps(
         {"services": {image.service: {"image": image.id} for image in images}, "x-cyan": origins}
     )
+
+
+def pins(images: Iterable[ServiceImage]) -> str:
+    """A file by which each service of a stack runs exactly these images, on every node."""
+    return json.dumps({"services": {each.service: {"image": each.anywhere} for each in images}})
 
 
 def parse(text: str) -> tuple[ServiceImage, ...] | None:

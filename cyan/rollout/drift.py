@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cyan.engines.docker import completed, lacking
+from cyan.engines.containers import completed, lacking
 from cyan.names import Color
 from cyan.proxies import markers
 from cyan.rollout import unfinished

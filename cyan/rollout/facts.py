@@ -19,7 +19,8 @@ from cyan.world.sessions import AT_ONCE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cyan.engines.docker import Container, Engine, Wiring
+    from cyan.engines.containers import Container
+    from cyan.engines.docker import Engine, Wiring
     from cyan.hosts.look import Observation
     from cyan.hosts.site import Certificate
     from cyan.releases.precheck import Precheck

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.rollout.job import Job
     from cyan.sections import HostSettings
     from cyan.settings import Settings

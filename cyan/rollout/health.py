@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cyan.engines.docker import completed, lacking
+from cyan.engines.containers import completed, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cyan.application.release import Release
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.sections import HealthSettings
 
 
@@ -63,7 +63,8 @@ def judge_containers(
         if item.oom_killed and not (was and was.oom_killed):
             return Look(State.BROKEN, f"{item.service} was killed for memory")
         if item.restarts > (was.restarts if was else restarts):
-            return Look(State.BROKEN, f"{item.service} ended and was restarted by the engine")
+            said = f": {item.why}" if item.why else ""
+            return Look(State.BROKEN, f"{item.service} ended and was restarted by the engine{said}")
         if item.state in ("exited", "dead") and item.id not in well:
             return Look(State.BROKEN, f"{item.service} exited with code {item.exit_code}")
     waiting = lacking(containers, services)
@@ -131,4 +132,4 @@ class Streak:
 def _state(container: Container | None) -> str:
     if container is None:
         return "not there"
-    return container.health or container.state
+    return container.why or container.health or container.state

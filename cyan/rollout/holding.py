@@ -13,8 +13,8 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cyan.engines import compose
-from cyan.engines.docker import lacking
+from cyan.engines import colors
+from cyan.engines.containers import lacking
 from cyan.journal.entries import Entry, Event
 from cyan.journal.while_held import TICK
 from cyan.journal.writer import PUT_BACK
@@ -98,7 +98,7 @@ def put_back(job: Job, waits: str) -> tuple[float, str]:
     """
     old, target = job.plan.old, job.plan.target
     assert old is not None  # noqa: S101 - for the type checker: only such can be put back
-    job.run(compose.stop(job.settings.project(target.color), None))
+    job.run(colors.stop(job.settings, target.color, None))
     job.run(_starts(job, old))
     lacks = _until_up(job, old)
     end = markers.switch_command(str(job.settings.directory), waits, old.color)
@@ -127,7 +127,7 @@ def _starts(job: Job, old: Release) -> str:
     application = job.plan.run.replaced
     lasting = tuple(name for name in application.services if name not in application.once)
     names = work.called(job.settings, lasting, old.color)
-    return compose.again(job.settings.project(old.color), names)
+    return colors.again(job.settings, old.color, names)
 
 
 def _until_up(job: Job, old: Release) -> str:
@@ -158,7 +158,7 @@ def _guarding(job: Job, old: Release, step: str) -> str:
     words = (
         str(settings.directory),
         job.lock.token,
-        compose.stop(settings.project(run.target.color), None),
+        colors.stop(settings, run.target.color, None),
         _starts(job, old),
         str(int(settings.hold.timeout)),
         settings.project(old.color),

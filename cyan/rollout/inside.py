@@ -16,7 +16,7 @@ from cyan.world.host import Host
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.hosts.look import Observation
     from cyan.sections import HostSettings
     from cyan.settings import Settings

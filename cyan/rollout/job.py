@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cyan.application.secrets import Redaction
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.hosts.session import Bar
     from cyan.names import Color
     from cyan.rollout.meeting import Member

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cyan.application import record
+from cyan.application import record, stack_file
 from cyan.application.color import Mould, color_file, external_names
 from cyan.application.record import Application
 from cyan.application.release import Release, release_id
-from cyan.engines import compose
+from cyan.engines import colors, compose
+from cyan.engines.stack import Stack
 from cyan.engines.versions import START_INTERVAL, newer
 from cyan.errors import DeployError, UsageError
 from cyan.hosts.look import previous
-from cyan.names import REHEARSED, Kind
+from cyan.names import REHEARSED, EngineKind, Kind
 from cyan.proxies import markers
 from cyan.rollout import work
 from cyan.rollout.planned import Plan, Request, Run, Step
@@ -93,7 +94,7 @@ def _start(
     compose_text: str | None,
 ) -> tuple[Step, ...]:
     """The steps that start a target's containers, from its files in its folder on the host."""
-    project = compose.project_of(settings, target)
+    project = colors.project_of(settings, target)
     known = world.application(target.id, settings)
     application = request.application or (Application.of(settings) if compose_text else known)
     live, within = _live(world), patience(settings)
@@ -138,7 +139,7 @@ def _fetch(
 ) -> tuple[Step, ...]:
     if compose_text is None:
         return ()
-    project = compose.project_of(settings, target)
+    project = colors.project_of(settings, target)
     application = request.application or Application.of(settings)
     files: tuple[tuple[str, str], ...] = (
         (str(project.env), _environment(request, target, settings)),
@@ -153,9 +154,26 @@ def _fetch(
     quick = newer(world.engine, START_INTERVAL)
     text = color_file(compose_text, replace(mould, quick=quick))
     files = ((str(project.file), text), (str(project.source), compose_text), *files)
+    if isinstance(project, Stack):
+        files = (*files, *_stack_files(project, text, target, application, settings))
     externals = external_names(compose_text, adopted)
-    made = tuple(compose.made(each, adopted.project) for each in externals)
+    spread = isinstance(project, Stack)
+    made = tuple(compose.made(each, adopted.project, spread=spread) for each in externals)
     return (Step(Kind.FETCH, target.color, says, (*made, project.config()), files),)
+
+
+def _stack_files(
+    project: Stack, text: str, target: Release, application: Application, settings: Settings
+) -> tuple[tuple[str, str], ...]:
+    """The files of a color's stack, from the text of its Compose file. Raises UsageError."""
+    assert application.adopted is not None  # noqa: S101 - for the type checker: see Settings
+    lasting = [name for name in application.services if name not in application.once]
+    names = work.called(settings, tuple(lasting), target.color)
+    resting = work.called(settings, application.late, target.color)
+    made = stack_file.stack_file(
+        stack_file.only(text, names), settings.app, target.id, without=application.adopted.without
+    )
+    return ((str(project.stack), made), (str(project.resting), stack_file.resting(resting)))
 
 
 def _mould(
@@ -164,7 +182,8 @@ def _mould(
     grace = settings.drain.timeout
     color, version, release = target.color, target.version, target.id
     sick = settings.public.service if request.rehearse == REHEARSED[0] else ""
-    return Mould(settings.app, color, version, release, request.by, adopted, grace, sick=sick)
+    made = Mould(settings.app, color, version, release, request.by, adopted, grace, sick=sick)
+    return replace(made, linked=settings.engine is not EngineKind.SWARM)
 
 
 def _run(
@@ -257,7 +276,7 @@ def _in_its_place(
     yield from (step for step in start if step.kind is not Kind.START)
     if run.starts_all:
         names = work.called(settings, run.application.services, color)
-        made = compose.project_of(settings, run.target).create(names)
+        made = colors.project_of(settings, run.target).create(names)
         yield Step(Kind.CREATE, color, f"the containers of {run.target} are made", (made,))
     wait = markers.switch_command(str(settings.directory), world.marker, markers.held(world.live))
     ends = f"; what is in flight to {live} ends, for at most {settings.hold.drain:g} s"
@@ -265,7 +284,7 @@ def _in_its_place(
     yield Step(Kind.HOLD, live.color if live else color, says, (wait,))
     yield from _taking_over(color, world)
     if live:
-        stop = compose.stop(settings.project(live.color), None)
+        stop = colors.stop(settings, live.color, None)
         yield Step(Kind.STOP, live.color, f"{live} makes way", (stop,))
     else:
         yield Step(Kind.STOP, color, f"{_names(world)} make way")
@@ -310,17 +329,17 @@ def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Ste
 def retain(settings: Settings, color: Color, application: Application, grace: int) -> Step:
     """What becomes of the old color: warm as a whole, in part, or removed."""
     warm = settings.warm.services
-    project = settings.project(color)
     if warm == "all":
         return Step(Kind.RETAIN, color, f"{color} stays warm for a rollback")
     if warm == "none":
-        return Step(Kind.RETAIN, color, f"{color} is removed", (compose.down(project, grace),))
+        gone = colors.down(settings, color, grace)
+        return Step(Kind.RETAIN, color, f"{color} is removed", (gone,))
     stopped = tuple(name for name in application.services if name not in warm)
     if not stopped:
         return Step(Kind.RETAIN, color, f"{color} stays warm for a rollback")
     names = tuple(settings.in_compose(name, color) for name in stopped)
     says = f"{color} keeps {', '.join(warm)} warm; {', '.join(stopped)} stop"
-    return Step(Kind.RETAIN, color, says, (compose.stop(project, grace, names),))
+    return Step(Kind.RETAIN, color, says, (colors.stop(settings, color, grace, names),))
 
 
 def _expand(

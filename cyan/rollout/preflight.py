@@ -220,7 +220,7 @@ def _version(name: str, text: str) -> Check:
 
 def _engine(facts: Facts) -> Check:
     found = EngineKind.PODMAN if facts.podman else EngineKind.DOCKER
-    if facts.engine and found is not facts.wanted:
+    if facts.engine and facts.podman is not (facts.wanted is EngineKind.PODMAN):
         says = f"what answers there is {found.title()}, and cyan.engine says {facts.wanted}"
         return Check("engine", Level.REFUSE, says, f"cyan.engine: {found}, where it is wanted")
     if not facts.podman:

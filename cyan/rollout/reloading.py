@@ -12,7 +12,7 @@ from cyan.journal.entries import Event
 from cyan.proxies.configuration import configuration
 
 if TYPE_CHECKING:
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.hosts.session import Session, Tell
     from cyan.sections import HostSettings
     from cyan.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.engines import compose
+from cyan.engines import colors, compose
 from cyan.errors import DeployError
 from cyan.hosts import joining
 from cyan.hosts.session import proxy_lock, session
@@ -71,9 +71,7 @@ def cleanup(
         _begin(lock, world, "cleanup", standby)
         if any(item.state == "running" for item in found):
             report.note(draining.drain(host, settings, world, standby).says)
-        lock.run(
-            compose.down(settings.project(standby), compose.grace(found, settings.drain.timeout))
-        )
+        lock.run(colors.down(settings, standby, compose.grace(found, settings.drain.timeout)))
         _end(lock, world, "cleanup", standby)
         more = f", and {', '.join(own)} of its own stack" if own else ""
         return Removed(f"{standby} {world.version(standby)}{more}", world.serving)
@@ -103,7 +101,7 @@ def reset(
         lock.run(f"cd {traffic} && rm -f -- blue green lameduck")
         for color in Color:
             grace = compose.grace(world.of(color), settings.drain.timeout)
-            lock.run(compose.down(settings.project(color), grace))
+            lock.run(colors.down(settings, color, grace))
         lock.run(compose.down(settings.app, compose.grace(world.of(None)), volumes=volumes))
         _end(lock, world, "reset", world.live)
         data = "and its volumes" if volumes else "but its volumes"

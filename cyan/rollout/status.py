@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 

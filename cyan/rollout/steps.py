@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
-from cyan.engines import compose
+from cyan.engines import colors, compose
 from cyan.errors import DeployError
 from cyan.hosts import joining, sharing, site
 from cyan.hosts.session import proxy_lock
@@ -20,7 +20,16 @@ from cyan.releases.fetch import Fetch
 from cyan.releases.fetch import fetch as fetch_release
 from cyan.releases.images import told
 from cyan.releases.prune import prune as prune_releases
-from cyan.rollout import baking, draining, health, holding, proving, smoking, verifying
+from cyan.rollout import (
+    baking,
+    draining,
+    health,
+    holding,
+    proving,
+    replicas,
+    smoking,
+    verifying,
+)
 from cyan.rollout.facts import comes, gather
 from cyan.rollout.health import Answer, Look, State, Streak
 from cyan.rollout.job import Done, Job
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.rollout.planned import Step
 
 ONCE = 1  # restart of a service that a standby may need until what it depends on is up
@@ -89,9 +98,7 @@ def expand(job: Job, step: Step) -> Done:
     migrator = apply.Migrator(job.host, job.settings, job.world, job.lock)
     applied = apply.expand(migrator, job.plan.target.id)
     if step.commands:
-        once = expanding(
-            compose.project_of(job.settings, job.plan.target), job.settings, step.color
-        )
+        once = expanding(colors.project_of(job.settings, job.plan.target), job.settings, step.color)
         apply.run_command(migrator, once, job.hide)
     done = (*applied, *((job.settings.migrate.expand,) if step.commands else ()))
     return Done(", ".join(done) or "nothing is pending", {"applied": applied})
@@ -149,8 +156,10 @@ def healthy(job: Job, step: Step) -> Done:
 
 def smoke(job: Job, step: Step) -> Done:
     """Try the standby as its users would, before any of them reaches it."""
-    count = smoking.run(job, step)
-    return Done(f"{count} of {count} passed")
+    count, alone = smoking.run(job, step), replicas.asked(job, step)
+    return Done(
+        f"{count} of {count} passed" + (f"; each of {alone} replicas answers" * bool(alone))
+    )
 
 
 def switch(job: Job, step: Step) -> Done:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cyan.engines import compose
+from cyan.engines import colors, compose
 from cyan.errors import DeployError
 from cyan.hosts import joining, sharing
 from cyan.hosts.session import proxy_lock
@@ -214,15 +214,14 @@ def _leave(job: Job, least: float = 0) -> str:
     Its containers have the time to end that they ask for, or `least` seconds.
     """
     target = job.plan.target
-    project = job.settings.project(target.color)
     there = job.containers(target.color)
     grace = compose.grace(there, least)
     if job.plan.run.starts_all:
-        job.run(compose.down(project, grace))
+        job.run(colors.down(job.settings, target.color, grace))
         return "what was started is removed"
     ran = {item.service for item in job.world.of(target.color) if item.state == "running"}
     runs = {item.service for item in there if item.state == "running"}
     if started := tuple(sorted(runs - ran)):
         names = tuple(job.settings.in_compose(name, target.color) for name in started)
-        job.run(compose.stop(project, grace, names))
+        job.run(colors.stop(job.settings, target.color, grace, names))
     return f"{target} is left as it was found"

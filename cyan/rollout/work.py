@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cyan.application.release import Release
-from cyan.engines import compose
+from cyan.engines import colors
+from cyan.engines.stack import Stack
 from cyan.names import Kind
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def started(
 
     That is made and not started, so that its containers are of the release, too.
     """
-    project = compose.project_of(settings, target)
+    project = colors.project_of(settings, target)
+    if isinstance(project, Stack):
+        return (project.up(called(settings, application.once, target.color), within=within),)
     if not application.late:
         return (project.up(within=within),)
     early = called(settings, application.early, target.color)
@@ -40,7 +43,7 @@ def started(
 
 def started_again(settings: Settings, application: Application, target: Release) -> tuple[str, ...]:
     """The same for a release that was up before: what runs once has run."""
-    project, late = compose.project_of(settings, target), application.late
+    project, late = colors.project_of(settings, target), application.late
     lasting = tuple(name for name in application.early if name not in application.once)
     commands = (project.start(called(settings, lasting, target.color)),)
     return (*commands, project.create(called(settings, late, target.color))) if late else commands
@@ -66,7 +69,7 @@ def workers(settings: Settings, application: Application, target: Release) -> tu
     """The new consumers begin, before the old ones end."""
     if not application.workers:
         return ()
-    project = compose.project_of(settings, target)
+    project = colors.project_of(settings, target)
     start = project.start(called(settings, application.workers, target.color))
     says = f"{', '.join(application.workers)} of {target} take work"
     return ((Kind.WORKERS, target.color, says, (start,)),)
@@ -83,10 +86,10 @@ def schedulers(
     commands, says = [], []
     if old and old.id and replaced.late:
         names = called(settings, replaced.late, old.color)
-        commands.append(compose.stop(settings.project(old.color), None, names))
+        commands.append(colors.stop(settings, old.color, None, names))
         says.append(f"{', '.join(replaced.late)} of {old.color} end")
     if application.schedulers:
-        project = compose.project_of(settings, target)
+        project = colors.project_of(settings, target)
         commands.append(project.start(called(settings, application.schedulers, target.color)))
         says.append(f"{', '.join(application.schedulers)} of {target.color} begin")
     return ((Kind.SCHEDULERS, target.color, "; ".join(says), tuple(commands)),) if commands else ()
@@ -97,12 +100,12 @@ def back(
 ) -> tuple[str, ...]:
     """The commands by which the old color works again where its successor is switched away from."""
     commands = []
-    project = compose.project_of(settings, old)
+    project = colors.project_of(settings, old)
     if before.workers:
         commands.append(project.start(called(settings, before.workers, old.color)))
     if application.schedulers:
         names = called(settings, application.schedulers, target.color)
-        commands.append(compose.stop(settings.project(target.color), None, names))
+        commands.append(colors.stop(settings, target.color, None, names))
     if before.schedulers:
         commands.append(project.start(called(settings, before.schedulers, old.color)))
     return tuple(commands)

@@ -39,7 +39,7 @@ LAB_PORTS = range(2222, 2322)
         "route": "what users reach: SERVICE:PORT, or SERVICE:PORT=HOST/PATH; may be repeated",
         "domain": "the name by which users call the site: HTTPS, on 443",
         "proxy": "what shall lead users to a color: caddy, or nginx",
-        "engine": "what runs the containers on the host: docker, or podman (5 or newer)",
+        "engine": "what runs the containers: docker, podman (5 or newer), or swarm",
         "behind": "a proxy of yours stays in front, and users come to it by: http, or https",
         "certificate": "with nginx and a domain: the file on the host of its certificate, in PEM",
         "key": "and of its key",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyan.cli import command, settings
 from cyan.errors import UsageError
+from cyan.names import EngineKind
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -17,16 +18,23 @@ MOST = 9  # hosts of a lab: each is an engine of its own
 @command(
     needs="proof",
     name="up",
-    help={"hosts": "how many hosts it has: this machine, and containers with sshd and engine"},
+    help={
+        "hosts": "how many hosts it has: this machine, and containers with sshd and engine",
+        "swarm": "how many nodes its swarm has, where cyan.engine is swarm; 3 unless given",
+    },
 )
-def lab_up(c: Context, hosts: int = 0) -> None:
+def lab_up(c: Context, hosts: int = 0, swarm: int = 0) -> None:
     """Start the throwaway host: sshd on 127.0.0.1, the database and the proxy."""
     from cyan.lab.lab import up
     from cyan.terminal import console
 
-    if not 0 <= hosts <= MOST:
-        raise UsageError(f"a lab of {hosts} hosts is not made", todo=f"--hosts 1 to {MOST}")
-    up(settings(c), console.print, hosts)
+    for flag, count in (("hosts", hosts), ("swarm", swarm)):
+        if not 0 <= count <= MOST:
+            raise UsageError(f"a lab of {count} is not made", todo=f"--{flag} 1 to {MOST}")
+    wanted = settings(c)
+    if wanted.engine is not EngineKind.SWARM and swarm:
+        raise UsageError("the lab is no swarm", todo="cyan.engine: swarm; cyan init --engine swarm")
+    up(wanted, console.print, hosts or swarm)
 
 
 @command(needs="proof", name="down", help={"volumes": "remove the database's data too"})

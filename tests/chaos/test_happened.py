@@ -17,7 +17,7 @@ from tests.rollout.worlds import color, container, world
 
 if TYPE_CHECKING:
     from cyan.chaos.site import Site
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.hosts.look import Observation
 
 

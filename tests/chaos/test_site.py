@@ -15,7 +15,7 @@ from tests.rollout.worlds import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.world.host import Host
 
 

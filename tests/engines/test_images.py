@@ -102,13 +102,17 @@ def test_a_layer_that_the_engine_must_read_is_never_left_out(
     assert not skip & set(unknown)
 
 
+def pulls(docker: str) -> str:
+    return f"{docker} pull --quiet r:5000/app:v1"
+
+
 def test_a_log_in_is_forgotten_also_where_its_pull_is_ended(tmp_path: Path) -> None:
     docker = tmp_path / "bin/docker"
     docker.parent.mkdir()
     docker.write_text('#!/bin/sh\n[ "$3" = login ] || { touch "$2/pulls"; exec sleep 60; }\n')
     docker.chmod(0o755)
     login = LoginSettings(registry="r:5000", user="ann", password_environment="X")
-    command = images.login_command(["r:5000/app:v1"], str(tmp_path), login)
+    command = images.login_command(pulls, str(tmp_path), login)
     environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
     words = ["sh", "-c", command]
     with subprocess.Popen(words, env=environment, start_new_session=True) as process:
@@ -130,7 +134,7 @@ def test_the_password_is_read_from_the_input_and_the_log_in_is_forgotten(tmp_pat
     )
     docker.chmod(0o755)
     subprocess.run(
-        ["sh", "-c", images.login_command(["r:5000/app:v1"], str(tmp_path), login)],
+        ["sh", "-c", images.login_command(pulls, str(tmp_path), login)],
         input=b"pa$$ word",
         env={"PATH": f"{docker.parent}:{os.environ['PATH']}"},
         check=True,

@@ -67,9 +67,11 @@ class Visitors:
 
 
 @contextmanager
-def visitors(port: int, *, orders: bool, number: int = 8) -> Iterator[Visitors]:
+def visitors(
+    port: int, *, orders: bool, number: int = 8, address: str = "127.0.0.1"
+) -> Iterator[Visitors]:
     """Half of them keep their connections."""
-    made, stop = Visitors(port, orders), threading.Event()
+    made, stop = Visitors(port, orders, address), threading.Event()
     threads = [
         threading.Thread(
             target=made.visit,

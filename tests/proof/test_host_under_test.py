@@ -46,6 +46,7 @@ class Around(HostUnderTest):
         self._host = Here()  # type: ignore[assignment]
         self._directory = PurePosixPath(directory)
         self._before = ()
+        self._used = [b"h 100 4096 2\n"]
 
     def _fetch_ledger(self, folder: Path) -> None: ...
     def _fetch_errors(self, folder: Path) -> None: ...
@@ -78,6 +79,9 @@ def test_logs_are_fetched_to_their_last_whole_line_and_packed_ones_unpacked(
     assert (run / "application/app-blue-platform-1.jsonl").read_text() == LINE * 3
     assert (run / "journal.jsonl").read_text() == "{}\n"
     assert not (run / "missing.txt").exists()
+    whose, *noted = (run / "resources.tsv").read_text().splitlines()
+    assert whose == "a demo demo demo proxy"
+    assert noted == ["h 100 4096 2"]
 
 
 def test_a_log_that_did_not_come_whole_is_left_out_and_told(directory: Path, run: Path) -> None:

@@ -14,7 +14,8 @@ from tests.rollout.worlds import settings
 from tests.shell import Machine
 
 if TYPE_CHECKING:
-    from cyan.engines.docker import Container, Engine
+    from cyan.engines.containers import Container
+    from cyan.engines.docker import Engine
     from cyan.hosts.look import Observation
     from cyan.names import Color
     from cyan.rollout.planned import Plan

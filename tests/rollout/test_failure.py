@@ -21,7 +21,7 @@ from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.hosts.look import Observation
     from cyan.rollout.job import Job
 

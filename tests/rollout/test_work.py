@@ -20,7 +20,7 @@ from tests.rollout import worlds
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
 
 SETTINGS = worlds.settings(workers=("crawler",), schedulers=("rag",))
 APPLICATION = Application.of(SETTINGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyan.engines.docker import Container
+from cyan.engines.containers import Container
 from cyan.hosts.look import Observation
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cyan.chaos.deployer import Deployer
     from cyan.chaos.scene import Scene
     from cyan.chaos.site import Site
-    from cyan.engines.docker import Container
+    from cyan.engines.containers import Container
     from cyan.journal.entries import Entry
 
 WAITING: Moment = ("healthy", "step")

@@ -1,0 +1,216 @@
+"""A swarm of three nodes: an application that knows nothing of cyan, on all of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.conftest import SHIFT
+from tests.lab.test_foreign import FOLDER, Foreign
+from tests.lab.visitors import Visitors, visitors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.lab, pytest.mark.nightly]
+
+PORT = 19300 + SHIFT
+APP = f"cyan-spread{SHIFT}"
+VERSIONS = ("v1", "v2", "v3")
+
+
+@dataclass(frozen=True)
+class Spread(Foreign):
+    """The application, on its swarm."""
+
+    @property
+    def address(self) -> str:
+        """Where its users come: the manager's."""
+        told = json.loads((self.folder / ".lab/swarm.json").read_text())
+        return str(told["address"])
+
+    def node(self, number: int, *words: str) -> str:
+        """What a docker command says on a node, the first of which is the manager."""
+        return self.run("docker", "exec", f"{APP}-swarm{number}", "docker", *words).stdout
+
+    def load(self, image: str, *nodes: int) -> None:
+        """Have an image on these nodes: there is no registry here."""
+        for number in nodes:
+            there = f"docker exec -i {APP}-swarm{number} docker load -q"
+            self.run("bash", "-c", f"docker save {image} | {there}")
+
+    def stacks(self) -> set[str]:
+        """The stacks that there are."""
+        return set(self.node(1, "stack", "ls", "--format", "{{.Name}}").split())
+
+    def places(self, color: str) -> Counter[str]:
+        """How many replicas of a color run on each node."""
+        form = ("--filter", "desired-state=running", "--format", "{{.Node}} {{.CurrentState}}")
+        lines = self.node(1, "stack", "ps", *form, f"{APP}-{color}").splitlines()
+        return Counter(line.split()[0] for line in lines if "Running" in line)
+
+    @contextmanager
+    def visited(self, number: int = 8) -> Iterator[Visitors]:
+        """With visitors: nothing fails, and each order is there once."""
+        with visitors(PORT, orders=True, number=number, address=self.address) as seen:
+            time.sleep(1)
+            yield seen
+        assert (seen.failures, seen.on_kept) == ([], [])
+        assert seen.answers > 20
+        connection = self.run("curl", "-s", f"http://{self.address}:{PORT}/orders").stdout
+        found = Counter(connection.split())
+        assert [each for each, count in found.items() if count > 1] == []
+        assert set(seen.acknowledged) <= set(found)
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
+    folder = tmp_path_factory.mktemp("spread") / "spread"
+    folder.parent.chmod(0o755)
+    app = Spread("spread", folder)
+    shutil.copytree(FOLDER / "spread", folder)
+    (folder / ".env").write_text(f"PORT={PORT}\nDATABASE=cyan-demo/database:1\n")
+    app.cyan("init", "--yes", "--engine", "swarm")
+    path = folder / "invoke.yaml"
+    made = yaml.safe_load(path.read_text())
+    made["cyan"]["app"] = APP
+    made["cyan"]["host_proxy"] |= {
+        "directory": str(folder / ".lab/proxy"),
+        "image": "cyan-demo/proxy:1",
+    }
+    made["cyan"] |= {
+        "bake": {"seconds": 1},
+        "health": {"timeout": 60, "interval": 0.3},
+        "site": {"answers_within": 3},
+        "verify": {"steady": 4, "gap": 2, "rate": 60, "sessions": 10},
+    }
+    path.write_text(yaml.safe_dump(made))
+    app.run("docker", "build", "-q", "-t", "shop/spread:v1", ".")
+    for version in VERSIONS[1:]:
+        app.run("docker", "tag", "shop/spread:v1", f"shop/spread:{version}")
+    try:
+        app.cyan("lab.up")
+        for version in VERSIONS:
+            app.load(f"shop/spread:{version}", 1, 2, 3)
+        app.cyan("deploy", "--version", "v1")
+        yield app
+    finally:
+        app.cyan("lab.down", check=False)
+
+
+def live(app: Spread) -> tuple[str, str]:
+    """The color and the version that are live."""
+    (host,) = json.loads(app.cyan("status", "--json").stdout)["hosts"]
+    color = str(host["live"])
+    return color, str(host["colors"][color]["version"])
+
+
+def test_it_is_spread_rotated_and_rolled_back_and_nobody_notices(spread: Spread) -> None:
+    with spread.visited() as seen:
+        spread.cyan("deploy", "--version", "v2")
+        spread.cyan("deploy", "--version", "v3")
+        said = spread.cyan("rollback").stdout
+        spread.cyan("cleanup")
+        spread.cyan("deploy", "--version", "v1")
+    assert seen.versions == {"v1", "v2", "v3"}
+    assert "live: v2" in said
+    color, version = live(spread)
+    assert version == "v1"
+    assert list(spread.places(color).values()) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--version", "v2", "--env", "LAME=2"), "web-{color}.2 answers 503"),
+        (("--version", "v2", "--rehearse", "never-healthy"), "web ended and was restarted"),
+        (("--version", "alone"), "is not on every node of the swarm"),
+        (("--version", "silent"), "no command specified"),
+    ],
+)
+def test_a_release_that_fails_on_one_of_its_nodes_is_undone_on_all(
+    spread: Spread, words: tuple[str, ...], says: str
+) -> None:
+    before = live(spread)
+    standby = {"blue": "green", "green": "blue"}[before[0]]
+    if "alone" in words:
+        spread.run("docker", "tag", "shop/spread:v1", "shop/spread:alone")
+        spread.load("shop/spread:alone", 1, 3)
+    if "silent" in words:  # has no command of its own
+        spread.run("docker", "tag", "cyan-demo/site:v1", "shop/spread:silent")
+        spread.load("shop/spread:silent", 1, 2, 3)
+    with spread.visited():
+        done = spread.cyan("deploy", *words, check=False)
+    assert done.returncode == 1
+    assert says.format(color=standby) in done.stderr
+    assert f"serving: {' '.join(before)}, untouched" in done.stderr
+    assert live(spread) == before
+    assert spread.stacks() == {f"{APP}-{before[0]}"} or "alone" in words
+
+
+@pytest.mark.parametrize("step", ["preflight", "fetch", "start", "healthy", "switch", "drain"])
+@pytest.mark.parametrize("then", [("deploy", "--version", "v3"), ("deploy", "--resume")])
+def test_a_deployer_that_is_killed_leaves_what_the_next_command_mends(
+    spread: Spread, step: str, then: tuple[str, ...]
+) -> None:
+    with spread.visited():
+        words = (sys.executable, "-m", "cyan", "deploy", "--version", "v2")
+        with subprocess.Popen(
+            words, cwd=spread.folder, stdout=subprocess.PIPE, text=True
+        ) as deployer:
+            assert deployer.stdout is not None
+            assert any(step in line for line in deployer.stdout)
+            deployer.kill()
+        spread.cyan(*then)
+    assert live(spread)[1] == ("v2" if "--resume" in then else "v3")
+    assert "drift" not in spread.cyan("status").stdout
+
+
+def test_a_node_that_is_lost_costs_no_more_than_the_writes_that_were_on_their_way_to_it(
+    spread: Spread,
+) -> None:
+    spread.cyan("deploy", "--version", "v1")
+    node = f"{APP}-swarm2"
+    with visitors(PORT, orders=True, number=20, address=spread.address) as seen:
+        time.sleep(2)
+        spread.run("docker", "network", "disconnect", "bridge", node)
+        cut = time.time()
+        try:
+            time.sleep(20)
+            kept = spread.cyan("deploy", "--version", "v2", check=False)
+        finally:
+            spread.run("docker", "network", "connect", "bridge", node)
+    told = [each.split(" ", 1) for each in (*seen.failures, *seen.on_kept)]
+    late = [text for at, text in told if float(at) > cut + 5 and "504" not in text]
+    assert late == []
+    hung = [text for _, text in told if "timed out" in text]
+    assert hung == []
+    first = [text for at, text in told if float(at) <= cut + 5]
+    assert len(first) <= 20  # one a visitor
+    assert seen.answers > 500
+    assert kept.returncode == 0, kept.stderr
+
+
+def test_it_proves_its_own_deploys(spread: Spread) -> None:
+    done = spread.cyan("verify-zero-downtime", "--quick", "--versions", "v1,v2", check=False)
+    (newest,) = sorted(spread.folder.glob("reports/*-verify/verdict.json"))[-1:]
+    verdict = json.loads(newest.read_text())
+    assert (done.returncode, verdict["verdict"], verdict["drops"]) == (0, "pass", 0), done.stdout
+
+
+def test_its_logs_are_those_of_all_replicas_and_giving_up_leaves_its_data(spread: Spread) -> None:
+    told = spread.cyan("logs").stdout
+    assert all(f"web-{live(spread)[0]}.{number}" in told for number in (1, 2, 3))
+    spread.cyan("init", "--undo", "--yes")
+    assert spread.stacks() == set()
+    assert "cyan-foreign-spread_data" in spread.node(1, "volume", "ls", "--format", "{{.Name}}")
