@@ -44,7 +44,8 @@ class AdoptedSettings(Model):
 
     `folder` is where the files lie on this machine, that of tasks.py unless given; `there` is
     where the application's own stack lies on the host, as here unless given. `without` are mounts
-    that are left out, as SERVICE:PATH, the path inside the container. `assets` are paths that old
+    that are left out, as SERVICE:PATH, the path inside the container, and keys that a swarm may
+    leave out, as SERVICE:KEY. `assets` are paths that old
     pages ask for, such as /_next/static/*: what the live color has not, the warm one is asked for.
     `snippet` is a file on this machine, of the proxy's words, that each site includes.
     """

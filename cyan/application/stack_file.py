@@ -65,12 +65,12 @@ def stack_file(color: str, app: str, release: str, *, without: Iterable[str] = (
     `without` are keys that may be lost, as SERVICE:KEY. Raises UsageError where others would be.
     """
     config: Given = json.loads(color)
-    lost = [each for each in _lost(config) if each not in set(without)]
-    if lost:
+    gone = [each for each in _lost(config) if each not in set(without)]
+    if gone:
         raise UsageError(
-            f"Docker Swarm has nothing for {', '.join(lost)}, and would leave it out",
+            f"Docker Swarm has nothing for {', '.join(gone)}, and would leave it out",
             todo="take it out of the Compose file; or say that it may be lost: "
-            f"cyan.adopted.without: [{', '.join(lost)}]",
+            f"cyan.adopted.without: [{', '.join(gone)}]",
         )
     made = {
         "services": {name: _service(each, app) for name, each in config["services"].items()},
@@ -84,6 +84,11 @@ def stack_file(color: str, app: str, release: str, *, without: Iterable[str] = (
     if volumes := config.get("volumes"):
         made["volumes"] = volumes
     return json.dumps(made, indent=1)
+
+
+def lost(color: str) -> tuple[str, ...]:
+    """What of a color's file a swarm would leave out, as SERVICE:KEY."""
+    return tuple(_lost(json.loads(color)))
 
 
 def only(stack: str, services: Collection[str]) -> str:

@@ -36,6 +36,8 @@ class Container:
     once: bool = False  # whether it is to run to its end
     grace: int = DEFAULT_GRACE  # seconds that it may take to end, before it is killed
     why: str = ""  # what Swarm says of why it is not up
+    task: str = ""  # what Swarm calls it
+    node: str = ""  # the node of a swarm that it is on, where that is another than its host
 
     @property
     def up(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from cyan.names import EngineKind
 from cyan.world.podman import SOCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from docker.api.client import APIClient
 
@@ -76,18 +76,18 @@ class Engine:
         labels = [[f"cyan.app={app}", *([f"cyan.color={color}"] if color else [])]]
         labels += [[f"com.docker.compose.project={project}"] for project in beside]
         with self._explained("list containers"):
-            listed = [
-                item["Id"]
+            listed = {
+                item["Id"]: TASK in (item.get("Labels") or {})
                 for each in labels
                 for item in self._api.containers(all=True, filters={"label": each})
-                if TASK not in (item.get("Labels") or {})
-            ]
-        found = [item for each in dict.fromkeys(listed) if (item := self._inspected(each))]
-        found += self._spread(labels[0])
+            }
+        own = [number for number, of_swarm in listed.items() if not of_swarm]
+        found = [item for each in own if (item := self._inspected(each))]
+        found += self._spread(labels[0], listed)
         return tuple(sorted(found, key=lambda item: item.name))
 
-    def _spread(self, labels: list[str]) -> list[Container]:
-        """What Swarm has of services with these labels, on all of its nodes."""
+    def _spread(self, labels: list[str], here: Collection[str]) -> list[Container]:
+        """What Swarm has of services with these labels, on all of its nodes, some of it `here`."""
         if self._host.settings.engine is not EngineKind.SWARM:
             return []
         with self._explained("list the services of the swarm"):
@@ -95,8 +95,11 @@ class Engine:
             names = [each["ID"] for each in services]
             listed = self._api.tasks(filters={"service": names}) if names else []  # type: ignore[no-untyped-call]
             found = tasks.found(services, listed, self._api.nodes() if names else [])
-        self._tasks |= {each.container.id: each for each in found if each.task}
-        return [each.container for each in found]
+        self._tasks |= {each.container.id: each for each in found if each.container.task}
+        return [
+            replace(each.container, node="") if each.container.id in here else each.container
+            for each in found
+        ]
 
     def has_image(self, image: str) -> bool:
         """Whether the engine holds `image` already."""
@@ -201,8 +204,18 @@ class Engine:
 
     def exec(self, container: str, argv: tuple[str, ...]) -> str:
         """Run `argv` in a container; its output. HostError unless it exits with code 0."""
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"run {argv[0]} in container {container[:12]}"):
+                made = self._api.exec_create(container, list(argv))["Id"]
+        except NotFound:
+            raise HostError(
+                f"container {container[:12]} is not on this host{self._elsewhere(container)}",
+                where=self._host.name,
+                todo="inv status shows what is there",
+            ) from None
         with self._explained(f"run {argv[0]} in container {container[:12]}"):
-            made = self._api.exec_create(container, list(argv))["Id"]
             stdout, stderr = self._api.exec_start(made, demux=True)
             code = self._api.exec_inspect(made)["ExitCode"]
         if code != 0:
@@ -220,11 +233,15 @@ class Engine:
         try:
             with self._explained(f"read the log of container {container[:12]}"):
                 if container in self._tasks:
-                    return self._logs_of_task(self._tasks[container].task, tail)
+                    return self._logs_of_task(self._tasks[container].container.task, tail)
                 raw = self._api.logs(container, tail=tail, stdout=True, stderr=True)
         except NotFound:
             return ""
         return bytes(raw).decode(errors="replace")
+
+    def _elsewhere(self, container: str) -> str:
+        found = self._tasks.get(container)
+        return f", but on {found.container.node} of its swarm" if found else ""
 
     def _logs_of_task(self, task: str, tail: int) -> str:
         """From whichever node it runs on.

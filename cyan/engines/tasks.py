@@ -32,10 +32,9 @@ READY = "ready"
 
 @dataclass(frozen=True)
 class Found:
-    """A container, the task that it is of, "" where none is yet, and its addresses by network."""
+    """A container, on whichever node, and its addresses by network."""
 
     container: Container
-    task: str = ""
     addresses: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -91,10 +90,12 @@ def _of_slot(
         started_at=str(status.get("Timestamp", "")),
         exit_code=int(said.get("ExitCode") or 0),
         restarts=len(failed),
+        task=str(newest["ID"]),
+        node=_called(node),
     )
     if last is not None and not container.up:
         container = replace(container, why=str(last["Status"].get("Err") or UNTOLD))
-    return Found(container, newest["ID"], _addresses(newest))
+    return Found(container, _addresses(newest))
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,12 @@ def harmless(by: Runner, settings: Settings) -> str:
 def rest(settings: Settings) -> str:
     """The shell command that ends what takes work in either color: the own stack's is to begin."""
     roles = " ".join(str(role) for role in (Role.WORKER, Role.SCHEDULER))
+    if settings.engine is EngineKind.SWARM:  # which would begin again what is only stopped
+        return (
+            f"for each in {roles}; do docker service ls --filter label=cyan.app={settings.app} "
+            "--filter label=cyan.role=$each --format '{{.Name}}=0' "
+            "| xargs -r docker service scale -d >/dev/null; done"
+        )
     return (
         f"for each in {roles}; do docker ps -q --filter label=cyan.app={settings.app} "
         "--filter label=cyan.role=$each | xargs -r docker stop >/dev/null; done"

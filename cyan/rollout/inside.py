@@ -41,7 +41,15 @@ def one(world: Observation, settings: Settings, color: str, service: str) -> Con
             serving=world.serving,
             todo="see what there is: inv status",
         )
-    return found[0]
+    near = next((each for each in found if not each.node), None)
+    if near is None:
+        raise UsageError(
+            f"{name} runs on {', '.join(sorted({each.node for each in found}))} and not on this "
+            "host: only from there a command runs in it",
+            todo=f"docker exec there; docker service ps {found[0].name.rpartition('.')[0]} "
+            "says what is where",
+        )
+    return near
 
 
 def run(
@@ -84,8 +92,7 @@ def follow(  # noqa: PLR0913, PLR0917 - what is chosen, and how it is told
         hides = [hiding(host, settings, name) for name in sorted(names)]
         width = max(len(each.service) for each in wanted)
         parts = " & ".join(
-            f"docker logs -f --tail {tail} {each.id} 2>&1 | "
-            f"sed -u {shlex.quote(f's/^/{each.service:<{width}} | /')}"
+            f"{_logged(each, tail)} 2>&1 | sed -u {shlex.quote(f's/^/{each.service:<{width}} | /')}"
             for each in wanted
         )
         with host.channel(f"trap 'kill 0' EXIT; {parts} & wait") as channel:
@@ -94,3 +101,10 @@ def follow(  # noqa: PLR0913, PLR0917 - what is chosen, and how it is told
                 for hide in hides:
                     text = hide(text)
                 say(text)
+
+
+def _logged(container: Container, tail: int) -> str:
+    """The command that prints what a container logs, on whichever node it is."""
+    if container.task:
+        return f"docker service logs --raw -f --tail {tail} {container.task}"
+    return f"docker logs -f --tail {tail} {container.id}"

@@ -10,13 +10,16 @@ from cyan.hosts import site
 from cyan.names import EngineKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from cyan.rollout.job import Job
     from cyan.rollout.planned import Step
+    from cyan.sections import PublicSettings
 
 WITHIN = 10  # seconds that a replica may take to answer
 ASK = """
 for each in {addresses}; do
-  url="http://$each:{port}{path}"
+  url="http://$each:{port}"{path}
   code=$(curl -s -o /dev/null -m {within} -w '%{{http_code}}' {curl} "$url" 2>/dev/null \
     || wget -q -S -T {within} -O /dev/null {wget} "$url" 2>&1 \
       | awk '/HTTP\\//{{c = $2}} END {{print c}}')
@@ -39,15 +42,7 @@ def asked(job: Job, step: Step) -> int:
     places = {job.engine.address(each.id, network): each for each in found}
     proxy = job.world.service(job.settings.proxy)
     assert proxy is not None  # noqa: S101 - for the type checker: preflight has seen it
-    sent = site.headers(job.settings, public.send)
-    script = ASK.format(
-        addresses=" ".join(map(shlex.quote, places)),
-        port=public.port,
-        path=shlex.quote(public.ready),
-        within=WITHIN,
-        curl=" ".join(shlex.join(("-H", f"{name}: {value}")) for name, value in sent.items()),
-        wget=" ".join(shlex.quote(f"--header={name}: {value}") for name, value in sent.items()),
-    )
+    script = asking(places, public, site.headers(job.settings, public.send))
     said = job.host.run(shlex.join(("docker", "exec", proxy.id, "sh", "-c", script))).stdout
     codes = {address: int(code) for address, code in (line.split() for line in said.splitlines())}
     for address, each in places.items():
@@ -60,3 +55,18 @@ def asked(job: Job, step: Step) -> int:
                 where=f"{job.host.name}, {step.color}",
             )
     return len(places)
+
+
+def asking(addresses: Iterable[str], public: PublicSettings, sent: Mapping[str, str]) -> str:
+    """The script that prints each address and the status that it answers; 0 for none.
+
+    Each is sent the headers `sent`.
+    """
+    return ASK.format(
+        addresses=" ".join(map(shlex.quote, addresses)),
+        port=public.port,
+        path=shlex.quote(public.ready),
+        within=WITHIN,
+        curl=" ".join(shlex.join(("-H", f"{name}: {value}")) for name, value in sent.items()),
+        wget=" ".join(shlex.quote(f"--header={name}: {value}") for name, value in sent.items()),
+    )

@@ -14,7 +14,7 @@ from cyan.hosts import joining, sharing, site
 from cyan.hosts.session import proxy_lock
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
-from cyan.names import Kind
+from cyan.names import EngineKind, Kind
 from cyan.proxies import front
 from cyan.releases.fetch import Fetch
 from cyan.releases.fetch import fetch as fetch_release
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from cyan.engines.containers import Container
     from cyan.rollout.planned import Step
 
-ONCE = 1  # restart of a service that a standby may need until what it depends on is up
+RESTARTS = {EngineKind.SWARM: 3}
+"""How often a standby's service may begin again until what it depends on is up, where that is not
+once: Swarm orders no starts, and a node has to learn where the others are."""
 WARMING = 0.1  # seconds between looks at a color that has just been started
 PATIENT = 3.0  # seconds after which the configured interval is often enough
 SHOWN = 300  # characters of what Compose said
@@ -144,9 +146,13 @@ def healthy(job: Job, step: Step) -> Done:
     with site.door(job.host, job.settings, step.color) as door:
         while True:
             interrupt.check()
-            streak = streak.after(_look(job, door, before, restarts=ONCE))
+            streak = streak.after(
+                _look(job, door, before, restarts=RESTARTS.get(job.settings.engine, 1))
+            )
             if streak.passes >= wanted:
-                return Done(f"{wanted} of {wanted} passes", {"broken": streak.broken})
+                alone = replicas.asked(job, step)
+                each = f"; each of {alone} replicas answers" if alone else ""
+                return Done(f"{wanted} of {wanted} passes{each}", {"broken": streak.broken})
             spent = time.monotonic() - began
             if health.hopeless(streak.last, spent, job.settings.health):
                 raise _unhealthy(job, step, streak, spent)
@@ -156,10 +162,8 @@ def healthy(job: Job, step: Step) -> Done:
 
 def smoke(job: Job, step: Step) -> Done:
     """Try the standby as its users would, before any of them reaches it."""
-    count, alone = smoking.run(job, step), replicas.asked(job, step)
-    return Done(
-        f"{count} of {count} passed" + (f"; each of {alone} replicas answers" * bool(alone))
-    )
+    count = smoking.run(job, step)
+    return Done(f"{count} of {count} passed")
 
 
 def switch(job: Job, step: Step) -> Done:
@@ -274,7 +278,9 @@ def _at_work(job: Job, step: Step, done: Done) -> Done:
     while True:
         interrupt.check()
         found = [each for each in job.containers(step.color) if each.service in names]
-        look = health.judge_containers(found, names, before, restarts=ONCE)
+        look = health.judge_containers(
+            found, names, before, restarts=RESTARTS.get(job.settings.engine, 1)
+        )
         if look.state is State.PASSING:
             return done
         if look.state is State.BROKEN or time.monotonic() > deadline:

@@ -113,6 +113,7 @@ def init(
 
 def _write(folder: Path, decided: Decided, place: Place) -> None:
     """Write both files, if they are valid and not there yet. Raises UsageError."""
+    from cyan.adoption import spreading
     from cyan.adoption.decide import section
     from cyan.adoption.printed import TASKS, configuration, next_steps
     from cyan.configured import load
@@ -136,6 +137,8 @@ def _write(folder: Path, decided: Decided, place: Place) -> None:
     if not tasks.exists():
         tasks.write_text(TASKS)
     console.print(next_steps(decided, lab="lab" in made), markup=False)
+    for note in spreading.notes(settings):
+        console.print(f"note  {note}", markup=False)
     if place.behind:
         front = folder / f"nginx-{place.app}.conf"
         front.write_text(in_front(settings))

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.conftest import SHIFT
+from tests.lab.harness import until
 from tests.lab.test_foreign import FOLDER, Foreign
 from tests.lab.visitors import Visitors, visitors
 
@@ -58,6 +59,10 @@ class Spread(Foreign):
         form = ("--filter", "desired-state=running", "--format", "{{.Node}} {{.CurrentState}}")
         lines = self.node(1, "stack", "ps", *form, f"{APP}-{color}").splitlines()
         return Counter(line.split()[0] for line in lines if "Running" in line)
+
+    def ready(self) -> Counter[str]:
+        """In which state the nodes are."""
+        return Counter(self.node(1, "node", "ls", "--format", "{{.Status}}").split())
 
     @contextmanager
     def visited(self, number: int = 8) -> Iterator[Visitors]:
@@ -190,6 +195,8 @@ def test_a_node_that_is_lost_costs_no_more_than_the_writes_that_were_on_their_wa
             kept = spread.cyan("deploy", "--version", "v2", check=False)
         finally:
             spread.run("docker", "network", "connect", "bridge", node)
+            until(lambda: spread.ready() == Counter({"Ready": 3}), "the node is back", 60)
+            time.sleep(10)  # until it knows again where the others are
     told = [each.split(" ", 1) for each in (*seen.failures, *seen.on_kept)]
     late = [text for at, text in told if float(at) > cut + 5 and "504" not in text]
     assert late == []
