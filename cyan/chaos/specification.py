@@ -39,12 +39,13 @@ PROGRAM = (sys.executable, "-m", "cyan.chaos.run_experiment")
 
 @dataclass(frozen=True)
 class Context:
-    """Where it happens, and who is told."""
+    """Where it happens, and who is told; with `watch` also whoever looks at a page."""
 
     settings: Settings
     machine: HostSettings
     project: Path
     console: Console
+    watch: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,12 @@ def act_of(spec: RunSpec, number: int, each: Drawn, version: str) -> tuple[Act, 
 
 def carried_out(context: Context, spec: RunSpec) -> Judgement:
     """The judgement of a run. Raises ProofError where nothing could be judged."""
-    from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
+    from cyan.proof import live  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     with HostUnderTest(context.settings, context.machine) as system:
         rtt = spec.relay.rtt if spec.relay else 0.0
         asked = asking.Options(scenario="chaos", rtt=rtt)
         spec = asking.measured(spec, asked, system.about(), **spec.measured_on)
-        with Terminal(spec.acts, context.console) as display:
+        with live.shown(spec.acts, context.console, spec.folder, watch=context.watch) as display:
             return run(spec, system, display)

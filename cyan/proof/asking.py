@@ -84,6 +84,7 @@ class Options:
     calibrate: bool = False
     plants: int = 0  # that are drawn, in the place of one of each kind
     hosts: int = 1  # that share the load, each by its own address
+    watch: bool = False  # whether a page shows it while it happens
 
     def __post_init__(self) -> None:
         given = {

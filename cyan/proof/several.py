@@ -182,7 +182,7 @@ def run(
     Each host has its own folder under reports/, as if it had been verified alone, and all of them
     have one. Raises ProofError where nothing could be judged, UsageError for what needs one host.
     """
-    from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
+    from cyan.proof import live  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     if options.remote:
@@ -201,7 +201,7 @@ def run(
             Part(asking.prepared(settings, folder, project, acts, share, system, url, at), system)
             for folder, system, at in zip(folders, systems, machines, strict=True)
         ]
-        with Terminal(acts, console) as display:
+        with live.shown(acts, console, *folders, watch=options.watch) as display:
             judged = run_on_all(parts, display)
     found = judge(
         tuple(

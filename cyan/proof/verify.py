@@ -36,7 +36,7 @@ def verify(
     `project` is the folder that acts are called in and under whose reports/ the run's folder is
     made. Raises ProofError where nothing could be judged.
     """
-    from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
+    from cyan.proof import live  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     asking.possible(settings, options)
@@ -44,7 +44,7 @@ def verify(
     acts = asking.acts_of(settings, options, folder)
     with HostUnderTest(settings, machine) as system, nobody() as url:
         spec = asking.prepared(settings, folder, project, acts, options, system, url, machine)
-        with Terminal(acts, console) as display:
+        with live.shown(acts, console, folder, watch=options.watch) as display:
             judgement = run(spec, system, display)
     finish(judgement, spec.folder, console)
     return judgement
@@ -58,7 +58,7 @@ def calibrate(
     Where the run ended before, the verdict on the instrument is unknown. Raises ProofError where
     nothing could be judged.
     """
-    from cyan.proof.display import Terminal  # noqa: PLC0415 - rich is slow to import
+    from cyan.proof import live  # noqa: PLC0415 - rich is slow to import
     from cyan.proof.host_under_test import HostUnderTest  # noqa: PLC0415 - as fabric is
 
     folder = asking.new_folder(project, "calibration")
@@ -74,7 +74,7 @@ def calibrate(
         if spec.relay and spec.relay.drawn:
             more["drawn"] = asdict(spec.relay.drawn)
         spec = asking.measured(spec, options, system.about(), refused=asking.REFUSED, **more)
-        with Terminal(acts, console) as display:
+        with live.shown(acts, console, folder, watch=options.watch) as display:
             judgement = run(spec, system, display)
     if not (folder / calibration.NAME).exists():
         tell(judgement, folder, console)

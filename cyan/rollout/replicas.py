@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from cyan.errors import DeployError
 from cyan.hosts import site
 from cyan.names import EngineKind
+from cyan.rollout.health import Look, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from cyan.names import Color
     from cyan.rollout.job import Job
-    from cyan.rollout.planned import Step
     from cyan.sections import PublicSettings
 
-WITHIN = 10  # seconds that a replica may take to answer
+WITHIN = 3  # seconds that a replica may take to answer
 ASK = """
 for each in {addresses}; do
   url="http://$each:{port}"{path}
@@ -30,15 +30,16 @@ done
 color is not the host's."""
 
 
-def asked(job: Job, step: Step) -> int:
-    """Ask each replica of the public service for its ready path; how many there were.
+def look(job: Job, color: Color) -> tuple[Look, int]:
+    """Ask each replica of the public service for its ready path, by its own address.
 
-    0 where the color is on one host. Raises DeployError where one does not answer as it should.
+    How that looks, and how many there were; 0 where the color is on one host. One may not be
+    reached from the proxy yet, although it is healthy on its node: a swarm has to hear of it.
     """
     if job.settings.engine is not EngineKind.SWARM:
-        return 0
-    public, network = job.plan.run.application.public, job.settings.project(step.color)
-    found = [each for each in job.containers(step.color) if each.service == public.service]
+        return Look(State.PASSING), 0
+    public, network = job.plan.run.application.public, job.settings.project(color)
+    found = [each for each in job.containers(color) if each.service == public.service]
     places = {job.engine.address(each.id, network): each for each in found}
     proxy = job.world.service(job.settings.proxy)
     assert proxy is not None  # noqa: S101 - for the type checker: preflight has seen it
@@ -49,12 +50,9 @@ def asked(job: Job, step: Step) -> int:
         code = codes.get(address, 0)
         if not (code == 200 or 0 < code < (public.below or 0)):  # noqa: PLR2004 - HTTP's own word
             answers = f"answers {code}" if code else f"does not answer within {WITHIN} s"
-            raise DeployError(
-                f"{job.plan.target} is healthy, and its replica {each.name} {answers} "
-                f"(http://{address or 'no address'}:{public.port}{public.ready})",
-                where=f"{job.host.name}, {step.color}",
-            )
-    return len(places)
+            where = f"{each.name}, {address or 'no address'}:{public.port}{public.ready}"
+            return Look(State.WAITING, f"a replica {answers} ({where})", (public.service,)), 0
+    return Look(State.PASSING), len(places)
 
 
 def asking(addresses: Iterable[str], public: PublicSettings, sent: Mapping[str, str]) -> str:

@@ -150,9 +150,11 @@ def healthy(job: Job, step: Step) -> Done:
                 _look(job, door, before, restarts=RESTARTS.get(job.settings.engine, 1))
             )
             if streak.passes >= wanted:
-                alone = replicas.asked(job, step)
-                each = f"; each of {alone} replicas answers" if alone else ""
-                return Done(f"{wanted} of {wanted} passes{each}", {"broken": streak.broken})
+                alone, count = replicas.look(job, step.color)
+                if alone.state is State.PASSING:
+                    each = f"; each of {count} replicas answers" if count else ""
+                    return Done(f"{wanted} of {wanted} passes{each}", {"broken": streak.broken})
+                streak = streak.after(alone)
             spent = time.monotonic() - began
             if health.hopeless(streak.last, spent, job.settings.health):
                 raise _unhealthy(job, step, streak, spent)

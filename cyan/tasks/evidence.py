@@ -77,6 +77,7 @@ def hammer(
         "seed": "of the choice of journeys",
         "versions": "what to rotate through, as A,B; the demo's v1,v2,v3 unless given or set",
         "strategy": "colors: both are up; hold: one at a time, while requests wait",
+        "watch": "a page on 127.0.0.1 draws it while it happens",
         "host": HOST,
         "yes_on": "the name of a host that is no lab, where nobody can be asked: user@address:port",
     },
@@ -98,6 +99,7 @@ def verify_zero_downtime(
     seed: int = 0,
     versions: str = "",
     strategy: str = "",
+    watch: bool = False,
     host: str = "",
     yes_on: str = "",
 ) -> None:
@@ -126,6 +128,7 @@ def verify_zero_downtime(
         remote=_remote(wanted, workers),
         calibrate=calibrate,
         plants=_plants(plants, calibrate=calibrate),
+        watch=watch,
     )
     if lab.is_lab(wanted, machine) and not lab.is_up(wanted):
         lab.up(wanted, console.print)
@@ -155,6 +158,7 @@ def verify_zero_downtime(
         "rate": "requests a second",
         "rtt": "a round trip to add between swarm and site, such as 40ms",
         "shrink": "how many shorter runs may follow one that fails, for what still does; 0: none",
+        "watch": "a page on 127.0.0.1 draws it while it happens",
         "list": "show the catalogue and what would be drawn, and do nothing",
     },
 )
@@ -166,6 +170,7 @@ def chaos(
     rate: float = 0.0,
     rtt: str = "0",
     shrink: int = 6,
+    watch: bool = False,
     list: bool = False,  # noqa: A002 - the flag's name
 ) -> None:
     """Rotate with drawn faults under load, and prove that each leaves what it should."""
@@ -196,7 +201,7 @@ def chaos(
             todo="proxy: proxy, and compose.stateful: compose/stateful.yml",
         )
     lab.up(wanted, console.print)
-    context = specification.Context(wanted, machine, project_folder(), console)
+    context = specification.Context(wanted, machine, project_folder(), console, watch)
     sys.exit(run.chaos(context, options).exit_code)
 
 

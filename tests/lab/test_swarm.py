@@ -137,7 +137,10 @@ def test_it_is_spread_rotated_and_rolled_back_and_nobody_notices(spread: Spread)
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--version", "v2", "--env", "LAME=2"), "web-{color}.2 answers 503"),
+        (
+            ("--version", "v2", "--env", "LAME=2"),
+            "a replica answers 503 ({app}-{color}_web-{color}.2, ",
+        ),
         (("--version", "v2", "--rehearse", "never-healthy"), "web ended and was restarted"),
         (("--version", "alone"), "is not on every node of the swarm"),
         (("--version", "silent"), "no command specified"),
@@ -157,7 +160,7 @@ def test_a_release_that_fails_on_one_of_its_nodes_is_undone_on_all(
     with spread.visited():
         done = spread.cyan("deploy", *words, check=False)
     assert done.returncode == 1
-    assert says.format(color=standby) in done.stderr
+    assert says.format(app=APP, color=standby) in done.stderr
     assert f"serving: {' '.join(before)}, untouched" in done.stderr
     assert live(spread) == before
     assert spread.stacks() == {f"{APP}-{before[0]}"} or "alone" in words
