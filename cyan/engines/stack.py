@@ -78,17 +78,17 @@ def scaled_up(name: str, services: tuple[str, ...]) -> str:
 
 
 def stop(name: str, grace: int | None, services: tuple[str, ...] = ()) -> str:
-    """End services of a stack, or all, and wait until they have; its containers as well."""
+    """End services of a stack, or all, and wait until they have; then its containers as well."""
     called = " ".join(shlex.quote(f"{name}_{each}") for each in services)
-    listed = called or f"$({_services(name)})"
-    running = "docker service ps --format '{{.CurrentState}}' $all 2>/dev/null | grep -q ^Running"
-    stopped = compose.stop(name, grace, services)
-    return (
-        f"all={shlex.quote('') if not listed else ''}; for each in {listed}; do "
-        'all="$all $each"; docker service scale -d $each=0 >/dev/null || exit 1; done; '
-        f'[ -z "$all" ] || timeout {_within(grace)} sh -c '
-        f"{shlex.quote(f'all=$*; while {running}; do sleep 0.2; done')} sh $all; {stopped}"
+    running = "docker service ps --format '{{.CurrentState}}' \"$@\" 2>/dev/null | grep -q ^Running"
+    ended = (
+        f"set -- {called or f'$({_services(name)})'}; "
+        "for each; do docker service scale -d $each=0 >/dev/null || exit 1; done; "
+        f"[ $# = 0 ] || timeout {_within(grace)} sh -c "
+        f'{shlex.quote(f"while {running}; do sleep 0.2; done")} sh "$@"'
     )
+    # only what runs once is a container of the project, and that ends by itself
+    return f"sh -c {shlex.quote(ended)}" + ("" if services else f" && {compose.stop(name, grace)}")
 
 
 def removed(name: str, grace: int) -> str:

@@ -166,7 +166,19 @@ esac"""
     assert code == 0
     assert "service scale -d shop-blue_web-blue=0" in called
     assert sum(each.startswith("service ps") for each in called) == 2
+    assert "service ps --format {{.CurrentState}} shop-blue_web-blue" in called
     assert called[-1].startswith("compose --progress quiet -p shop-blue stop")
+
+
+def test_a_service_that_is_stopped_leaves_the_others_alone(tmp_path: Path) -> None:
+    command = colors.stop(spread(tmp_path), Color.GREEN, None, ("jobs-green", "beat-green"))
+    code, called = ran(tmp_path, command, "")
+    assert code == 0
+    assert called == [
+        "service scale -d shop-green_jobs-green=0",
+        "service scale -d shop-green_beat-green=0",
+        "service ps --format {{.CurrentState}} shop-green_jobs-green shop-green_beat-green",
+    ]
 
 
 def test_a_stack_is_gone_when_the_command_that_removes_it_returns(tmp_path: Path) -> None:
