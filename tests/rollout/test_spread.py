@@ -16,12 +16,14 @@ from cyan.engines import colors, stack
 from cyan.engines.stack import Stack
 from cyan.errors import UsageError
 from cyan.hosts import joining
+from cyan.hosts.spread import allowed
 from cyan.names import Color, Kind
 from cyan.proxies import caddyfile, front
 from cyan.releases import images
 from cyan.releases.images import ServiceImage
 from cyan.rollout import plan, replicas
 from cyan.rollout.planned import Request
+from cyan.world.host import Output
 from tests.proxies.test_front import adopted
 from tests.rollout import worlds
 
@@ -253,3 +255,43 @@ def test_each_replica_is_asked_with_what_the_proxys_image_has(
         ("10.0.0.1", 200), ("10.0.0.2", 503), ("10.0.0.3", 0)
     ]  # fmt: skip
     assert not (tmp_path / "canary").exists()
+
+
+class Told:
+    """A host that says what it is told to."""
+
+    name = "root@manager:22"
+
+    def __init__(self, swarm: dict[str, Any], driver: str) -> None:
+        self._swarm, self._driver = swarm, driver
+
+    def run(self, command: str, *, check: bool = True) -> Output:
+        del check
+        said = json.dumps(self._swarm) if "docker info" in command else self._driver
+        return Output(said, "", 0)
+
+
+@pytest.mark.parametrize("driver", ["", "overlay"])
+def test_a_manager_whose_networks_reach_its_nodes_may_have_it(tmp_path: Path, driver: str) -> None:
+    host: Any = Told({"ControlAvailable": True, "LocalNodeState": "active"}, driver)
+    allowed(host, spread(tmp_path), json.dumps(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("swarm", "driver", "says", "todo"),
+    [
+        ({"LocalNodeState": "inactive"}, "", "is no manager of a swarm (its engine says: inactive)",
+         "docker swarm init"),
+        ({"LocalNodeState": "active", "ControlAvailable": False}, "", "says: active", "swarm join"),
+        ({"ControlAvailable": True}, "bridge", "network of root@manager:22 alone (bridge)",
+         "docker compose down there, once"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_spread_is_refused_before_anything_is_touched(
+    tmp_path: Path, swarm: dict[str, Any], driver: str, says: str, todo: str
+) -> None:
+    host: Any = Told(swarm, driver)
+    with pytest.raises(UsageError) as caught:
+        allowed(host, spread(tmp_path), json.dumps(CONFIG))
+    assert says in str(caught.value)
+    assert todo in str(caught.value.todo)
