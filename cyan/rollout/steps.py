@@ -142,19 +142,17 @@ def healthy(job: Job, step: Step) -> Done:
     wanted = job.settings.health.passes if job.plan.run.fresh else 1
     before = () if job.plan.run.starts_all else job.world.of(step.color)
     began = time.monotonic()
-    streak = Streak()
+    streak, count = Streak(), 0
     with site.door(job.host, job.settings, step.color) as door:
         while True:
             interrupt.check()
-            streak = streak.after(
-                _look(job, door, before, restarts=RESTARTS.get(job.settings.engine, 1))
-            )
+            seen = _look(job, door, before, restarts=RESTARTS.get(job.settings.engine, 1))
+            if seen.state is State.PASSING:
+                seen, count = replicas.look(job, step.color)
+            streak = streak.after(seen)
             if streak.passes >= wanted:
-                alone, count = replicas.look(job, step.color)
-                if alone.state is State.PASSING:
-                    each = f"; each of {count} replicas answers" if count else ""
-                    return Done(f"{wanted} of {wanted} passes{each}", {"broken": streak.broken})
-                streak = streak.after(alone)
+                each = f"; each of {count} replicas answers" if count else ""
+                return Done(f"{wanted} of {wanted} passes{each}", {"broken": streak.broken})
             spent = time.monotonic() - began
             if health.hopeless(streak.last, spent, job.settings.health):
                 raise _unhealthy(job, step, streak, spent)
