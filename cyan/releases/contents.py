@@ -64,7 +64,10 @@ def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: 
     has merged what env files hold.
     """
     given = dict(files)
-    resolved = {str(project.source), str(project.file)} if str(project.source) in given else set()
+    merged = {str(project.source), str(project.file)}
+    if isinstance(project, Stack):
+        merged.add(str(project.stack))
+    resolved = merged if str(project.source) in given else set()
     hidden = {str(project.env), *resolved}
     plain = [each for each in given.items() if each[0] not in hidden]
     private = [each for each in given.items() if each[0] in hidden]
@@ -82,12 +85,16 @@ def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: 
     return f"{open_} && ({private_mask(project.folder)}; {inside})"
 
 
-def record(project: compose.Project, images: Iterable[ServiceImage]) -> str:
-    """The shell command that writes a release's `images.json`: where it is, nothing is missing."""
-    found = tuple(images)
-    files = [(str(project.images), release_images.dump(found))]
+def record(
+    project: compose.Project, images: Iterable[ServiceImage], spread: Iterable[ServiceImage] = ()
+) -> str:
+    """The shell command that writes a release's `images.json`: where it is, nothing is missing.
+
+    `spread` are the images of those services that are a stack's: what names another would be one.
+    """
+    files = [(str(project.images), release_images.dump(images))]
     if isinstance(project, Stack):
-        files.insert(0, (str(project.pins), release_images.pins(found)))
+        files.insert(0, (str(project.pins), release_images.pins(spread)))
     return write_files(files)
 
 

@@ -69,10 +69,10 @@ def fetch(
         file = ComposeFile(json.loads(config), project.name, project.folder)
         services = release_images.services(file)
         says, ran = _fetched(at, project, services, _brought(contents.parse_records(found)))
+    spread = tuple(each for each in ran if _lasts(at, each))
     if isinstance(project, Stack):
-        ran_there = tuple(each for each in ran if _lasts(at, each))
-        says += f"; {_on_every_node(at, ran_there)}"
-    at.run(contents.record(project, ran))
+        says += f"; {_on_every_node(at, spread)}"
+    at.run(contents.record(project, ran, spread))
     return says, ran
 
 

@@ -138,6 +138,7 @@ def test_it_is_spread_rotated_and_rolled_back_and_nobody_notices(spread: Spread)
     other = {"blue": "green", "green": "blue"}[color]
     assert found[f"{APP}-{color}_worker-{color}"] == "2/2"  # those of the live color only work
     assert found[f"{APP}-{other}_worker-{other}"] == "0/0"
+    assert not [name for name in found if "migrate" in name]  # is a container, and has ended
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +19,7 @@ from cyan.hosts import joining
 from cyan.hosts.spread import allowed
 from cyan.names import Color, Kind
 from cyan.proxies import caddyfile, front
-from cyan.releases import images
+from cyan.releases import contents, images
 from cyan.releases.images import ServiceImage
 from cyan.rollout import plan, replicas
 from cyan.rollout.planned import Request
@@ -28,8 +28,6 @@ from tests.proxies.test_front import adopted
 from tests.rollout import worlds
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cyan.settings import Settings
 
 CONFIG: dict[str, Any] = {
@@ -145,6 +143,22 @@ def test_an_image_is_called_on_every_node_by_its_digest(
 ) -> None:
     image = ServiceImage("web-blue", reference, "sha256:1", digests)
     assert json.loads(images.pins([image]))["services"]["web-blue"]["image"] == named
+
+
+def test_a_stack_has_what_lasts_and_its_file_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    project = Stack("shop-blue", PurePosixPath(tmp_path, "releases", "r1"))
+    web = ServiceImage("web-blue", "shop/web:v2", "sha256:1")
+    once = ServiceImage("migrate-blue", "shop/web:v2", "sha256:1")
+    files = [(str(project.source), "{}"), (str(project.stack), "{}"), (str(project.resting), "{}")]
+    written = contents.write(project, files, contents.EMPTY)
+    for script in (written, contents.record(project, (web, once), (web,))):
+        subprocess.run(["bash", "-c", script], check=True)
+    modes = {each.name: each.stat().st_mode & 0o077 for each in Path(project.folder).iterdir()}
+    assert modes["stack.json"] == 0
+    assert modes["resting.json"] != 0
+    assert json.loads(Path(project.pins).read_text()) == {
+        "services": {"web-blue": {"image": "shop/web:v2"}}
+    }
 
 
 def ran(folder: Path, script: str, docker: str) -> tuple[int, list[str]]:
