@@ -398,7 +398,12 @@ class StallSettings(Model):
 
 
 class VerifySettings(Model):
-    """How `inv verify-zero-downtime` loads the site."""
+    """How `inv verify-zero-downtime` loads the site, and who else bears witness.
+
+    Of an application that is adopted: `ledger` is a command on the host that prints the ids of what
+    was written, `application` the field of its log, JSON lines on the standard output of what
+    routes lead to, that holds X-Request-ID as it was passed on.
+    """
 
     sessions: Annotated[int, Field(ge=1)] = 60
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -412,6 +417,7 @@ class VerifySettings(Model):
     load: Local | None = None
     versions: tuple[Version, ...] = ()
     ledger: str = ""
+    application: str = Field(default="", pattern=r"^([A-Za-z0-9_@-]+(\.[A-Za-z0-9_@-]+)*)?$")
 
     @model_validator(mode="after")
     def _two_versions(self) -> Self:

@@ -163,6 +163,7 @@ class Settings(Model):
             "site.answers_within": self.site.answers_within,
             "public.below": self.public.below,
             "site.behind": self.site.behind,
+            "verify.application": self.verify.application,
         }
         for key, value in given.items():
             if value and not self.adopted:

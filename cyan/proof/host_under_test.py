@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from cyan.engines.docker import Engine
 from cyan.errors import HostError
-from cyan.proof import resources
+from cyan.proof import own_logs, resources
 from cyan.proof.history import SECOND, Clock, Container, Observation
 from cyan.proof.rolled import LogFile, unread
 from cyan.proxies import access_log, errors, markers
@@ -21,8 +21,10 @@ from cyan.proxies.configuration import VERSION, authority_command
 from cyan.world.host import Host
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
+    from cyan.engines.containers import Container as Printed
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 
@@ -71,6 +73,7 @@ class HostUnderTest:
         self._before: tuple[LogFile, ...] = ()
         self._since = 0.0
         self._used: list[bytes] = []
+        self._told: dict[str, tuple[Printed, str]] = {}  # what containers printed, by their id
 
     def __enter__(self) -> Self:
         self._before = self._logs()
@@ -92,6 +95,7 @@ class HostUnderTest:
             files = pool.submit(self._host.run, markers.list_command(str(self._directory)))
             found = self._engine.containers(self._settings.app)
             raised = frozenset(files.result().stdout.split())
+        self._hear(found)
         containers = tuple(
             Container(item.id, str(item.color), item.service, item.version, item.started_at)
             for item in found
@@ -115,7 +119,7 @@ class HostUnderTest:
         ledger = () if self._settings.adopted else (self._fetch_ledger,)
         ledger = (self._fetch_written,) if self._settings.verify.ledger else ledger
         # The ledger waits, so it is first.
-        for fetch in (*ledger, self._fetch_logs, self._fetch_errors):
+        for fetch in (*ledger, self._fetch_logs, self._fetch_own_logs, self._fetch_errors):
             try:
                 fetch(folder)
             except HostError as error:
@@ -208,6 +212,28 @@ class HostUnderTest:
         command = self._settings.verify.ledger.replace("{since}", f"{self._since:.6f}")
         told = self._host.run(command).stdout.split()
         (folder / "orders.csv").write_text("\n".join(("request_id", *told)) + "\n")
+
+    def _hear(self, found: Iterable[Printed]) -> None:
+        """Keep what the application's own containers printed, before they are removed."""
+        adopted = self._settings.adopted
+        if adopted is None or not self._settings.verify.application:
+            return
+        asked = {route.service for route in adopted.routes}
+        for each in found:
+            if each.color and each.service in asked and each.started_at:
+                said = self._host.run(own_logs.command(each, self._since), check=False)
+                if said.code == 0:
+                    self._told[each.id] = (each, said.stdout)
+
+    def _fetch_own_logs(self, folder: Path) -> None:
+        """What they printed of requests, as the application's logs."""
+        self._hear(self._engine.containers(self._settings.app))
+        field, service = self._settings.verify.application, self._settings.public.service
+        for each, said in self._told.values():
+            (folder / "application").mkdir(exist_ok=True)
+            lines = own_logs.converted(said.splitlines(), field, each, service)
+            path = folder / "application" / own_logs.name_of(each)
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _fetch_errors(self, folder: Path) -> None:
         """What the proxy said of errors since the run began: only there is a cut answer told."""

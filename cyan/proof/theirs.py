@@ -119,9 +119,11 @@ def kept(spec: RunSpec, settings: Settings) -> dict[str, Any]:
     total = sum(shape.weight for shape in made.requests) or 1.0
     n = spec.load.rate * (spec.steady + sum(10 + spec.gap for _ in spec.acts))
     often = [shape for shape in made.requests if shape.weight / total * n >= EXPECTED]
-    ledger = ("ledger",) if settings.verify.ledger else ()
+    given = {"application": settings.verify.application, "ledger": settings.verify.ledger}
+    more = (name for name, asked in given.items() if asked)
     return {
-        "witnesses": ["proxy", *ledger, "journal"],
+        "public": settings.public.service,
+        "witnesses": ["proxy", *more, "journal"],
         "journeys": [shape.title for shape in often],
         "methods": sorted({shape.method for shape in often}),
         "writes": [shape.title for shape in made.requests if shape.writes],

@@ -64,8 +64,9 @@ def basis(measured_on: Mapping[str, Any]) -> str:
     if there is None:
         return ""
     missing = [what for witness, what in NOT_LOOKED_AT.items() if witness not in there]
-    names = ["client", *(name for name in there if name != "journal")]
-    return f"on {' and '.join(names)}; not looked at: {', '.join(missing)}" if missing else ""
+    *names, last = ["client", *(name for name in there if name != "journal")]
+    named = f"{', '.join(names)} and {last}"
+    return f"on {named}; not looked at: {', '.join(missing)}" if missing else ""
 
 
 def judge(

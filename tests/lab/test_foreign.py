@@ -298,11 +298,15 @@ def test_nginx_takes_the_place_of_caddy_and_gives_it_back_and_no_visitor_notices
         assert runs.stdout.split() == [image]
 
 
-def proven(app: Foreign, *words: str, load: str = "") -> tuple[int, dict[str, Any]]:
+def proven(
+    app: Foreign, *words: str, load: str = "", application: str = ""
+) -> tuple[int, dict[str, Any]]:
     """Verify its own deploys, briefly: the exit code, and the verdict."""
     path = app.folder / "invoke.yaml"
     made = yaml.safe_load(path.read_text())
-    made["cyan"]["verify"] = {"steady": 4, "gap": 2, "rate": 60, "sessions": 10}
+    made["cyan"]["verify"] = {
+        "steady": 4, "gap": 2, "rate": 60, "sessions": 10, "application": application
+    }  # fmt: skip
     if load:
         (app.folder / "load.yaml").write_text(load)
         made["cyan"]["verify"]["load"] = "load.yaml"
@@ -327,16 +331,34 @@ def test_it_proves_its_own_deploys(foreign: Foreign) -> None:
         "verify-zero-downtime", "--versions", "v1,v2", check=False
     ).stderr  # fmt: skip
     foreign.cyan("deploy", "--version", "v1", "--take-over")
-    code, verdict = proven(foreign)
+    code, verdict = proven(foreign, application="request.id")
     assert (code, verdict["verdict"], verdict["drops"]) == (0, "pass", 0), verdict["sentence"]
     assert verdict["basis"] == (
-        "on client and proxy; not looked at: what was executed twice, writes lost or doubled"
+        "on client, proxy and application; not looked at: writes lost or doubled"
     )
     acts = {act["name"]: act for act in verdict["acts"]}
     assert (acts["never healthy"]["exit_code"], acts["never healthy"]["must_fail"]) == (1, True)
     answered = {(each["color"], each["version"]) for each in acts["deploy v2"]["answers"]}
     assert len(answered) == 2
     assert {version for _, version in answered} == {"v1", "v2"}
+
+
+TWICE = "requests: [{path: /, weight: 40}, {path: /twice}]"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
+def test_what_it_does_twice_is_found_where_its_log_is_a_witness(foreign: Foreign) -> None:
+    foreign.adopt()
+    foreign.cyan("deploy", "--version", "v1", "--take-over")
+    code, verdict = proven(foreign, load=TWICE, application="request.id")
+    assert (code, verdict["verdict"]) == (1, "fail"), verdict["sentence"]
+    found = {each["kind"] for each in verdict["checks"] if each["verdict"] == "fail"}
+    assert found == {"executed twice"}
+    code, verdict = proven(foreign, load=TWICE)
+    assert (code, verdict["basis"]) == (0, (
+        "on client and proxy; not looked at: what was executed twice, writes lost or doubled"
+    ))  # fmt: skip
 
 
 @pytest.mark.nightly

@@ -1,0 +1,68 @@
+"""The log of an application that knows nothing of cyan, as a witness."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cyan.names import Color
+from cyan.proof import own_logs
+from cyan.proof.verdict import basis
+from cyan.proof.witnesses import read_witnesses
+from tests.rollout import worlds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEB = replace(worlds.container("web", Color.BLUE), version="v1", id="c" * 64)
+ID = "00000000000000ff"
+LINES = [
+    f'2026-11-27T22:40:01.317083192Z {{"req": {{"id": "{ID}"}}, "status": 200}}',
+    f'2026-11-27T22:40:02.5Z {{"req": {{"id": "{ID}"}}, "status": 200}}',
+    "2026-11-27T22:40:02.6Z listening on 8000",
+    '2026-11-27T22:40:02.6Z {"req": {"id": null}}',
+    '2026-11-27T22:40:02.6Z {"req": "GET /"}',
+    f'{{"req": {{"id": "{ID}"}}}}',
+]
+
+
+def test_a_line_with_an_id_is_a_request_that_was_executed_and_others_are_not() -> None:
+    told = [json.loads(line) for line in own_logs.converted(LINES, "req.id", WEB, "web")]
+    assert [(each["event"], each["at_ns"]) for each in told] == [
+        ("start", 1795819201317083192), ("end", 1795819201317083192),
+        ("start", 1795819202500000000), ("end", 1795819202500000000),
+    ]  # fmt: skip
+    assert {(each["id"], each["color"], each["version"], each["service"]) for each in told} == {
+        (ID, "blue", "v1", "web")
+    }
+
+
+def test_what_was_executed_twice_is_there_twice_as_the_checks_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "application" / own_logs.name_of(WEB)
+    path.parent.mkdir()
+    path.write_text("".join(f"{e}\n" for e in own_logs.converted(LINES, "req.id", WEB, "web")))
+    found = read_witnesses(tmp_path, "web")
+    assert found.application is not None
+    assert found.logs == ("app-blue-web-cccccccccccc.jsonl",)
+    assert list(found.application["id"]) == [255] * 4
+    assert int((~found.application["end"]).sum()) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [("", f"docker logs {WEB.id} "), ("t1", "docker service logs --raw t1 ")],
+)
+def test_it_is_asked_for_wherever_it_runs(task: str, words: str) -> None:
+    command = own_logs.command(replace(WEB, task=task), 12.5)
+    assert command == f"{words}--timestamps --since 12.500000 2>&1"
+
+
+def test_a_verdict_names_each_witness_that_it_rests_on() -> None:
+    there = ["proxy", "application", "journal"]
+    assert basis({"witnesses": there}) == (
+        "on client, proxy and application; not looked at: writes lost or doubled"
+    )
+    assert basis({"witnesses": [*there, "ledger"]}) == ""
