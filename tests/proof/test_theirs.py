@@ -106,7 +106,7 @@ def test_the_basis_says_what_nobody_looked_at() -> None:
         "on client and proxy; not looked at: what was executed twice, writes lost or doubled"
     )
     assert basis({"witnesses": ["proxy", "ledger", "journal"]}) == (
-        "on client and proxy and ledger; not looked at: what was executed twice"
+        "on client, proxy and ledger; not looked at: what was executed twice"
     )
     assert basis({}) == ""
 
