@@ -195,8 +195,8 @@ class Evidence:
         Each request is a reading: the host cannot have begun it before it was sent, nor after its
         answer was there. Where the proxy's and the application's log disagree it is the smaller.
         """
-        readings = [told.clock_error_ns(self) for told in (self.of_proxy, self.of_start) if told]
-        return min(readings, default=0)
+        witnesses = [told for told in (self.of_proxy, self.of_start) if told and told.timed]
+        return min((told.clock_error_ns(self) for told in witnesses), default=0)
 
 
 @dataclass(frozen=True)
@@ -215,6 +215,11 @@ class Told:
     def there(self) -> Mask:
         """The rows that it tells of."""
         return mask(self.lines >= 0)
+
+    @cached_property
+    def timed(self) -> bool:
+        """Whether it says when; an adopted application's own log does not."""
+        return bool((self.frame["at_ns"].to_numpy() > 0).any())
 
     @cached_property
     def resolution_ns(self) -> int:

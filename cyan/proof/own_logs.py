@@ -1,17 +1,14 @@
 """The log of an application that is nobody's but its own, as a witness: pure.
 
 What a container prints is one JSON object a line, and a field of it is the request's id as the
-proxy passed it on (`X-Request-ID`). The engine says when each was printed. A line is a request that
-was executed, from its beginning to its end: that is what the application knows of it.
+proxy passed it on (`X-Request-ID`). A line is a request that was executed. When is not known: the
+engine notes when it has read a line, which may be after the answer.
 """
 
 from __future__ import annotations
 
-import calendar
 import json
-import re
 import shlex
-import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,11 +16,9 @@ if TYPE_CHECKING:
 
     from cyan.engines.containers import Container
 
-STAMPED = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.?(\d*)Z (.*)$")
-"""A line as `docker logs --timestamps` prints it: RFC 3339 with up to nine digits of a second,
-https://docs.docker.com/reference/cli/docker/container/logs/."""
-
 SHORT = 12  # characters of a container's id
+UNKNOWN = 0
+"""The instant of what has none."""
 
 
 def command(container: Container, since: float) -> str:
@@ -31,7 +26,7 @@ def command(container: Container, since: float) -> str:
     words = ["docker", "logs", container.id]
     if container.task:  # it may be on another node
         words = ["docker", "service", "logs", "--raw", container.task]
-    return shlex.join([*words, "--timestamps", "--since", f"{since:.6f}"]) + " 2>&1"
+    return shlex.join([*words, "--since", f"{since:.6f}"]) + " 2>&1"
 
 
 def name_of(container: Container) -> str:
@@ -48,15 +43,9 @@ def converted(
     """
     told = {"color": str(container.color), "version": container.version, "service": service}
     for line in lines:
-        if not (found := STAMPED.match(line)):
-            continue
-        number = _field(found[3], field)
-        if not number:
-            continue
-        at = calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S"))
-        at_ns = at * 1_000_000_000 + int(found[2].ljust(9, "0") or 0)
-        for event in ("start", "end"):
-            yield json.dumps({"id": number, "event": event, "at_ns": at_ns, **told})
+        if number := _field(line, field):
+            for event in ("start", "end"):
+                yield json.dumps({"id": number, "event": event, "at_ns": UNKNOWN, **told})
 
 
 def _field(text: str, path: str) -> str:

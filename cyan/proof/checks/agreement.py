@@ -52,7 +52,8 @@ def _differences(evidence: Evidence) -> Iterator[tuple[str, Mask]]:
                 f"{column} ({name})",
                 looked & _differ(frame[column], told.column(column)),
             )
-        yield f"time ({name})", looked & _out_of_time(evidence, told)
+        if told.timed:
+            yield f"time ({name})", looked & _out_of_time(evidence, told)
     told = evidence.of_proxy
     if told is None or not len(told.frame):
         return

@@ -25,7 +25,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         done = json.dumps({"request": {"id": self.headers.get("X-Request-ID")}})
         for _ in range(2 if self.path == "/twice" else 1):  # as one that does again what it has done
-            print(done, flush=True)
+            os.write(1, f"{done}\n".encode())  # a line is whole, whoever else prints
         self.wfile.write(b"0\r\n\r\n")
 
     do_POST = do_GET
