@@ -81,11 +81,11 @@ def stop(name: str, grace: int | None, services: tuple[str, ...] = ()) -> str:
     """End services of a stack, or all, and wait until they have; then its containers as well."""
     called = " ".join(shlex.quote(f"{name}_{each}") for each in services)
     running = "docker service ps --format '{{.CurrentState}}' \"$@\" 2>/dev/null | grep -q ^Running"
+    waiting = shlex.quote(f"while {running}; do sleep 0.2; done") + ' sh "$@"'
     ended = (
         f"set -- {called or f'$({_services(name)})'}; "
         "for each; do docker service scale -d $each=0 >/dev/null || exit 1; done; "
-        f"[ $# = 0 ] || timeout {_within(grace)} sh -c "
-        f'{shlex.quote(f"while {running}; do sleep 0.2; done")} sh "$@"'
+        f"[ $# = 0 ] || {_waited(waiting, name, grace)}"
     )
     # only what runs once is a container of the project, and that ends by itself
     return f"sh -c {shlex.quote(ended)}" + ("" if services else f" && {compose.stop(name, grace)}")
@@ -98,7 +98,7 @@ def removed(name: str, grace: int) -> str:
     waiting = shlex.quote(f"while {there}; do sleep 0.2; done")
     return (
         f'if [ "$({_services(name)})" ]; then docker stack rm {quoted} >/dev/null && '
-        f"timeout {_within(grace)} sh -c {waiting}; fi"
+        f"{_waited(waiting, name, grace)}; fi"
     )
 
 
@@ -158,5 +158,8 @@ def _services(name: str) -> str:
     return f"docker service ls --filter {label} --format '{{{{.Name}}}}' 2>/dev/null"
 
 
-def _within(grace: int | None) -> int:
-    return LONGEST + (grace or 0)
+def _waited(waiting: str, name: str, grace: int | None) -> str:
+    """Wait by a script, quoted, at most so long as it may take; what has not ended is told."""
+    within = LONGEST + (grace or 0)
+    told = shlex.quote(f"what Docker Swarm has of {name} has not ended within {within} s")
+    return f"timeout {within} sh -c {waiting} || {{ echo {told} >&2; false; }}"

@@ -226,9 +226,8 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     assert mine == {f"cyan-foreign-{foreign.name}-web-1", *kept}
 
 
-@pytest.mark.parametrize(
-    "foreign", ["notes", pytest.param("notes@nginx", marks=pytest.mark.nightly)], indirect=True
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["notes", "notes@nginx"], indirect=True)
 def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
     foreign: Foreign,
 ) -> None:

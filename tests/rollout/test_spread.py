@@ -168,7 +168,9 @@ def ran(folder: Path, script: str, docker: str) -> tuple[int, list[str]]:
     path.write_text(f'#!/bin/sh\necho "$*" >> {called}\n{docker}\n')
     path.chmod(0o755)
     environment = {"PATH": f"{folder}:/usr/bin:/bin"}
-    done = subprocess.run(["sh", "-c", script], env=environment, check=False, timeout=60)
+    with (folder / "said").open("w") as said:
+        words = ["sh", "-c", script]
+        done = subprocess.run(words, env=environment, check=False, timeout=60, stderr=said)
     return done.returncode, called.read_text().splitlines()
 
 
@@ -208,6 +210,18 @@ esac"""
     assert "stack rm shop-blue" in called
     assert sum(each.startswith("stack ps") for each in called) == 2
     assert "down --remove-orphans" in called[-1]
+
+
+def test_a_stack_that_does_not_go_is_told_of_and_its_command_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "LONGEST", 1)
+    docker = 'case "$*" in "service ls"*) echo shop-blue_web-blue ;; "stack ps"*) echo t1 ;; esac'
+    code, called = ran(tmp_path, colors.down(spread(tmp_path), Color.BLUE, 0), docker)
+    assert code == 1
+    assert not any("down --remove-orphans" in each for each in called)
+    said = (tmp_path / "said").read_text()
+    assert said == "what Docker Swarm has of shop-blue has not ended within 1 s\n"
 
 
 @pytest.mark.parametrize(("code", "deployed"), [("0", True), ("3", False), ("0\n10", False)])
