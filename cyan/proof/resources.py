@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 NAME = "resources.tsv"
-ENGINE = "dockerd|containerd|containerd-shim|docker-proxy|podman|conmon|netavark|aardvark-dns"
+PROGRAMS = "dockerd|containerd|containerd-sh.*|docker-proxy|podman|conmon|netavark|aardvark-dns"
 """The programs of an engine, as the kernel names them, in its first 15 characters."""
 
 BLUE, GREEN, PROXY, SHARED, OTHERS, ENGINES, REST = (
@@ -71,7 +71,7 @@ def command(seconds: int) -> str:
     """
     labels = " ".join(f'{{{{or (index .Config.Labels "{name}") "-"}}}}' for name in LABELS)
     inspect = ("docker", "inspect", "--format", f"c {{{{.Id}}}} {labels}")
-    counted = shlex.quote(_COUNT.replace("ENGINE", ENGINE.replace("-shim", "-sh.*")))
+    counted = shlex.quote(_COUNT.replace("ENGINE", PROGRAMS))
     busy = "'/^cpu /{printf \"%.0f\", $2+$3+$4+$7+$8+$9; exit}'"
     memory = "'/^MemTotal/{t=$2} /^MemAvailable/{print t, $2; exit}'"
     return f"""

@@ -154,11 +154,10 @@ def _fetch(
     quick = newer(world.engine, START_INTERVAL)
     text = color_file(compose_text, replace(mould, quick=quick))
     files = ((str(project.file), text), (str(project.source), compose_text), *files)
-    if isinstance(project, Stack):
+    if over := isinstance(project, Stack):
         files = (*files, *_stack_files(project, text, target, application, settings))
     externals = external_names(compose_text, adopted)
-    spread = isinstance(project, Stack)
-    made = tuple(compose.made(each, adopted.project, spread=spread) for each in externals)
+    made = tuple(compose.made(each, adopted.project, spread=over) for each in externals)
     return (Step(Kind.FETCH, target.color, says, (*made, project.config()), files),)
 
 

@@ -61,6 +61,29 @@ def test_of_a_host_that_did_not_look_twice_nothing_is_told(lines: list[str]) -> 
     assert resources.parse(lines) is None
 
 
+def stat(pid: int, name: str, own: int, children: int) -> str:
+    """A line of /proc/PID/stat: fields 14 to 17 are ticks, 24 resident pages: proc_pid_stat(5)."""
+    after = ["S", *"0" * 10, str(own), "0", str(children), "0", *"0" * 6, "7"]
+    return f"{pid} ({name}) {' '.join(after)}"
+
+
+def test_what_a_container_did_in_its_life_is_not_its_engines_work_when_it_ends() -> None:
+    """A process that has ended is counted with its parent's children: a container's is a shim."""
+    given = "\n".join(
+        (
+            f"/proc/20/cgroup:{BLUE}",
+            f"/proc/20/cgroup:{OTHER}",  # of one within it: the outer counts
+            stat(10, "containerd-shim", 3, 5000),
+            stat(11, "dockerd", 4, 0),
+            stat(20, "a (strange) name", 10, 20),
+            stat(30, "sshd", 100, 0),
+        )
+    )
+    script = resources._COUNT.replace("ENGINE", resources.PROGRAMS)
+    done = subprocess.run(["awk", script], input=given, capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.splitlines()) == [f"p {BLUE} 30 7", "p engine 7 14"]
+
+
 def test_the_command_counts_this_machines_work() -> None:
     working = "import time\nend = time.time() + 6\nwhile time.time() < end: pass"
     with subprocess.Popen([sys.executable, "-c", working]) as busy:

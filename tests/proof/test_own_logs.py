@@ -50,6 +50,8 @@ def test_it_says_nothing_of_when_and_so_nothing_of_the_clocks(clean: Run) -> Non
     assert evidence.of_start is not None
     assert not evidence.of_start.timed
     assert evidence.clock_error_ns == 0
+    alone = replace(clean, witnesses=replace(untimed, proxy=None)).evidence()
+    assert alone.clock_error_ns == 0  # also where nobody else says when
     (found,) = agree(evidence)
     assert found.verdict is Verdict.PASS, found.text
     early = replace(clean.witnesses, application=lines.assign(at_ns=lines["at_ns"] - 10**12))
