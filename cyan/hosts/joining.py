@@ -15,10 +15,8 @@ from cyan.application.color import own_file
 from cyan.application.source import USUAL
 from cyan.application.stack_file import HERE
 from cyan.engines import colors, compose, stack
-from cyan.errors import HostError
-from cyan.hosts import handover, sharing, spread
+from cyan.hosts import fronting, handover, sharing, spread
 from cyan.hosts.handover import Handover
-from cyan.hosts.loading import load
 from cyan.hosts.sharing import Holder, Joined, Seen, look, to_publish
 from cyan.names import Color, EngineKind, Role, Strategy
 from cyan.proxies import front, markers, sites
@@ -26,12 +24,12 @@ from cyan.proxies.configuration import configuration, others_only
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cyan.engines.containers import Container
     from cyan.journal.lock import Lock
     from cyan.settings import Settings
-    from cyan.world.host import Host, Output, Runner
+    from cyan.world.host import Host, Runner
 
 BY_CYAN = "written by cyan"
 PATIENCE = 10  # seconds that whoever is interrupted may take
@@ -80,10 +78,10 @@ def join(
     )
     joined = {**seen.joined, settings.app: mine}
     if not seen.proxy:
-        _start(by, settings, joined)
+        fronting.start(by, settings, joined)
         says.append("the host's proxy runs")
     else:
-        says += _changed(by, settings, seen, joined)
+        says += fronting.change(by, settings, seen, joined)
     by.run(write_files([sharing.record(settings, mine)]))
     return "; ".join(says), theirs
 
@@ -119,7 +117,7 @@ def take_over(by: Runner, settings: Settings, seen: Seen, grace: int, *, held: b
         then=then,
         held=f"{settings.directory}/traffic" if held else "",
     )
-    return moved(by, move)
+    return fronting.moved(by, move)
 
 
 def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
@@ -140,7 +138,7 @@ def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
         again=_started_again(settings) if before.stopped else ":",
         then=write_files([sharing.record(settings, mine)]),
     )
-    return moved(by, move, "the ports are given back")
+    return fronting.moved(by, move, "the ports are given back")
 
 
 def forget(by: Runner, host: Host, settings: Settings) -> tuple[str, ...]:
@@ -254,8 +252,9 @@ def leave(host: Host, by: Lock, settings: Settings) -> str:
     by.run(f"rm -f -- {gone}")
     says = "the host's proxy is removed: this was its last application"
     if others and seen.proxy:
-        left, _ = load(by, settings, others_only(settings), seen.proxy)
-        says = f"the proxy goes on for {', '.join(others)}; {left} clients had not reconnected"
+        staying = {name: seen.joined[name] for name in others}
+        how = fronting.read(by, settings, others_only(settings), staying, seen.proxy)[1]
+        says = f"the proxy goes on for {', '.join(others)}; {how}"
     for color in Color:
         name = settings.project(color)
         by.run(
@@ -309,79 +308,3 @@ def _shared(lock: Lock, settings: Settings, seen: Seen, source: str) -> Iterable
     up = shlex.join((*words, "up", "-d", *compose.WAIT, "--no-deps", "--no-recreate", *missing))
     run_script(lock, f"{private} && {up}")
     yield f"{', '.join(missing)} started, as in the Compose file"
-
-
-def _start(by: Lock, settings: Settings, joined: Mapping[str, Joined]) -> None:
-    """Start the proxy, after its own image has said that it takes the configuration."""
-    wanted, files = settings.host_proxy, configuration(settings)
-    trial = ("docker", "run", "--rm", "--network", "none", "--tmpfs", "/logs:mode=1777")
-    new = f"{quoted_path(files.folder)}:{files.inside}:ro"
-    logs = "mkdir -p /logs/APP && ".replace("APP", settings.app)
-    inside = shlex.quote(f"{logs}{shlex.join(files.check)}")
-    done = by.run(
-        f"{files.put()} && {shlex.join(trial)} -v {new} --user 0 --entrypoint sh "
-        f"{shlex.quote(wanted.image)} -c {inside}",
-        check=False,
-    )
-    if done.code != 0:
-        raise HostError(
-            f"the proxy would not take its configuration: {_last(done)}",
-            todo=f"is {wanted.image} an image of {wanted.server} that this host has or can pull? "
-            "cyan.host_proxy.image",
-        )
-    front_ = handover.compose(wanted, wanted.project)
-    file = (f"{wanted.directory}/{handover.COMPOSE}", _compose_file(settings, joined))
-    up = f"{front_} up -d --wait --no-build --pull missing"
-    by.run(f"{files.keep()} && {write_files([file])} && {up}")
-
-
-def _changed(
-    by: Lock, settings: Settings, seen: Seen, joined: Mapping[str, Joined]
-) -> Iterable[str]:
-    """Have the proxy that runs join the networks and load what is new."""
-    connected = " && ".join(
-        f"{{ docker network connect {settings.project(color)} {seen.proxy} 2>&1 "
-        f"| grep -v 'already exists' >&2; true; }}"
-        for color in Color
-    )
-    by.run(connected)
-    mine = joined[settings.app]
-    held = {each.port for each in seen.holders if each.project == settings.host_proxy.project}
-    new = [each for each in mine.published if sharing.number(each) not in held]
-    wanted = configuration(settings)
-    if by.run(wanted.same(), check=False).code != 0:
-        left, _ = load(by, settings, wanted, seen.proxy)
-        yield f"the proxy has the sites of {settings.app}; {left} clients had not reconnected"
-    if new:
-        then = write_files([sharing.record(settings, mine)])
-        move = Handover(
-            settings.host_proxy, sharing.published(joined), sharing.ports(joined), then=then
-        )
-        yield moved(by, move)
-
-
-def moved(by: Runner, move: Handover, what: str = "the ports are the proxy's") -> str:
-    """Hand ports over; how it went, in words. Raises HostError where all is as it was before."""
-    done = by.run(move.script, check=False)
-    way = f"{what}, and nobody was refused meanwhile"
-    if done.code == handover.NO_RIGHT:
-        done = by.run(move.slow, check=False)
-        way = f"{what}; for about a second connections were refused"
-    if done.code != 0:
-        back = ": the ports were given back" if done.code == handover.AS_BEFORE else ", untouched"
-        raise HostError(
-            f"the proxy did not come up with the ports: {_last(done)}",
-            serving=f"what served before{back}",
-            todo="docker ps -a, then docker logs of it, say why; then try again",
-        )
-    cut = int(done.stdout.split()[-2])
-    return way + (f"; {cut} kept connections ended with what had them before" if cut else "")
-
-
-def _compose_file(settings: Settings, joined: Mapping[str, Joined]) -> str:
-    return front.compose_file(settings.host_proxy, sharing.published(joined))
-
-
-def _last(done: Output) -> str:
-    lines = (done.stderr or done.stdout).strip().splitlines()
-    return " ".join(line for line in lines if not line.startswith("{"))[-600:]

@@ -14,14 +14,19 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cyan.hosts import handover, sharing
 from cyan.hosts.handover import AS_BEFORE, KEPT, NAT, NO_RIGHT, RIGHT, UNTOUCHED
+from cyan.proxies import front
 from cyan.proxies.configuration import NEW
 from cyan.proxies.front import DYING
+from cyan.settings import FRONT
 from cyan.world.shell import quoted_path, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from cyan.adopted import HostProxySettings
+    from cyan.hosts.sharing import Joined
     from cyan.proxies.configuration import Configuration
 
 OLD = ".old"  # how the name of a file ends that is kept until the new one has proven itself
@@ -187,6 +192,37 @@ ends "$stands"
     @property
     def _forget(self) -> str:
         return f"rm -f -- {' '.join(quoted_path(path + OLD) for path in self._paths)}"
+
+
+def of_the_host(
+    host: HostProxySettings,
+    joined: Mapping[str, Joined],
+    wanted: Configuration,
+    more: tuple[tuple[str, str], ...] = (),
+) -> Upgrade:
+    """The upgrade of the host's one proxy, for who has joined it; `more` files are written as well.
+
+    `joined` wants a port at least: one that nobody can reach has nobody to lose.
+    """
+    published, ports = sharing.published(joined), sharing.ports(joined)
+    path = str(host.directory / handover.SECOND)
+    beside = front.compose_file(host, published, ports)
+    read = f":{wanted.inside}:ro"
+    text = beside.replace(f"{wanted.folder}{read}", f"{wanted.folder}/{NEW}{read}")
+    main = (str(host.directory / handover.COMPOSE), front.compose_file(host, published))
+    return Upgrade(
+        main=handover.compose(host, host.project),
+        second=handover.compose(host, f"{host.project}-second", handover.SECOND),
+        service=FRONT,
+        network=front.NETWORK,
+        ports=tuple(
+            Port(each.rpartition(":")[0], sharing.number(each), sharing.number(each))
+            for each in ports
+        ),
+        configuration=wanted,
+        files=(main, *more),
+        second_file=(path, text),
+    )
 
 
 def standing_in(resolved: str, service: str, folder: str, doors: Iterable[int]) -> str:

@@ -1,37 +1,49 @@
-"""`inv proxy.upgrade`: a new image, definition or configuration of the proxy takes its place."""
+"""`inv proxy.upgrade`, `inv proxy.reload`: another proxy takes the place of the one that runs.
+
+Or the same one with another configuration; where the host gives no right to that, it is loaded into
+the one that runs, by lame duck.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.engines import compose
 from cyan.errors import DeployError
-from cyan.hosts import handover, sharing, site
-from cyan.hosts.handover import AS_BEFORE, NO_RIGHT
+from cyan.hosts import loading, sharing, site
 from cyan.hosts.session import proxy_lock, session
-from cyan.hosts.upgrade import STANDS, Port, Upgrade, ports_of, standing_in
+from cyan.hosts.upgrade import Upgrade, of_the_host, ports_of, standing_in
 from cyan.journal.entries import Event
 from cyan.proxies import front
-from cyan.proxies.configuration import NEW, configuration
+from cyan.proxies.configuration import configuration
 from cyan.rollout.provision import FOLDER, shared_files
-from cyan.rollout.reloading import running
-from cyan.settings import FRONT
 from cyan.world import tunnel
 from cyan.world.shell import quoted_path, write_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cyan.engines.containers import Container
+    from cyan.hosts.loading import Ended
     from cyan.hosts.session import Session, Tell
     from cyan.journal.lock import Lock
     from cyan.sections import HostSettings
     from cyan.settings import Settings
-    from cyan.world.host import Output
 
-SHOWN = 600  # characters of what Compose and Caddy said
 SECOND = "second.json"
 BEFORE = 1.0  # seconds before its end in which a proxy cuts what is still under way
+
+
+@dataclass(frozen=True)
+class Reload:
+    """How a proxy is reloaded: `again` though nothing is different, `in_place` by lame duck."""
+
+    again: bool = False
+    in_place: bool = False
 
 
 def upgrade(
@@ -42,21 +54,109 @@ def upgrade(
     With `pull` its image is fetched anew. Raises DeployError where it does not: the one that ran
     goes on, or is up again.
     """
-    with session(settings, machine, "proxy.upgrade", tell, lock_wait) as mine:
-        running(mine)
-        with proxy_lock(mine, "proxy.upgrade", tell, lock_wait) as by:
-            made = _of_the_host(mine) if settings.adopted else _own(mine, by)
-            if pull:
-                by.run(f"{made.main} pull {made.service} >&2")
-            _try(mine, by, made)
-            tell(_beforehand(mine))
-            ends = _handed_over(mine, by, made)
-        for who, (left, at) in zip(("the old proxy", "the one that stood in"), ends, strict=True):
-            text = f"{left} connections were open to {who} when it was told to end"
-            note = mine.world.entry("proxy.upgrade", Event.NOTE, mine.world.live, text=text)
-            detail = {**note.detail, "left": left, "cut_at": at - BEFORE}
-            mine.lock.record(replace(note, step="upgrade", detail=detail))
-        return f"the proxy was upgraded; {ends[0][0]} clients were asked to connect anew"
+    with _at_the_proxy(settings, machine, "proxy.upgrade", tell, lock_wait) as (mine, by):
+        _running(mine)
+        made = _made(mine, by)
+        if pull:
+            by.run(f"{made.main} pull {made.service} >&2")
+        ends = _replaced(mine, by, tell, made)
+        if ends is None:
+            raise DeployError(
+                "new connections cannot be redirected: that wants root, or sudo without a password",
+                todo="inv proxy.reload loads a changed configuration without it; "
+                "inv provision --recreate makes the proxy anew, with its users cut off",
+            )
+        _note(mine, "proxy.upgrade", "upgrade", ends)
+        return f"the proxy was upgraded; {ends[0].left} clients were asked to connect anew"
+
+
+def reload(
+    settings: Settings,
+    machine: HostSettings,
+    tell: Tell,
+    how: Reload,
+    lock_wait: float = 0,
+) -> str:
+    """Have the proxy read the project's configuration; in words.
+
+    By another that takes its place or, where the host gives no right to that, by lame duck. Raises
+    DeployError where it is not valid: the proxy then goes on with the one that it has.
+    """
+    with _at_the_proxy(settings, machine, "proxy.reload", tell, lock_wait) as (mine, by):
+        container, wanted = _running(mine), configuration(settings)
+        file = settings.proxy_file
+        if not how.again and mine.host.run(wanted.same(), check=False).code == 0:
+            return f"the proxy runs this {file} already"
+        loading.checked(by, settings, wanted, container.id)
+        ends = None if how.in_place else _replaced(mine, by, tell, _made(mine, by))
+        if ends is not None:
+            _note(mine, "proxy.reload", "reload", ends)
+            return f"the {file} is loaded; {ends[0].left} clients were asked to connect anew"
+        left = loading.in_place(by, settings, wanted, container.id, force=how.again)
+        _note(mine, "proxy.reload", "reload", (left,), before=0)
+        return f"the {file} is loaded by lame duck; {left.left} clients had not reconnected"
+
+
+@contextmanager
+def _at_the_proxy(
+    settings: Settings, machine: HostSettings, doing: str, tell: Tell, wait: float
+) -> Iterator[tuple[Session, Lock]]:
+    """A session on the host, and its proxy's lock; an error says where it was, and who serves."""
+    with session(settings, machine, doing, tell, wait) as mine:
+        try:
+            with proxy_lock(mine, doing, tell, wait) as by:
+                yield mine, by
+        except DeployError as error:
+            error.where = error.where or mine.host.name
+            error.serving = "; ".join(filter(None, (mine.world.serving, error.serving)))
+            raise
+
+
+def _running(mine: Session) -> Container:
+    """The proxy. Raises DeployError where it does not run."""
+    found = mine.world.service(mine.settings.proxy)
+    if found is None or found.state != "running":
+        raise DeployError(
+            "the proxy does not run", todo="start it: inv lab.up for the lab, else inv provision"
+        )
+    return found
+
+
+def _note(
+    mine: Session, command: str, step: str, ends: tuple[Ended, ...], before: float = BEFORE
+) -> None:
+    """Have the journal know what ended, and from when on it may have cut who was under way."""
+    whose = ("the old proxy", "the one that stood in") if len(ends) > 1 else ("the proxy",)
+    for who, end in zip(whose, ends, strict=True):
+        text = f"{end.left} connections were open to {who} when it was told to end"
+        note = mine.world.entry(command, Event.NOTE, mine.world.live, text=text)
+        detail = {**note.detail, "left": end.left, "cut_at": end.at - before}
+        mine.lock.record(replace(note, step=step, detail=detail))
+
+
+def _replaced(mine: Session, by: Lock, tell: Tell, made: Upgrade) -> tuple[Ended, ...] | None:
+    """Have another take the proxy's place, once it was asked as users do.
+
+    None where new connections cannot be led to it. Raises DeployError where it is not fit.
+    """
+    where = loading.stand_in(by, made)
+    if where is None:
+        return None
+    serves = mine.world.live and "maintenance" not in mine.world.markers
+    wrong = _asked(mine, where) if serves else ""
+    if wrong:
+        by.run(made.call_off, check=False)
+        raise DeployError(
+            f"the new proxy does not serve the site: {wrong}",
+            serving="untouched",
+            todo=loading.AGAIN,
+        )
+    tell(_beforehand(mine))
+    return loading.hand_over(by, made)
+
+
+def _made(mine: Session, by: Lock) -> Upgrade:
+    return _of_the_host(mine) if mine.settings.adopted else _own(mine, by)
 
 
 def _beforehand(mine: Session) -> str:
@@ -103,62 +203,20 @@ def _own(mine: Session, by: Lock) -> Upgrade:
 def _of_the_host(mine: Session) -> Upgrade:
     """The upgrade of the host's one proxy."""
     settings = mine.settings
-    host, wanted = settings.host_proxy, configuration(settings)
     joined = sharing.look(mine.host, settings).joined
     if settings.app not in joined:
-        raise DeployError(
-            f"{settings.app} has not joined the host's proxy",
-            where=mine.host.name,
-            serving=mine.world.serving,
-            todo="inv provision",
-        )
+        raise DeployError(f"{settings.app} has not joined the host's proxy", todo="inv provision")
     sharing.of_one_server(settings, joined)
-    published, ports = sharing.published(joined), sharing.ports(joined)
-    path = str(host.directory / handover.SECOND)
-    beside = front.compose_file(host, published, ports)
-    read = f":{wanted.inside}:ro"
-    text = beside.replace(f"{wanted.folder}{read}", f"{wanted.folder}/{NEW}{read}")
-    main = (str(host.directory / handover.COMPOSE), front.compose_file(host, published))
-    known = sharing.record(settings, replace(joined[settings.app], server=settings.server))
-    return Upgrade(
-        main=handover.compose(host, host.project),
-        second=handover.compose(host, f"{host.project}-second", handover.SECOND),
-        service=FRONT,
-        network=front.NETWORK,
-        ports=tuple(
-            Port(each.rpartition(":")[0], sharing.number(each), sharing.number(each))
-            for each in ports
-        ),
-        configuration=wanted,
-        files=(main, known),
-        second_file=(path, text),
-    )
-
-
-def _try(mine: Session, by: Lock, made: Upgrade) -> None:
-    """Start the stand-in, and ask it as users do. Raises DeployError; nobody was led to it."""
-    done = by.run(made.stand_in, check=False)
-    if done.code == NO_RIGHT:
+    if not sharing.ports(joined):
         raise DeployError(
-            "new connections cannot be redirected: that wants root, or sudo without a password",
-            where=mine.host.name,
-            serving=mine.world.serving,
-            todo="inv proxy.reload loads a changed configuration without it; "
-            "inv provision --recreate makes the proxy anew, with its users cut off",
+            "the proxy has no port of the host yet, so that nobody reaches it",
+            todo="the first deploy takes it over",
         )
-    if done.code != 0:
-        raise _failed(mine, f"the new proxy does not start: {_last(done)}", "untouched")
-    pairs = (line.split() for line in done.stdout.splitlines())
-    where = {int(target): int(published) for target, published in pairs}
-    wrong = (
-        _asked(mine, where) if mine.world.live and "maintenance" not in mine.world.markers else ""
-    )
-    if wrong:
-        by.run(made.call_off, check=False)
-        raise _failed(mine, f"the new proxy does not serve the site: {wrong}", "untouched")
+    known = sharing.record(settings, replace(joined[settings.app], server=settings.server))
+    return of_the_host(settings.host_proxy, joined, configuration(settings), (known,))
 
 
-def _asked(mine: Session, where: dict[int, int]) -> str:
+def _asked(mine: Session, where: Mapping[int, int]) -> str:
     """What is wrong with what the stand-in answers, by the port where each of its own is open."""
     settings = mine.settings
     tls = site.trusted(mine.host, settings, mine.world)
@@ -177,32 +235,6 @@ def _asked(mine: Session, where: dict[int, int]) -> str:
     return "" if good else f"{public.ready} answered {status}"
 
 
-def _handed_over(mine: Session, by: Lock, made: Upgrade) -> list[tuple[int, float]]:
-    """Of each that ended how many connections it had, and when it had ended. DeployError."""
-    done = by.run(made.script, check=False)
-    if done.code == STANDS:
-        raise DeployError(
-            f"neither the new proxy nor the old one came up: {_last(done)}",
-            where=mine.host.name,
-            serving=f"{mine.world.serving}, by the proxy that stood in, until the host restarts",
-            todo="mend it; inv provision starts the proxy, then: inv proxy.upgrade",
-        )
-    if done.code != 0:
-        back = "the old proxy is up again" if done.code == AS_BEFORE else "untouched"
-        raise _failed(mine, f"the new proxy did not take over: {_last(done)}", back)
-    lines = (line.split() for line in done.stdout.splitlines())
-    return [(int(left), float(at)) for left, at in lines]
-
-
-def _failed(mine: Session, what: str, back: str) -> DeployError:
-    return DeployError(
-        what,
-        where=mine.host.name,
-        serving=f"{mine.world.serving}; {back}",
-        todo="mend it, and upgrade again",
-    )
-
-
 def _network(resolved: str, service: str) -> str:
     told = json.loads(resolved)
     first = next(iter(told["services"][service]["networks"]))
@@ -211,7 +243,3 @@ def _network(resolved: str, service: str) -> str:
 
 def _compose(project: str, file: str) -> str:
     return f"docker compose --progress quiet -p {project} -f {quoted_path(file)}"
-
-
-def _last(done: Output) -> str:
-    return " ".join((done.stderr or done.stdout).split())[-SHOWN:]

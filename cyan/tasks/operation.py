@@ -218,13 +218,20 @@ def maintenance(c: Context, state: str, lock_wait: str = "0", host: str = "") ->
     name="reload",
     help={
         "again": "also where the proxy runs this Caddyfile already",
+        "in_place": "into the proxy that runs, by lame duck; so it is without root on the host",
         "lock_wait": LOCK_WAIT,
         "host": HOST,
     },
 )
-def proxy_reload(c: Context, again: bool = False, lock_wait: str = "0", host: str = "") -> None:
-    """Load a changed Caddyfile, validated first, after asking the clients to reconnect."""
-    from cyan.rollout.reloading import reload
+def proxy_reload(
+    c: Context,
+    again: bool = False,
+    in_place: bool = False,
+    lock_wait: str = "0",
+    host: str = "",
+) -> None:
+    """Load a changed Caddyfile, validated first, without a drop: a proxy with it takes over."""
+    from cyan.rollout.upgrading import Reload, reload
     from cyan.terminal import Progress, console
 
     wanted = settings(c)
@@ -232,8 +239,8 @@ def proxy_reload(c: Context, again: bool = False, lock_wait: str = "0", host: st
         with past_errors:
             wait, tell = seconds(lock_wait), Progress().note
             with keeping(wanted, machine, "proxy.reload"):
-                done = reload(wanted, machine, tell, again=again, lock_wait=wait)
-            console.print(f"{machine.name}: {done.says}")
+                says = reload(wanted, machine, tell, Reload(again, in_place), wait)
+            console.print(f"{machine.name}: {says}")
 
 
 @command(

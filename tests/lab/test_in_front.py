@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import SHIFT
+from tests.lab.foreign_apps import PORT, Foreign, foreign
 from tests.lab.harness import until
-from tests.lab.test_foreign import PORT, Foreign, foreign
 from tests.lab.visitors import visitors
 
 if TYPE_CHECKING:

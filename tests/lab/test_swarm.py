@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from tests.conftest import SHIFT
+from tests.lab.foreign_apps import FOLDER, Foreign
 from tests.lab.harness import until
-from tests.lab.test_foreign import FOLDER, Foreign
 from tests.lab.visitors import Visitors, visitors
 
 if TYPE_CHECKING:
