@@ -48,10 +48,10 @@ def load(section: Mapping[str, Any], environment: Mapping[str, str], base: Path)
             where="\n         ".join(_fault(item) for item in error.errors()),
             todo="mend invoke.yaml, or the INVOKE_CYAN_* or HEALTH_CHECK_* variable of that key",
         ) from None
-    return _with_nodes(_anchored(settings, base))
+    return with_nodes(_anchored(settings, base))
 
 
-def _with_nodes(settings: Settings) -> Settings:
+def with_nodes(settings: Settings) -> Settings:
     """The lab has the hosts that `inv lab.up --hosts` made."""
     if not settings.is_lab:
         return settings

@@ -9,14 +9,18 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from cyan.bench import launch, page, ways
+import pandas as pd
+
+from cyan.bench import launch, one_node, page, ways
 from cyan.bench.measure import Done, Row, row
+from cyan.configured import with_nodes
 from cyan.errors import CyanError, ProofError, UsageError
 from cyan.lab import lab
 from cyan.proof.client_log import read_client
@@ -24,7 +28,7 @@ from cyan.proof.load import Load, Swarm
 from cyan.proof.relay.process import RelayOptions, relayed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
 
@@ -61,31 +65,48 @@ def bench(settings: Settings, project: Path, options: Options, console: Console)
 
 def _way(settings: Settings, project: Path, way: Way, folder: Path, options: Options) -> Row:
     folder.mkdir(parents=True)
-    with _ready(settings, project, way, folder) as (run, url, app):
+    with _ready(settings, project, way, folder) as (run, urls, app):
         first = run("deploy", VERSIONS[0], "")
         if first.code != 0:
             raise ProofError(f"its first deploy ended with {first.code}", where=str(folder))
-        if way.proxy:
+        if way.proxy and not way.swarm:
             _compose(folder, "proxy", "up", "-d", "--wait")
             time.sleep(2)
         with ExitStack() as stack:
-            where = url
-            if options.rtt:
-                where = stack.enter_context(relayed(url, RelayOptions(options.rtt)))
-            swarm = stack.enter_context(Swarm(_load(settings, where, options), folder / "client"))
+            each = replace(
+                options, rate=options.rate / len(urls), sessions=options.sessions // len(urls)
+            )
+            swarms = {}
+            for number, url in enumerate(urls, 1):
+                where = url
+                if options.rtt:
+                    where = stack.enter_context(relayed(url, RelayOptions(options.rtt)))
+                client = folder / f"client{number if len(urls) > 1 else ''}"
+                load = _load(settings, where, each)
+                swarms[client] = stack.enter_context(Swarm(load, client))
             memory = stack.enter_context(_memory(app))
-            swarm.wait_ready()
+            for swarm in swarms.values():
+                swarm.wait_ready()
             begun = time.time_ns()
             time.sleep(options.steady)
             steady = begun, time.time_ns()
             done, left = _acts(run, app, options)
             time.sleep(2)
-            swarm.finish()
-        requests = read_client(folder / "client").requests
+            for swarm in swarms.values():
+                swarm.finish()
+        requests = _together(swarms)
         (folder / "done.json").write_text(json.dumps([vars(each) for each in done], indent=1))
         return row(
             way.name, requests, done, steady=steady, app_memory=max(memory, default=0), left=left
         )
+
+
+def _together(clients: Iterable[Path]) -> pd.DataFrame:
+    """What all clients saw, of one host each."""
+    logs = [read_client(each).requests for each in clients]
+    made = pd.concat(logs, ignore_index=True)
+    texts = [name for name, dtype in logs[0].dtypes.items() if dtype == "category"]
+    return made.astype(dict.fromkeys(texts, "category"))  # which it forgets where they differ
 
 
 def _load(settings: Settings, url: str, options: Options) -> Load:
@@ -159,24 +180,44 @@ class Run:
 @contextmanager
 def _ready(
     settings: Settings, project: Path, way: Way, folder: Path
-) -> Iterator[tuple[Run, str, str]]:
-    """What a way needs, while the block runs: who runs its scripts, its URL, its label's value."""
+) -> Iterator[tuple[Run, tuple[str, ...], str]]:
+    """What a way needs, while the block runs: who runs its scripts, its URLs, its label's value."""
     run = Run(way, folder, project)
     if way.lab:
-        lab.up(settings, lambda _: None)
-        run("cleanup", "", "")  # what an earlier way left warm is none of this one's
-        with _with_its_proxy(way, run, Run(replace(way, given=()), folder, project)):
-            yield run, settings.site.url, settings.app
+        with _with_hosts(settings, way.hosts) as urls:
+            run("cleanup", "", "")  # what an earlier way left warm is none of this one's
+            with _with_its_proxy(way, run, Run(replace(way, given=()), folder, project)):
+                yield run, urls, settings.app
         return
     ways.write(way, folder, project)
+    if way.swarm:
+        with one_node.node(folder) as address:
+            yield run, (f"http://{address}:{ways.PORT}",), ways.APP
+        return
     _remove(folder)
     if way.image == ways.NGINX:
         _docker("build", "-q", "-t", ways.NGINX, "-", given=ways.DOCKERFILE)
     try:
         _compose(folder, "shared", "up", "-d", "--wait")
-        yield run, f"http://127.0.0.1:{ways.PORT}", ways.APP
+        yield run, (f"http://127.0.0.1:{ways.PORT}",), ways.APP
     finally:
         _remove(folder)
+
+
+@contextmanager
+def _with_hosts(settings: Settings, count: int) -> Iterator[tuple[str, ...]]:
+    """The lab with so many hosts: their sites' URLs, while the block runs."""
+    lab.up(settings, lambda _: None, count)
+    here = urlsplit(settings.site.url)
+    others = with_nodes(settings.model_copy(update={"hosts": settings.hosts[:1]})).hosts[1:]
+    try:
+        yield (
+            settings.site.url,
+            *(f"{here.scheme}://{each.address}:{here.port}" for each in others),
+        )
+    finally:
+        if count > 1:
+            lab.up(settings, lambda _: None, 1)
 
 
 @contextmanager
@@ -238,15 +279,16 @@ def _memory(app: str) -> Iterator[list[int]]:
 def _used(container: str) -> int:
     """What a container uses, by its control group; 0 where that is not found."""
     root = Path("/sys/fs/cgroup")
-    for path in (
-        root / "docker" / container / "memory.current",
-        root / "system.slice" / f"docker-{container}.scope" / "memory.current",
-        root / "memory/docker" / container / "memory.usage_in_bytes",
+    for group in (
+        f"docker/{container}/memory.current",
+        f"system.slice/docker-{container}.scope/memory.current",
+        f"memory/docker/{container}/memory.usage_in_bytes",
+        f"docker/*/docker/{container}/memory.current",  # within a node of the lab
+        f"memory/docker/*/docker/{container}/memory.usage_in_bytes",
     ):
-        try:
-            return int(path.read_text())
-        except (OSError, ValueError):
-            continue
+        for path in root.glob(group):
+            with suppress(OSError, ValueError):
+                return int(path.read_text())
     return 0
 
 

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from string import Template
 from typing import TYPE_CHECKING
 
+import yaml
+
+from cyan.bench import one_node
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,7 +40,8 @@ class Way:
     `deploy`, `back` and `fails` are shell scripts: a deploy of $VERSION in the place of $OLD, the
     way back to $VERSION from $OLD, and the deploy of a release that never gets healthy. `proxy` are
     the files that its proxy reads; none where users come to the application's own port, or where
-    cyan's lab is used: `lab`, with settings of its own where they are `given`, by environment.
+    cyan's lab is used: `lab`, with so many `hosts`, and settings of its own where they are `given`,
+    by environment. `swarm`: on a node of a swarm, where its scripts' Docker commands go.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Way:
     proxy: tuple[tuple[str, str], ...] = ()
     image: str = "cyan-demo/proxy:1"
     lab: bool = False
+    hosts: int = 1
+    swarm: bool = False
     given: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -138,7 +145,24 @@ _NGINX_RELOAD = _reload(
     "proxy nginx -c /etc/caddy/nginx.conf -s reload 2>/dev/null"
 )
 
+_STACK = f"""
+stack() {{ APP={APP} COLOR=app RELEASE=app DEPLOYED_BY=bench DIRECTORY=$PWD docker stack "$@"; }}
+stack deploy -c stack.json --detach=false --resolve-image never {APP} 2>&1
+"""
+_STACK_BACK = f"for each in {' '.join(SERVICES)}; do docker service rollback {APP}_$each; done"
+
 _CYAN = "exec $INV deploy --version $VERSION"
+
+_ASKED = (
+    (
+        "Caddyfile",
+        (
+            ":8080 {\n\treverse_proxy {\n\t\tdynamic a {\n\t\t\tname app\n\t\t\tport 8000\n"
+            "\t\t\trefresh 1s\n\t\t}\n\t\tlb_try_duration 5s\n\t}\n}\n"
+        ),
+    ),
+)
+"""Caddy asks the engine's DNS for every container that answers to `app`."""
 
 WAYS = (
     Way(
@@ -152,15 +176,7 @@ WAYS = (
         "scale to two, wait for health, stop the old: docker-rollout's way, behind Caddy",
         "https://github.com/wowu/docker-rollout",
         _SCALE,
-        proxy=(
-            (
-                "Caddyfile",
-                (
-                    ":8080 {\n\treverse_proxy {\n\t\tdynamic a {\n\t\t\tname app\n\t\t\tport 8000\n"
-                    "\t\t\trefresh 1s\n\t\t}\n\t\tlb_try_duration 5s\n\t}\n}\n"
-                ),
-            ),
-        ),
+        proxy=_ASKED,
     ),
     Way(
         "health failover",
@@ -208,6 +224,16 @@ WAYS = (
         image=NGINX,
     ),
     Way(
+        "swarm",
+        "docker stack deploy: start-first, failure_action rollback, dnsrr, behind Caddy",
+        "https://docs.docker.com/engine/swarm/stack-deploy/",
+        _STACK,
+        back=_STACK_BACK,
+        fails=f"export FAULT=never-healthy; {_STACK}",
+        proxy=_ASKED,
+        swarm=True,
+    ),
+    Way(
         "cyan",
         "inv deploy, inv rollback",
         "README.md",
@@ -237,6 +263,16 @@ WAYS = (
         back="exec $INV rollback --strategy hold",
         fails=f"{_CYAN} --strategy hold --env FAULT=never-healthy",
         lab=True,
+    ),
+    Way(
+        "cyan three hosts",
+        "the same on three hosts that switch together, a third of the users at each",
+        "docs/fleet.md",
+        _CYAN,
+        back="exec $INV rollback",
+        fails=f"export HEALTH_CHECK_TIMEOUT={WITHIN}; {_CYAN} --env FAULT=never-healthy",
+        lab=True,
+        hosts=3,
     ),
 )
 BY_NAME = {way.name: way for way in WAYS}
@@ -270,6 +306,10 @@ def write(way: Way, folder: Path, project: Path) -> None:
         "networks": {each: {"name": f"{APP}-{each}", "external": True} for each in PLACES},
     }
     (folder / "proxy.yml").write_text(json.dumps(made))
+    proxy = {"image": way.image, "volumes": [f"{folder}/proxy:/etc/caddy:ro"]}
+    database = yaml.safe_load(_SHARED.substitute(app=APP))["services"]["database"]
+    text = one_node.stack_file((folder / "app.yml").read_text(), database, proxy, PORT)
+    (folder / "stack.json").write_text(text)
 
 
 _SHARED = Template("""\

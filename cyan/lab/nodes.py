@@ -71,7 +71,7 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
         listed.unlink(missing_ok=True)
         return
     if missing := [name for name in wanted if name not in there]:
-        image = _built("node", DOCKER)
+        image = built("node", DOCKER)
         with ThreadPoolExecutor(len(missing)) as pool:
             list(
                 pool.map(
@@ -101,7 +101,7 @@ def podman(settings: Settings, say: Callable[[str], None]) -> HostSettings:
     if name not in _there(name):
         modern = Path("/sys/fs/cgroup/cgroup.controllers").exists()
         settings.directory.mkdir(parents=True, exist_ok=True)  # to be looked at from here
-        image, mounted = _built("podman", PODMAN), (f"{settings.directory}:{settings.directory}",)
+        image, mounted = built("podman", PODMAN), (f"{settings.directory}:{settings.directory}",)
         legacy = () if modern else LEGACY
         _start(name, name, folder, image, "/sbin/init", *legacy, mounted=mounted)
     _bring([name])
@@ -120,7 +120,7 @@ def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSet
     if surplus := [name for name in there if name not in wanted]:
         _docker("rm", "-f", "-v", *surplus)
     manager, *workers = wanted
-    image = _built("node", DOCKER)
+    image = built("node", DOCKER)
     settings.directory.mkdir(parents=True, exist_ok=True)
     mounted = {manager: (f"{settings.directory}:{settings.directory}",)}
 
@@ -165,7 +165,8 @@ def without(settings: Settings, say: Callable[[str], None]) -> None:
     node_file(settings).unlink(missing_ok=True)
 
 
-def _built(name: str, dockerfile: str) -> str:
+def built(name: str, dockerfile: str) -> str:
+    """The image of a host of the lab, built where it is not there. Raises CyanError."""
     image = f"cyan-lab/{name}:1"
     _docker("build", "-q", "-t", image, "-", given=dockerfile)
     return image
