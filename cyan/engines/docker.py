@@ -28,6 +28,9 @@ HEADER = 8  # bytes
 TASK = "com.docker.swarm.task"
 """The label of a container that Swarm has: it is told of as a task, wherever it runs."""
 
+LEADERLESS = "swarm does not have a leader"
+"""What is said where most managers are lost: https://docs.docker.com/engine/swarm/admin_guide/."""
+
 EVENTS = ["create", "start", "die", "kill", "oom", "stop", "destroy", "health_status", "restart"]
 
 
@@ -310,6 +313,13 @@ class _Explained:
             or not isinstance(error, Exception)
         ):
             return
+        if LEADERLESS in str(error):
+            raise HostError(
+                f"the swarm has no leader, so that nothing can be begun or ended: {error}",
+                where=self._host.name,
+                todo="have most of its managers answer again, then repeat this: docker node ls; "
+                "if they are lost for good: docker swarm init --force-new-cluster",
+            ) from error
         if self._host.settings.engine is EngineKind.PODMAN:
             raise HostError(
                 f"Podman could not {self._doing}: {error}",

@@ -204,7 +204,11 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
     """Look at the host once; its parts are read at the same time. Raises HostError."""
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(_read, host, settings)
-        containers = engine.containers(settings.app, beside=beside(settings))
+        try:
+            containers = engine.containers(settings.app, beside=beside(settings))
+        except HostError as error:
+            error.serving = error.serving or _led_to(reading.result()[0])
+            raise
         stdout, seen = reading.result()
     now, raised, written, records, owner, version, upstreams = stdout.split(f"{SEPARATOR}\n")
     return Observation(
@@ -219,6 +223,12 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         engine=version.strip(),
         own=_own(containers, settings),
     )
+
+
+def _led_to(stdout: str) -> str:
+    """What users are led to, where the engine does not tell what there is; "" for nothing."""
+    live = markers.live_color(frozenset(stdout.split(f"{SEPARATOR}\n")[1].split()))
+    return f"{live}, as far as the host's marker says: what runs goes on" if live else ""
 
 
 def _read(host: Host, settings: Settings) -> tuple[str, float]:

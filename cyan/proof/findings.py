@@ -70,12 +70,31 @@ RUN = "run"
 
 
 @dataclass(frozen=True)
+class Margin:
+    """What was measured of something that is judged against a bound, in a `unit` or as a share."""
+
+    of: str
+    value: float
+    most: float
+    unit: str = ""
+
+    @property
+    def used(self) -> float:
+        """How much of what the bound allows was used; beyond 1 it was too much."""
+        return self.value / self.most if self.most else 0.0
+
+    def told(self, value: float) -> str:
+        """A value of it, as people read it."""
+        return f"{value:.3g} {self.unit}" if self.unit else f"{value:.1%}"
+
+
+@dataclass(frozen=True)
 class Finding:
     """One check's result for one act, for the steady state or for the run.
 
     `act` is the act's number, or -1; `about` its name, STEADY or RUN. `count` of `n` were found
     and `bound` is the upper 95 % bound of that rate (None where a rate means nothing). `ids` are
-    the requests found, as they were sent.
+    the requests found, as they were sent; `margins` what was judged against a bound.
     """
 
     check: str
@@ -88,3 +107,4 @@ class Finding:
     n: int = 0
     bound: float | None = None
     ids: tuple[str, ...] = ()
+    margins: tuple[Margin, ...] = ()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cyan.proof.scenario import Act
 
 BIN_NS = 500_000_000
+FAILED = "failed"
 OFTEN = 0.4  # seconds between two readings of what was written
 STEP = re.compile(r"^([✓✗]) ([\w-]+) +([\d.]+) s +(.*)$")
 """A step of a deploy, as it prints it."""
@@ -78,16 +79,56 @@ class _Tail:
         return []
 
 
-class Rates:
+class Bins:
     """Half seconds of answers: by color, what failed, how long they took, the longest gap."""
 
     def __init__(self) -> None:
-        self._sent: dict[str, int] = {}
         self._took: dict[int, list[float]] = {}
         self._counts: dict[int, dict[str, int]] = {}
+        self._good: list[int] = []
+        self._changed: set[int] = set()
         self._last_ns = 0
-        self.begun_ns = 0
         self.longest_ms = 0.0
+
+    def add(self, end_ns: int, kind: str, took_ms: float | None) -> None:
+        """An answer that ended so long after the begin; None where it was to last."""
+        place = max(0, end_ns) // BIN_NS
+        counts = self._counts.setdefault(place, {})
+        counts[kind] = counts.get(kind, 0) + 1
+        self._changed.add(place)
+        if kind != FAILED:
+            self._good.append(end_ns)
+            if took_ms is not None:
+                self._took.setdefault(place, []).append(took_ms)
+
+    def changed(self) -> list[dict[str, Any]]:
+        """Those that are not as they were when this was asked last."""
+        for end in sorted(self._good):
+            if self._last_ns:
+                self.longest_ms = max(self.longest_ms, (end - self._last_ns) / 1e6)
+            self._last_ns = max(self._last_ns, end)
+        told = [self._bin(place) for place in sorted(self._changed)]
+        self._good, self._changed = [], set()
+        return told
+
+    def _bin(self, place: int) -> dict[str, Any]:
+        took = sorted(self._took.get(place, ()))
+        p99 = round(took[int(0.99 * (len(took) - 1))], 1) if took else None
+        return {"at": place * BIN_NS / 1e9, "p99": p99, **self._counts[place]}
+
+
+class Rates:
+    """The client's own rows, as half seconds of answers."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, int] = {}
+        self._bins = Bins()
+        self.begun_ns = 0
+
+    @property
+    def longest_ms(self) -> float:
+        """The longest time without a good answer."""
+        return self._bins.longest_ms
 
     def sent(self, line: str) -> None:
         """A row of intents: what its request's latency counts from."""
@@ -100,34 +141,14 @@ class Rates:
 
     def ended(self, lines: list[str]) -> list[dict[str, Any]]:
         """Rows of results; the half seconds that they changed."""
-        changed, good = set(), []
         for line in lines:
             row = line.split("\t")
             if len(row) != len(RESULT) or (due := self._sent.pop(row[0], None)) is None:
                 continue
             end, failed = int(row[RESULT["end_ns"]]), bool(row[RESULT["failure"]])
-            place = max(0, end - self.begun_ns) // BIN_NS
-            kind = "failed" if failed else row[RESULT["color"]] or "answers"
-            counts = self._counts.setdefault(place, {})
-            counts[kind] = counts.get(kind, 0) + 1
-            if not failed:
-                good.append(end)
-                if due:
-                    self._took.setdefault(place, []).append((end - due) / 1e6)
-            changed.add(place)
-        self._look_for_gaps(sorted(good))
-        return [self._bin(place) for place in sorted(changed)]
-
-    def _look_for_gaps(self, good: list[int]) -> None:
-        for end in good:
-            if self._last_ns:
-                self.longest_ms = max(self.longest_ms, (end - self._last_ns) / 1e6)
-            self._last_ns = max(self._last_ns, end)
-
-    def _bin(self, place: int) -> dict[str, Any]:
-        took = sorted(self._took.get(place, ()))
-        p99 = round(took[int(0.99 * (len(took) - 1))], 1) if took else None
-        return {"at": place * BIN_NS / 1e9, "p99": p99, **self._counts[place]}
+            kind = FAILED if failed else row[RESULT["color"]] or "answers"
+            self._bins.add(end - self.begun_ns, kind, (end - due) / 1e6 if due else None)
+        return self._bins.changed()
 
 
 class Watched:
@@ -223,22 +244,31 @@ def watched(
     hears the page's address.
     """
     feed = Feed()
-    server = ThreadingHTTPServer((HERE[0], port), _handler(feed, [act.name for act in acts]))
+    text = page("live.html.j2", figures={"acts": [act.name for act in acts]}).encode()
+    over = f"the run has ended; its report: {folders[0] / 'report.html'}"
+    with served(feed, text, say, over=over, port=port):
+        yield Watched(shown, feed, acts, folders)
+
+
+@contextmanager
+def served(
+    feed: Feed, text: bytes, say: Callable[[str], None], *, over: str, port: int = 0
+) -> Iterator[None]:
+    """Serve a page's `text`, and what it is told, while the block runs; then it is told `over`."""
+    server = ThreadingHTTPServer((HERE[0], port), _handler(feed, text))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     say(f"watch it: http://{HERE[0]}:{server.server_port}/")
     try:
-        yield Watched(shown, feed, acts, folders)
+        yield
     finally:
-        feed.tell(done=f"the run has ended; its report: {folders[0] / 'report.html'}")
+        feed.tell(done=over)
         time.sleep(OFTEN)  # until the pages have been told
         server.shutdown()
         server.server_close()
 
 
-def _handler(feed: Feed, acts: list[str]) -> type[BaseHTTPRequestHandler]:
-    text = page("live.html.j2", figures={"acts": acts}).encode()
-
+def _handler(feed: Feed, text: bytes) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """GET / is the page, GET /events what happened and what happens."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from cyan.proof import calibration, compare, figures, lanes, proxylog, resources, stored, timeline
 from cyan.proof.checks.unexplained import cause
 from cyan.proof.evidence import ABSENT, Evidence, Mask, hex_ids
-from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Verdict, worst
+from cyan.proof.findings import DROPS, RUN, STEADY, Finding, Margin, Verdict, worst
 from cyan.proof.history import SECOND
 from cyan.proof.measures import WANTED_BOUND, journeys, price, worst_second
 from cyan.proof.page import page
@@ -71,6 +71,7 @@ def _context(evidence: Evidence, judgement: Judgement, folder: Path) -> dict[str
         "acts": list(zip(acts, judgement.history.performed, strict=True)),
         "steady": steady,
         "matrix": matrix(judgement.findings, [m.name for m in acts]),
+        "margins": margins(judgement.findings),
         "troubles": [f for f in judgement.findings if f.verdict is not Verdict.PASS],
         "streams": [f for f in judgement.findings if f.check == "stream cut" and f.count],
         "drops": testimonies(evidence, judgement, dropped, folder),
@@ -134,6 +135,16 @@ def _figures(
 def _dropped(evidence: Evidence, judgement: Judgement) -> Mask:
     ids = np.array([int(text, 16) for text in judgement.drops], dtype=np.uint64)
     return np.isin(evidence.requests["id"].to_numpy(), ids)
+
+
+def margins(findings: Iterable[Finding]) -> list[tuple[Margin, str]]:
+    """What came closest to each bound, and in which act; the closest first."""
+    closest: dict[str, tuple[Margin, str]] = {}
+    for finding in findings:
+        for margin in finding.margins:
+            if margin.of not in closest or margin.used > closest[margin.of][0].used:
+                closest[margin.of] = margin, finding.about
+    return sorted(closest.values(), key=lambda each: -each[0].used)
 
 
 GROUPS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -208,6 +208,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "n": finding.n,
         "bound": finding.bound,
         "examples": list(finding.ids[:SHOWN_IDS]),
+        "margins": [asdict(each) for each in finding.margins],
         "text": finding.text,
     }
 

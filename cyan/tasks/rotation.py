@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import getpass
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cyan.cli import command, settings
+from cyan.cli import command, require, settings
 from cyan.errors import UsageError
 from cyan.names import seconds, valid_version
 from cyan.tasks.common import (
@@ -25,7 +26,7 @@ from cyan.tasks.common import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from invoke import Context
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
     from cyan.rollout.planned import Request
     from cyan.sections import HostSettings
     from cyan.settings import Settings
+    from cyan.tasks.watching import Watching
 
 IMPOSSIBLE = "what no answer contains, because this is a rehearsal"
 STRATEGY = "colors: both are up; hold: one at a time, requests wait; auto: colors if there is room"
+WATCH = "a page on 127.0.0.1 draws it while it happens"
 FORCE = "a check of preflight to override, by its name; may be given often"
 
 
@@ -56,6 +59,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
         "lock_wait": LOCK_WAIT,
         "host": HOST,
         "without": WITHOUT,
+        "watch": WATCH,
     },
 )
 def deploy(
@@ -73,6 +77,7 @@ def deploy(
     lock_wait: str = "0",
     host: str = "",
     without: list[str] | None = None,
+    watch: bool = False,
 ) -> None:
     """Start a version beside the live color and switch to it once it is healthy."""
     from cyan.application.secrets import collect
@@ -101,7 +106,7 @@ def deploy(
     )
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted))
-    _rotate(wanted, request, machines, plan=plan, json=json)
+    _rotate(wanted, request, machines, plan=plan, json=json, watch=watch)
 
 
 @command(
@@ -114,6 +119,7 @@ def deploy(
         "lock_wait": LOCK_WAIT,
         "host": HOST,
         "without": WITHOUT,
+        "watch": WATCH,
     },
 )
 def rollback(
@@ -125,13 +131,14 @@ def rollback(
     lock_wait: str = "0",
     host: str = "",
     without: list[str] | None = None,
+    watch: bool = False,
 ) -> None:
     """Switch to the previous release: at once while it is warm, else by deploying it."""
     wanted = settings(c)
     machines = hosts(wanted, host, without or ())
     request = _request("rollback", "", _forced(wanted, force), seconds(lock_wait))
     request = replace(request, strategy=strategy_of(strategy))
-    _rotate(wanted, request, machines, plan=plan, json=json)
+    _rotate(wanted, request, machines, plan=plan, json=json, watch=watch)
 
 
 def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
@@ -164,6 +171,7 @@ def _rotate(
     *,
     plan: bool,
     json: bool,
+    watch: bool,
 ) -> None:
     from cyan.rollout.preview import show_plan
     from cyan.rollout.run import TakeOverError
@@ -178,12 +186,29 @@ def _rotate(
                 show_plan(console, wanted, machine, request)
         return
     run = _rotate_one if len(machines) == 1 else _rotate_all
-    try:
-        run(wanted, machines, request)
-    except TakeOverError as error:
-        if not confirmed(f"On {error.where} {error.what}."):
-            raise
-        run(wanted, machines, replace(request, take_over=True))
+    with _watching(wanted, machines, request.title, watch=watch) as seen:
+        try:
+            run(wanted, machines, request, seen)
+        except TakeOverError as error:
+            if not confirmed(f"On {error.where} {error.what}."):
+                raise
+            run(wanted, machines, replace(request, take_over=True), seen)
+
+
+@contextmanager
+def _watching(
+    wanted: Settings, machines: Sequence[HostSettings], title: str, *, watch: bool
+) -> Iterator[Watching | None]:
+    """With `watch` a page that draws it."""
+    if not watch:
+        yield None
+        return
+    require("proof")
+    from cyan.tasks.watching import watching
+    from cyan.terminal import console
+
+    with watching(wanted, machines[0], title, console.print) as seen:
+        yield seen
 
 
 def _plans(
@@ -203,14 +228,21 @@ def _plans(
     print_json("plan", machines, told)
 
 
-def _rotate_all(wanted: Settings, machines: Sequence[HostSettings], request: Request) -> None:
+def _rotate_all(
+    wanted: Settings,
+    machines: Sequence[HostSettings],
+    request: Request,
+    seen: Watching | None,
+) -> None:
     """Rotate several hosts as one."""
     from cyan.rollout.together import rotate
     from cyan.terminal import console
 
-    report, names = _reporting(machines)
+    report, names = _reporting(machines, seen)
     console.print(f"[bold]{request.title}[/bold] on {len(names)} hosts: {', '.join(names)}")
     done = rotate(wanted, machines, request, report, _reports())
+    if seen:
+        seen.live = done.version
     apart = "" if done.spread is None else f", switched within {done.spread * 1000:.1f} ms"
     console.print(
         f"live: [bold]{done.version}[/bold] on {done.hosts} hosts{apart}, {done.seconds:.1f} s"
@@ -218,14 +250,19 @@ def _rotate_all(wanted: Settings, machines: Sequence[HostSettings], request: Req
 
 
 def _reporting(
-    machines: Sequence[HostSettings],
+    machines: Sequence[HostSettings], seen: Watching | None = None
 ) -> tuple[Callable[[str], Reporter], tuple[str, ...]]:
     """Who is told how it goes on on each host, by its name; and the names."""
     from cyan.rollout.fleet import flag
     from cyan.terminal import Progress
 
     names = tuple(flag(each, machines) for each in machines)
-    return lambda name: Progress(name, names), names
+
+    def report(name: str) -> Reporter:
+        shown = Progress(name, names)
+        return seen.told(shown, name) if seen else shown
+
+    return report, names
 
 
 def _reports() -> Path:
@@ -234,13 +271,21 @@ def _reports() -> Path:
     return project_folder() / "reports"
 
 
-def _rotate_one(wanted: Settings, machines: Sequence[HostSettings], request: Request) -> None:
+def _rotate_one(
+    wanted: Settings,
+    machines: Sequence[HostSettings],
+    request: Request,
+    seen: Watching | None,
+) -> None:
     from cyan.rollout.run import rotate
     from cyan.terminal import Progress, console
 
     (machine,) = machines
     console.print(f"[bold]{request.title}[/bold] on {machine.name}")
-    outcome = rotate(wanted, machine, request, Progress(), _reports())
+    shown = seen.told(Progress()) if seen else Progress()
+    outcome = rotate(wanted, machine, request, shown, _reports())
+    if seen:
+        seen.live = str(outcome.plan.target)
     console.print(f"live: [bold]{outcome.plan.target}[/bold], {outcome.seconds:.1f} s")
 
 

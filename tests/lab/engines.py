@@ -92,14 +92,17 @@ class Registry:
 
 
 @contextmanager
-def registry(folder: Path, address: str) -> Iterator[Registry]:
-    """A registry from Debian's package, which is unpacked and not installed."""
+def registry(folder: Path, address: str, listens: str = "") -> Iterator[Registry]:
+    """A registry from Debian's package, which is unpacked and not installed.
+
+    It `listens` there only, or on more than its address.
+    """
     binary = _registry_binary(folder)
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).decode()
     (folder / "htpasswd").write_text(f"{USER}:{hashed}\n")
     (folder / "registry.yml").write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        f"http: {{addr: '{address}'}}\n"
+        f"http: {{addr: '{listens or address}'}}\n"
         f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
     )
     with (folder / "registry.log").open("w") as log:

@@ -16,17 +16,20 @@ import pytest
 import yaml
 
 from tests.conftest import SHIFT
+from tests.lab.engines import PASSWORD, USER, registry
 from tests.lab.foreign_apps import FOLDER, Foreign
 from tests.lab.harness import until
 from tests.lab.visitors import Visitors, visitors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 
 PORT = 19300 + SHIFT
 APP = f"cyan-spread{SHIFT}"
+STORE = 15400 + SHIFT
 VERSIONS = ("v1", "v2", "v3")
 
 
@@ -218,6 +221,103 @@ def test_a_node_that_is_lost_costs_no_more_than_the_writes_that_were_on_their_wa
     assert len(first) <= 20  # one a visitor
     assert seen.answers > 500
     assert kept.returncode == 0, kept.stderr
+
+
+def test_images_come_to_every_node_by_their_digest_from_a_registry_that_wants_a_log_in(
+    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = "{{(index .IPAM.Config 0).Gateway}}"
+    here = spread.run("docker", "network", "inspect", "bridge", "--format", form).stdout.strip()
+    there = f"{here}:{STORE}"
+    monkeypatch.setenv("REGISTRY_PASSWORD", PASSWORD)
+    with registry(tmp_path, f"127.0.0.1:{STORE}", f":{STORE}") as store, asking(spread, there):
+        for version in ("r1", "r2"):
+            spread.run("docker", "tag", "shop/spread:v1", f"{store.address}/spread:{version}")
+            store.push(f"{store.address}/spread:{version}")
+        for number in (1, 2):
+            trusting(spread, number, there)
+        before = live(spread)
+        refused = spread.cyan("deploy", "--version", "r1", check=False)
+        assert refused.returncode == 1
+        assert "is not on every node of the swarm" in refused.stderr
+        assert spread.node(3, "info", "--format", "{{.Name}}").strip() in refused.stderr
+        assert live(spread) == before
+        trusting(spread, 3, there)
+        with spread.visited():
+            spread.cyan("deploy", "--version", "r2")
+    color, version = live(spread)
+    assert version == "r2"
+    form = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
+    runs = spread.node(1, "service", "inspect", "--format", form, f"{APP}-{color}_web-{color}")
+    assert runs.startswith(f"{there}/spread@sha256:")
+    assert list(spread.places(color).values()) == [1, 1, 1]
+    spread.cyan("deploy", "--version", "v1")
+
+
+@contextmanager
+def asking(app: Spread, registry: str) -> Iterator[None]:
+    """With its images asked of a registry."""
+    path, env = app.folder / "invoke.yaml", app.folder / ".env"
+    texts = path.read_text(), env.read_text()
+    made = yaml.safe_load(texts[0])
+    login = {"registry": registry, "user": USER, "password_environment": "REGISTRY_PASSWORD"}
+    made["cyan"]["images"] = {"login": login}
+    path.write_text(yaml.safe_dump(made))
+    env.write_text(f"{texts[1]}IMAGE={registry}/spread\n")
+    try:
+        yield
+    finally:
+        path.write_text(texts[0])
+        env.write_text(texts[1])
+
+
+def trusting(app: Spread, number: int, registry: str) -> None:
+    """Have a node ask a registry that has no certificate."""
+    trusted = json.dumps({"insecure-registries": [registry]})
+    script = f"mkdir -p /etc/docker && echo '{trusted}' >/etc/docker/daemon.json && kill -HUP 1"
+    app.run("docker", "exec", f"{APP}-swarm{number}", "sh", "-c", script)
+    time.sleep(1)
+
+
+def test_one_of_three_managers_may_be_lost_and_without_two_it_is_told_what_serves(
+    spread: Spread,
+) -> None:
+    spread.cyan("deploy", "--version", "v1")
+    color, others = live(spread)[0], [f"{APP}-swarm{number}" for number in (2, 3)]
+    names = spread.node(1, "node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}")
+    workers = [line.split()[0] for line in names.splitlines() if len(line.split()) == 1]
+    spread.node(1, "node", "promote", *workers)
+    try:
+        with cut_off(spread, others[1:]):
+            spread.cyan("deploy", "--version", "v2")
+            assert live(spread)[1] == "v2"
+            color = live(spread)[0]
+        with cut_off(spread, others):
+            failed = spread.cyan("deploy", "--version", "v3", check=False)
+            assert failed.returncode == 1
+            assert "the swarm has no leader" in failed.stderr
+            assert f"serving: {color}, as far as the host's marker says" in failed.stderr
+            asked = f"http://{spread.address}:{PORT}/"
+            assert spread.run("curl", "-sf", "-m", "10", asked).stdout.startswith("a shop")
+    finally:
+        spread.node(1, "node", "demote", *workers)
+    spread.cyan("deploy", "--version", "v3")
+    assert live(spread)[1] == "v3"
+
+
+@contextmanager
+def cut_off(app: Spread, nodes: list[str]) -> Iterator[None]:
+    """With the network of these nodes cut; in the end all are back."""
+    for node in nodes:
+        app.run("docker", "network", "disconnect", "bridge", node)
+    time.sleep(20)  # until the others have noticed
+    try:
+        yield
+    finally:
+        for node in nodes:
+            app.run("docker", "network", "connect", "bridge", node)
+        until(lambda: app.ready() == Counter({"Ready": 3}), "all nodes are back", 90)
+        time.sleep(10)  # until they know again where the others are
 
 
 def test_it_proves_its_own_deploys(spread: Spread) -> None:

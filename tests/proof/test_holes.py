@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from cyan.journal.entries import Entry, Event
-from cyan.proof import checks, collected
+from cyan.proof import checks, collected, report
 from cyan.proof.evidence import Bounds
 from cyan.proof.findings import Finding, Verdict, worst
 from cyan.proof.history import SECOND, Hold, holds_of
@@ -168,6 +168,10 @@ def test_a_site_that_stood_still_does_not_pass_though_nothing_was_dropped(second
     assert set(found) == {"stood still"}
     assert (found["stood still"].verdict, found["stood still"].act) == (Verdict.FAIL, 1)
     assert drop_ids(found.values()) == ()
+    closest, act = report.margins(found.values())[0]
+    assert (closest.of, act) == ("longest time without an answer", found["stood still"].about)
+    assert closest.used > 1
+    assert closest.value == pytest.approx(seconds, abs=0.3)
 
 
 @pytest.mark.parametrize(("held", "verdict"), [(3.2, Verdict.PASS), (1.0, Verdict.FAIL)])

@@ -67,6 +67,17 @@ def test_a_failed_verdict_counts_each_dropped_request_once_and_names_it(failed: 
     assert [act["verdict"] for act in verdict["acts"]] == ["pass", "fail", "pass", "pass"]
 
 
+def test_what_came_closest_to_each_bound_is_on_the_page_with_its_margin(passed: Path) -> None:
+    page = (passed / "report.html").read_text()
+    told = page.partition('<section id="bounds">')[2].partition("</section>")[0]
+    found = [each for check in said(passed)["checks"] for each in check["margins"]]
+    assert "longest time without an answer" in {each["of"] for each in found}
+    for name in {each["of"] for each in found}:
+        closest = max(each["value"] / each["most"] for each in found if each["of"] == name)
+        row = told.partition(f"<td>{name}</td>")[2].partition("</tr>")[0]
+        assert f">{closest:.0%}<" in row
+
+
 def test_junit_has_a_case_for_every_check_and_act(failed: Path) -> None:
     suite = ET.fromstring((failed / "junit.xml").read_text())  # our own file
     cases = suite.findall("testcase")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from cyan.proof.checks.unexplained import ENDLESS
 from cyan.proof.checks.writes import jobs_present, ledger_present
 from cyan.proof.client_log import is_in
 from cyan.proof.evidence import Evidence, Mask, about, hex_ids, mask
-from cyan.proof.findings import MOST_IDS, RUN, Finding, Verdict
+from cyan.proof.findings import MOST_IDS, RUN, Finding, Margin, Verdict
 from cyan.proof.requestlog import OVERWHELMED, WHOLE
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _lag(evidence: Evidence, lag: np.ndarray, name: str, act: int) -> Finding:
         about=name,
         count=0 if within else 1,
         n=len(lag),
+        margins=(Margin("p99 of the delay in sending", p99, evidence.bounds.lag_p99_ms, "ms"),),
     )
 
 
@@ -218,7 +220,9 @@ def clock_known(evidence: Evidence) -> tuple[Finding, ...]:
     wrong = evidence.clock_error_ns / MILLISECOND
     if wrong:
         text += f"; requests show that the host's is {wrong:.1f} ms or more from how it was read"
-    return (for_run("clock known", int(found > bound) + (not held) + bool(wrong), text, n=1),)
+    count = int(found > bound) + (not held) + bool(wrong)
+    margin = Margin("what is not known of the clocks", found, bound, "ms")
+    return (replace(for_run("clock known", count, text, n=1), margins=(margin,)),)
 
 
 def logs_present(evidence: Evidence) -> tuple[Finding, ...]:

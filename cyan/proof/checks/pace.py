@@ -8,7 +8,7 @@ import numpy as np
 
 from cyan.proof.client_log import is_in
 from cyan.proof.evidence import Evidence, Mask, mask
-from cyan.proof.findings import STEADY, Finding, Verdict
+from cyan.proof.findings import STEADY, Finding, Margin, Verdict
 from cyan.proof.history import SECOND
 from cyan.proof.requestlog import LASTING
 from cyan.proof.statistics import longest_interval
@@ -68,9 +68,14 @@ def _stall(evidence: Evidence, window: Window, steady: np.ndarray) -> Finding:
     if held:
         text += f"; requests waited {held:.2f} s while one color took the other's place"
     verdict = Verdict.FAIL if any(beyond) else Verdict.PASS
+    margins = (
+        Margin("longest time without an answer", gap, most[0], "s"),
+        Margin("p99, from when a request was due", p99, most[1], "s"),
+        Margin("answers that took over a second", slow, most[2]),
+    )
     return Finding(
         "stood still", verdict, text, act=window.act, about=window.name,
-        count=sum(beyond), n=len(own),
+        count=sum(beyond), n=len(own), margins=margins if len(own) >= FEW else margins[:1],
     )  # fmt: skip
 
 
@@ -133,6 +138,7 @@ def _blind(evidence: Evidence, window: Window, sent: np.ndarray) -> Finding:
         about=window.name,
         count=int(over),
         n=int(mask((sent >= start) & (sent <= end)).sum()),
+        margins=(Margin("time without a request", blind, evidence.bounds.blind_ms, "ms"),),
     )
 
 
@@ -181,4 +187,5 @@ def _lag(evidence: Evidence, lag: np.ndarray, act: int, name: str) -> Finding:
         about=name,
         count=int(over),
         n=len(lag),
+        margins=(Margin("p99 of the delay in receiving", p99, bound, "ms"),),
     )

@@ -26,7 +26,7 @@
       x: failed.map((row) => row.at), y: failed.map(() => top * 0.9), text: failed.map((row) => `${row.failed} failed`), hoverinfo: "text+x" };
     const p99 = { name: "p99", role: "corrected", mode: "lines", yaxis: "y2", x, y: rows.map((row) => row.p99), line: { width: 1.5 } };
     cyan.draw("live-figure", { data: [...rates, drops, p99], layout: {
-      height: 440, xaxis: { title: { text: "seconds since the load began" }, anchor: "y2", range: [0, Math.max(10, ...x) + 1] },
+      height: 440, xaxis: { title: { text: "seconds since it began" }, anchor: "y2", range: [0, Math.max(10, ...x) + 1] },
       yaxis: { domain: [0.36, 1], range: [0, top], fixedrange: true, title: { text: "answers" } },
       yaxis2: { domain: [0, 0.28], type: "log", nticks: 4, fixedrange: true, title: { text: "p99 ms" } },
       shapes: marks.map((mark) => ({ type: "line", role: mark.role, x0: mark.at, x1: mark.at, y0: 0, y1: 1, yref: "paper", line: { width: 1.2 } })),
