@@ -32,7 +32,7 @@ from cyan.proof.hammer import HammerOptions, _check
 from cyan.proof.host_under_test import HostUnderTest
 from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proxies import caddy
-from cyan.rollout import plan, planned, run
+from cyan.rollout import plan, planned, release_files, run
 from cyan.rollout import provision as provision_module
 from cyan.rollout.provision import install_engine, provision
 from cyan.world.envfile import VARIABLE_PATTERN, env_file, parse_env_file
@@ -462,18 +462,18 @@ def test_a_version_is_a_tag_or_refused(text: str) -> None:
 @example("A", "B=x\\")
 def test_an_environment_comes_back_as_it_was_given_or_is_refused(key: str, value: str) -> None:
     try:
-        pairs = plan.valid_environment([f"{key}={value}", "LAST=1"])
+        pairs = release_files.valid_environment([f"{key}={value}", "LAST=1"])
     except UsageError:
         assert not VARIABLE_PATTERN.fullmatch(f"{key}={value}".partition("=")[0])
         return
     text = env_file(dict(pairs))
-    assert plan.extra_environment(text) == pairs
+    assert release_files.extra_environment(text) == pairs
 
 
-@pytest.mark.parametrize("key", plan.RESERVED)
+@pytest.mark.parametrize("key", release_files.RESERVED)
 def test_what_cyan_itself_sets_cannot_be_set_by_a_flag(key: str) -> None:
     with pytest.raises(UsageError, match="is set by cyan itself"):
-        plan.valid_environment([f"{key}=x"])
+        release_files.valid_environment([f"{key}=x"])
 
 
 def test_a_color_is_no_word_from_outside() -> None:

@@ -5,33 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cyan.application import record, stack_file
-from cyan.application.color import Mould, color_file, external_names
 from cyan.application.record import Application
 from cyan.application.release import Release, release_id
 from cyan.engines import colors, compose
-from cyan.engines.stack import Stack
-from cyan.engines.versions import START_INTERVAL, newer
-from cyan.errors import DeployError, UsageError
+from cyan.errors import DeployError
 from cyan.hosts.look import previous
-from cyan.names import REHEARSED, EngineKind, Kind
+from cyan.names import Kind
 from cyan.proxies import markers
 from cyan.rollout import work
 from cyan.rollout.planned import Plan, Request, Run, Step
-from cyan.world.envfile import env_file, parse_env_file
+from cyan.rollout.release_files import brought
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from cyan.adopted import AdoptedSettings
     from cyan.hosts.look import Observation
     from cyan.names import Color
     from cyan.rollout.unfinished import Unfinished
     from cyan.settings import Settings
-
-
-RESERVED = ("APP", "COLOR", "VERSION", "RELEASE", "DEPLOYED_BY", "DIRECTORY")
-"""What cyan itself tells the Compose file of a color; nobody else may set these."""
 
 
 def deploy(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
@@ -104,7 +95,7 @@ def _start(
     return (
         *(Step(*each) for each in left),
         *_clear(world, target.color),
-        *_fetch(request, world, settings, target, compose_text),
+        *brought(request, world, settings, target, compose_text),
         *_expand(request, settings, project, target),
         Step(Kind.START, target.color, says, commands),
     )
@@ -128,61 +119,6 @@ def rollback(request: Request, world: Observation, settings: Settings, compose_t
     request = replace(request, hold=request.hold and bool(start))
     run = _run(request, back, world, settings, fresh=bool(start))
     return _rotation(run, world, settings, start)
-
-
-def _fetch(
-    request: Request,
-    world: Observation,
-    settings: Settings,
-    target: Release,
-    compose_text: str | None,
-) -> tuple[Step, ...]:
-    if compose_text is None:
-        return ()
-    project = colors.project_of(settings, target)
-    application = request.application or Application.of(settings)
-    files: tuple[tuple[str, str], ...] = (
-        (str(project.env), _environment(request, target, settings)),
-        (str(project.folder / record.FILE), record.dump(application)),
-    )
-    says = _fetch_says(request, settings)
-    adopted = application.adopted
-    if adopted is None:
-        files = ((str(project.file), compose_text), *files)
-        return (Step(Kind.FETCH, target.color, says, (project.config(),), files),)
-    mould = _mould(request, target, settings, adopted)
-    quick = newer(world.engine, START_INTERVAL)
-    text = color_file(compose_text, replace(mould, quick=quick))
-    files = ((str(project.file), text), (str(project.source), compose_text), *files)
-    if over := isinstance(project, Stack):
-        files = (*files, *_stack_files(project, text, target, application, settings))
-    externals = external_names(compose_text, adopted)
-    made = tuple(compose.made(each, adopted.project, spread=over) for each in externals)
-    return (Step(Kind.FETCH, target.color, says, (*made, project.config()), files),)
-
-
-def _stack_files(
-    project: Stack, text: str, target: Release, application: Application, settings: Settings
-) -> tuple[tuple[str, str], ...]:
-    """The files of a color's stack, from the text of its Compose file. Raises UsageError."""
-    assert application.adopted is not None  # noqa: S101 - for the type checker: see Settings
-    lasting = [name for name in application.services if name not in application.once]
-    names = work.called(settings, tuple(lasting), target.color)
-    resting = work.called(settings, application.late, target.color)
-    made = stack_file.stack_file(
-        stack_file.only(text, names), settings.app, target.id, without=application.adopted.without
-    )
-    return ((str(project.stack), made), (str(project.resting), stack_file.resting(resting)))
-
-
-def _mould(
-    request: Request, target: Release, settings: Settings, adopted: AdoptedSettings
-) -> Mould:
-    grace = settings.drain.timeout
-    color, version, release = target.color, target.version, target.id
-    sick = settings.public.service if request.rehearse == REHEARSED[0] else ""
-    made = Mould(settings.app, color, version, release, request.by, adopted, grace, sick=sick)
-    return replace(made, linked=settings.engine is not EngineKind.SWARM)
 
 
 def _run(
@@ -389,38 +325,3 @@ def _live_release(world: Observation) -> str:
 def _healthy_says(target: Release, settings: Settings, *, fresh: bool) -> str:
     passes = settings.health.passes if fresh else 1
     return f"{target}: {passes} consecutive passes within {settings.health.timeout:g} s"
-
-
-def _fetch_says(request: Request, settings: Settings) -> str:
-    """Which images come to the host and how, and how many secrets."""
-    source = settings.images.source
-    says = f"the images of {request.version} are on the host ({source})"
-    if request.contents.again:
-        return f"the images and secrets that {request.contents.again} ran with are on the host"
-    names = request.contents.secrets.names
-    return says + (f", and {len(names)} secrets" if names else "")
-
-
-def valid_environment(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """`KEY=VALUE` texts as pairs. Raises UsageError for what is none, or is cyan's own."""
-    split = [pair.partition("=") for pair in pairs]
-    for key, equals, _ in split:
-        if not equals:
-            raise UsageError(f"{key!r} is not KEY=VALUE", todo="for example: --env FEATURE=on")
-        if key in RESERVED:
-            raise UsageError(f"{key} is set by cyan itself", todo="choose another name")
-    environment = {key: value for key, _, value in split}
-    env_file(environment)
-    return tuple(environment.items())
-
-
-def extra_environment(env_file: str) -> tuple[tuple[str, str], ...]:
-    """What a release's env file holds beyond what every release's does."""
-    values = parse_env_file(env_file)
-    return tuple((key, value) for key, value in values.items() if key not in RESERVED)
-
-
-def _environment(request: Request, target: Release, settings: Settings) -> str:
-    own = (settings.app, target.color, target.version, target.id, request.by, settings.directory)
-    values = dict(zip(RESERVED, map(str, own), strict=True))
-    return env_file(values | dict(request.environment))

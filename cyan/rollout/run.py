@@ -25,6 +25,7 @@ from cyan.rollout import plan as planning
 from cyan.rollout.job import Done, Job
 from cyan.rollout.meeting import BehindError, ElsewhereError
 from cyan.rollout.probe import probing
+from cyan.rollout.release_files import extra_environment
 from cyan.rollout.steps import ACTIONS
 from cyan.rollout.undo import Undone, abandon, undo
 from cyan.world.shell import quoted_path
@@ -389,4 +390,4 @@ def _kept(host: Host, settings: Settings, release: str) -> Kept | None:
     if len(parts) < 3:  # noqa: PLR2004 - two files, and what follows
         return None
     text, env, record = parts
-    return Kept(text, planning.extra_environment(env), parse(record) if record else None)
+    return Kept(text, extra_environment(env), parse(record) if record else None)

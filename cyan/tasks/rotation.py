@@ -317,8 +317,8 @@ def _alone(*, resume: bool, abort: bool, others: bool) -> None:
 def _request(
     what: str, version: str, forced: tuple[str, ...], wait: float, env: Sequence[str] = ()
 ) -> Request:
-    from cyan.rollout.plan import valid_environment
     from cyan.rollout.planned import Request
+    from cyan.rollout.release_files import valid_environment
 
     return Request(what, version, getpass.getuser(), valid_environment(env), forced, wait)
 

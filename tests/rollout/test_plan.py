@@ -13,6 +13,7 @@ from cyan.journal.entries import Entry, Event
 from cyan.names import Color, Kind
 from cyan.proxies.in_flight import InFlight
 from cyan.rollout import plan as planning
+from cyan.rollout import release_files
 from cyan.rollout.planned import Plan, Request
 from cyan.sections import DrainSettings, HealthSettings, SmokeCheck, WarmSettings
 from tests.rollout.worlds import (
@@ -196,13 +197,13 @@ def test_both_markers_count_as_green_because_the_proxy_asks_for_green_first() ->
 
 def test_an_environment_that_cyan_sets_itself_is_refused() -> None:
     with pytest.raises(UsageError, match="COLOR is set by cyan itself"):
-        planning.valid_environment(["COLOR=red"])
+        release_files.valid_environment(["COLOR=red"])
 
 
 def test_a_rollback_finds_the_environment_that_its_release_ran_with() -> None:
     request = replace(DEPLOY, environment=(("FAULT", "slow=1 $x"),))
-    env = planning._environment(request, V1_ON_BLUE_TARGET, SETTINGS)
-    assert planning.extra_environment(env) == (("FAULT", "slow=1 $x"),)
+    env = release_files._environment(request, V1_ON_BLUE_TARGET, SETTINGS)
+    assert release_files.extra_environment(env) == (("FAULT", "slow=1 $x"),)
 
 
 V1_ON_BLUE_TARGET = planning.deploy(DEPLOY, V1_ON_BLUE, SETTINGS, "").target
