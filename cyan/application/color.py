@@ -100,40 +100,12 @@ class External:
     name: str
 
 
-def own_file(source: str, adopted: AdoptedSettings, *, spread: bool = False) -> str:
-    """The application's own stack, but for what rotates, as a Compose file: JSON.
-
-    With it shared services are started where they have never been. Its networks are `spread` over
-    all nodes where it has more.
-    """
-    config: dict[str, Any] = json.loads(source)
-    services = {}
-    for name, given in config["services"].items():
-        if name in adopted.rotating:
-            continue
-        needs: Given = given.get("depends_on") or {}
-        kept = {key: how for key, how in needs.items() if key not in adopted.rotating}
-        mounts = [_there(each, _folder(config), adopted) for each in given.get("volumes") or ()]
-        changed = {
-            key: value for key, value in (("depends_on", kept), ("volumes", mounts)) if value
-        }
-        services[name] = {**_but(given, "depends_on", "volumes"), **changed}
-    made = {key: value for key, value in config.items() if key != OURS}
-    if spread:
-        over = {"driver": "overlay", "attachable": True}
-        each = (config.get("networks") or {}).items()
-        made["networks"] = {
-            name: given if (given or {}).get("external") else {**(given or {}), **over}
-            for name, given in each
-        }
-    return json.dumps({**made, "services": services}, indent=1)
-
-
-def _but(given: Given, *keys: str) -> dict[str, Any]:
+def but(given: Given, *keys: str) -> dict[str, Any]:
+    """What is given, without some keys."""
     return {key: value for key, value in given.items() if key not in keys}
 
 
-def _there(mount: Given, folder: PurePosixPath, adopted: AdoptedSettings) -> Given:
+def there(mount: Given, folder: PurePosixPath, adopted: AdoptedSettings) -> Given:
     """A mount as it is where the application's own stack lies on the host."""
     source = PurePosixPath(str(mount.get("source") or ""))
     if mount["type"] != "bind" or not source.is_relative_to(folder):
@@ -172,12 +144,12 @@ def files_of(source: str, adopted: AdoptedSettings) -> tuple[str, ...]:
     Files that are mounted, folders that are mounted to be read, configs and secrets.
     """
     config: Given = json.loads(source)
-    folder = _folder(config)
+    folder = folder_of(config)
     found = [
         each["source"]
         for name in adopted.rotating
         for each in _mounts(name, config, adopted)
-        if each["type"] == "bind" and _goes_along(each)
+        if each["type"] == "bind" and goes_along(each)
     ]
     bound = [
         str(config[key][each["source"]].get("file") or "")
@@ -223,7 +195,7 @@ class _Service:
         if self.mould.quick and check.get("test") and not check.get("disable"):
             kept["healthcheck"] = {**QUICK, **check}
         elif not self.mould.quick and "start_interval" in check:
-            kept["healthcheck"] = _but(check, "start_interval")
+            kept["healthcheck"] = but(check, "start_interval")
         if self.name == self.mould.sick:
             kept["healthcheck"] = {"test": ["CMD", "false"], "interval": "1s", "retries": 3}
         if build := self._build():
@@ -270,7 +242,7 @@ class _Service:
         if not build or "://" in str(build.get("context", "")):
             return build
         context = PurePosixPath(str(build.get("context") or "."))
-        folder = _folder(self.config)
+        folder = folder_of(self.config)
         if not context.is_relative_to(folder):
             raise UsageError(
                 f"{self.name} is built from {context}, which is outside of {folder}",
@@ -292,7 +264,7 @@ class _Service:
         return {self.mould.named(name): needs[name] for name in sorted(needs) if name in there}
 
     def _volumes(self) -> list[Given]:
-        folder = _folder(self.config)
+        folder = folder_of(self.config)
         made: list[Given] = []
         for each in _mounts(self.name, self.config, self.mould.adopted):
             source = PurePosixPath(str(each.get("source") or ""))
@@ -300,8 +272,8 @@ class _Service:
                 made.append(each)
                 continue
             sent = {**each, "source": f"./{FILES}/{source.relative_to(folder)}"}
-            stays = _there(each, folder, self.mould.adopted)
-            made.append(sent if _goes_along(each) else stays)
+            stays = there(each, folder, self.mould.adopted)
+            made.append(sent if goes_along(each) else stays)
         return made
 
     def _networks(self) -> dict[str, Any]:
@@ -378,7 +350,7 @@ def _mounts(name: str, config: Given, adopted: AdoptedSettings) -> Iterator[Give
             yield each
 
 
-def _goes_along(mount: Given) -> bool:
+def goes_along(mount: Given) -> bool:
     """Whether what is mounted from the checkout goes with a release: a file, or what is only read.
 
     What is written must outlive the release, and stays where it is.
@@ -417,7 +389,7 @@ def _top(key: str, config: Given, services: Given) -> dict[str, Any]:
     used = _sources(key, services.values())
     if key == "volumes":
         return {name: {"name": _real(config, key, name), "external": True} for name in sorted(used)}
-    folder = _folder(config)
+    folder = folder_of(config)
     made = {}
     for name in sorted(used):
         each = dict(given[name])
@@ -444,5 +416,6 @@ def _real(config: Given, key: str, name: str) -> str:
     return str(given.get("name") or f"{config['name']}_{name}")
 
 
-def _folder(config: Given) -> PurePosixPath:
+def folder_of(config: Given) -> PurePosixPath:
+    """The folder of this machine in which the Compose file lies."""
     return PurePosixPath(str(config[OURS]["folder"]))

@@ -11,35 +11,23 @@ from cyan.chaos import invariants, record
 from cyan.chaos.catalogue import fault
 from cyan.chaos.draw import Drawn
 from cyan.chaos.faults.deployer import Nothing
-from cyan.proof.checks import allowance, client, order, writes
+from cyan.proof.checks import allowance
 from cyan.proof.evidence import hex_ids
-from cyan.proof.findings import MOST_IDS, Finding, Verdict
+from cyan.proof.findings import GRAVE, MOST_IDS, Finding, Verdict
 from cyan.proof.history import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from cyan.chaos.fault import Expectation
     from cyan.chaos.invariants import Held
     from cyan.chaos.record import Record
-    from cyan.proof.checks import Check
+    from cyan.proof.checks import Further
     from cyan.proof.evidence import Evidence, Mask
 
 DRAWN = "drawn.json"
 EXPERIMENTS = "experiments"
-
-GRAVE = (
-    writes.lost_write,
-    writes.double_write,
-    writes.lost_job,
-    writes.double_job,
-    order.stale,
-    order.backwards,
-    client.session_lost,
-    client.mixed_colors,
-)
-"""Drops that no fault excuses."""
 
 BEFORE_NS = SECOND // 2
 """A container that is killed takes up to this much of its own witness log with it."""
@@ -71,7 +59,7 @@ class Controls:
         return asdict(self)
 
 
-def checks(folder: Path) -> tuple[Check, ...]:
+def checks(folder: Path) -> tuple[Further, ...]:
     """The checks of the chaos run in `folder`."""
     told = json.loads((folder / DRAWN).read_text(encoding="utf-8"))
     services = tuple(told["services"]), tuple(told["shared"])
@@ -87,7 +75,7 @@ def checks(folder: Path) -> tuple[Check, ...]:
     return tuple(found)
 
 
-def _named(check: partial[tuple[Finding, ...]], name: str) -> Check:
+def _named(check: partial[tuple[Finding, ...]], name: str) -> Further:
     check.__name__ = name  # type: ignore[attr-defined] # a crash is told by it
     return check
 
@@ -98,7 +86,7 @@ def _read(folder: Path, number: str, kept: dict[str, Any]) -> tuple[int, Drawn, 
     return int(number), drawn, record.load(folder / EXPERIMENTS / f"{kept['file']}.json")
 
 
-def _controls(told: Controls, _case: Evidence) -> tuple[Finding, ...]:
+def _controls(told: Controls, _case: Evidence, _drops: Sequence[Finding]) -> tuple[Finding, ...]:
     """Whether the controls came out as they must."""
     verdict = Verdict.UNKNOWN if told.wrong else Verdict.PASS
     return (Finding("controls", verdict, told.text, count=len(told.wrong), n=1),)
@@ -109,6 +97,7 @@ def _invariants(
     services: tuple[str, ...],
     shared: tuple[str, ...],
     evidence: Evidence,
+    _drops: Sequence[Finding],
 ) -> tuple[Finding, ...]:
     """Every invariant of every record."""
     found: list[Finding] = []
@@ -129,13 +118,15 @@ def _finding(evidence: Evidence, number: int, held: Held) -> Finding:
     return Finding(held.name, held.verdict, held.text, act=number, about=about, count=count, n=1)
 
 
-def _inside(acts: Iterable[tuple[int, Drawn, Record]], evidence: Evidence) -> tuple[Finding, ...]:
+def _inside(
+    acts: Iterable[tuple[int, Drawn, Record]], evidence: Evidence, found: Sequence[Finding]
+) -> tuple[Finding, ...]:
     """Where drops are allowed, each was in flight while the fault was there, and none was grave."""
     expected = [(n, seen, fault(d.name, dict(d.values)).expects) for n, d, seen in acts]
     allowed = [e for e in expected if e[2].outage and e[0] < len(evidence.history.performed)]
     if not allowed:
         return ()
-    drops = drops_of(evidence)
+    drops = drops_of(evidence, found)
     return tuple(
         _attributed(evidence, number, seen, expects, drops) for number, seen, expects in allowed
     )
@@ -149,10 +140,10 @@ class Drops:
     grave: tuple[Finding, ...]
 
 
-def drops_of(evidence: Evidence) -> Drops:
-    """What was dropped in a run; every check looks at all of it, so it is asked for once."""
-    grave = tuple(each for check in GRAVE for each in check(evidence) if each.count)
-    return Drops(allowance.dropped(evidence), grave)
+def drops_of(evidence: Evidence, found: Sequence[Finding]) -> Drops:
+    """What was dropped in a run, by the findings of its drops."""
+    grave = tuple(each for each in found if each.kind in GRAVE and each.count)
+    return Drops(allowance.dropped(evidence, found), grave)
 
 
 def _attributed(

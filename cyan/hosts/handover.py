@@ -37,10 +37,20 @@ $as iptables -w 5 -t nat -S >/dev/null 2>&1"""
 """Succeeds where new connections can be redirected; sets `as`."""
 
 NAT = f"""\
+tables=iptables
+! $as ip6tables -w 5 -t nat -S >/dev/null 2>&1 || tables="iptables ip6tables"
 nat() {{ $as iptables -w 5 -t nat "$@"; }}
 unredirect() {{
-  nat -S | sed -n '/--comment {RULES}/s/^-A/-D/p' | while read -r rule; do
-    echo "$rule" | xargs -r $as iptables -w 5 -t nat
+  for each in $tables; do
+    $as "$each" -w 5 -t nat -S | sed -n '/--comment {RULES}/s/^-A/-D/p' | while read -r rule; do
+      echo "$rule" | xargs -r $as "$each" -w 5 -t nat
+    done
+  done
+}}
+redirect6() {{ # where any address is open, those of IPv6 are as well: by the engine's own process
+  case $tables in *ip6tables) ;; *) return 0 ;; esac
+  for chain in "OUTPUT -o lo" "PREROUTING -m addrtype --dst-type LOCAL"; do
+    $as ip6tables -w 5 -t nat -I $chain "$@" -j REDIRECT --to-ports $passing || return
   done
 }}
 redirect() {{ # a port, the address that it is open on or "", the second proxy's address, the port
@@ -52,7 +62,7 @@ redirect() {{ # a port, the address that it is open on or "", the second proxy's
   if [ "$bind" ]; then to="DNAT --to-destination $bind:$passing"
   else to="REDIRECT --to-ports $passing"; fi
   nat -I OUTPUT -o lo "$@" -j $to || return
-  case $bind in 127.*) return ;; esac
+  case $bind in 127.*) return ;; '') redirect6 "$@" || return ;; esac
   nat -I PREROUTING -m addrtype --dst-type LOCAL "$@" -j DNAT --to-destination "$second_:$inside" ||
     return
   for bridge in /sys/class/net/*/bridge; do
@@ -63,7 +73,8 @@ redirect() {{ # a port, the address that it is open on or "", the second proxy's
 """
 """Connections from outside are redirected to the second proxy itself, which keeps their addresses;
 those of the host itself, and of its containers, to the port that it publishes: from one of the
-engine's networks to another there is no way. A port that is open on one address stays so."""
+engine's networks to another there is no way. A port that is open on one address stays so. Those by
+IPv6 go where the engine's own process listens for it, as they do at any time."""
 
 KEPT = """\
 kept() {

@@ -7,11 +7,11 @@ started, and a port that the stack has is left to it until the first deploy take
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cyan.application.color import own_file
+from cyan.application.own_stack import own_file
 from cyan.application.source import USUAL
 from cyan.application.stack_file import HERE
 from cyan.engines import colors, compose, stack
@@ -54,20 +54,28 @@ def directories(settings: Settings) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Own:
+    """An application's own stack: what Compose resolved, and what of its checkout was `brought`."""
+
+    source: str
+    brought: tuple[str, ...] = ()
+
+
 def join(
-    host: Host, lock: Lock, by: Lock, settings: Settings, source: str
+    host: Host, lock: Lock, by: Lock, settings: Settings, own: Own
 ) -> tuple[str, tuple[Holder, ...]]:
     """Give the application its networks and its place at the proxy; what was done, in words.
 
-    And whose ports are to be taken over. `lock` is the application's, `by` the proxy's. `source` is
-    what Compose resolved. Safe to repeat. Raises UsageError, HostError, DeployError.
+    And whose ports are to be taken over. `lock` is the application's, `by` the proxy's. Safe to
+    repeat. Raises UsageError, HostError, DeployError.
     """
     seen = look(host, settings)
     publishes, theirs = to_publish(settings, seen)
     if settings.engine is EngineKind.SWARM:
-        spread.allowed(host, settings, source)
+        spread.allowed(host, settings, own.source)
     lock.run(_networks(settings))
-    says = [*_shared(lock, settings, seen, source)]
+    says = [*_shared(lock, settings, seen, own)]
     before = seen.joined.get(settings.app)
     mine = Joined(
         str(settings.directory),
@@ -294,7 +302,7 @@ def _networks(settings: Settings) -> str:
     return " && ".join((*made, f"docker volume create {volume} >/dev/null"))
 
 
-def _shared(lock: Lock, settings: Settings, seen: Seen, source: str) -> Iterable[str]:
+def _shared(lock: Lock, settings: Settings, seen: Seen, own: Own) -> Iterable[str]:
     """Start the application's own shared services where they have no container at all."""
     assert settings.adopted is not None  # noqa: S101 - for the type checker: see look
     missing = tuple(name for name in settings.adopted.shared if name not in seen.shared)
@@ -302,7 +310,7 @@ def _shared(lock: Lock, settings: Settings, seen: Seen, source: str) -> Iterable
         return
     file = f"{settings.directory}/shared/compose.json"
     over = settings.engine is EngineKind.SWARM
-    text = own_file(source, settings.adopted, spread=over)
+    text = own_file(own.source, settings.adopted, own.brought, spread=over)
     private = f"(umask 077; {write_files([(file, text)])})"
     words = ("docker", "compose", "--progress", "quiet", "-p", settings.adopted.project, "-f", file)
     up = shlex.join((*words, "up", "-d", *compose.WAIT, "--no-deps", "--no-recreate", *missing))

@@ -64,6 +64,9 @@ EXCUSABLE = frozenset(
 )
 """What an act with `allowed_drops` may do to a request: the client was told that it failed."""
 
+GRAVE = DROPS - EXCUSABLE - {Kind.UNEXPLAINED}
+"""The kinds that no act excuses; the unexplained is, by one that loses lines of a log."""
+
 STEADY = "steady"
 RUN = "run"
 """Names of what a finding may concern besides an act."""

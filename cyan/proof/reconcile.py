@@ -11,13 +11,13 @@ from cyan.errors import ProofError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.proof.checks import Check
+    from cyan.proof.checks import Further
     from cyan.proof.evidence import Bounds, Evidence
     from cyan.proof.verdict import Judgement
 
 
 def reconcile(
-    folder: Path, bounds: Bounds | None = None, more: tuple[Check, ...] = ()
+    folder: Path, bounds: Bounds | None = None, more: tuple[Further, ...] = ()
 ) -> tuple[Evidence, Judgement]:
     """Judge the run in `folder` from its raw files and write everything but the report.
 
@@ -40,7 +40,7 @@ def reconcile(
         packed = pool.submit(
             client_log.write_requests, evidence.requests, folder / "requests.parquet"
         )
-        findings = checks.run_all(evidence, (*checks.CHECKS, *more))
+        findings = checks.run_all(evidence, more)
         judgement = verdict.judge(
             int((~evidence.planted).sum()),
             findings,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from cyan.proof.checks import Check
+    from cyan.proof.checks import Further
     from cyan.proof.resources import Resources
     from cyan.proof.verdict import Judgement
 
@@ -31,7 +31,7 @@ LISTED_DROPS = 500
 PROXY_LOG = "proxy.jsonl"
 
 
-def write_report(folder: Path, more: tuple[Check, ...] = ()) -> Judgement:
+def write_report(folder: Path, more: tuple[Further, ...] = ()) -> Judgement:
     """Judge the run in `folder` from its raw files, also by `more`; write its report.html."""
     evidence, judgement = reconcile(folder, more=more)
     kept = folder / calibration.NAME

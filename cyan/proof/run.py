@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from cyan.proof.checks import Check
+    from cyan.proof.checks import Further
     from cyan.proof.display import Display
     from cyan.proof.scenario import Act
     from cyan.proof.verdict import Judgement
@@ -67,7 +67,7 @@ class RunSpec:
     command: tuple[str, ...] = (sys.executable, "-m", "cyan")
     measured_on: dict[str, Any] = field(default_factory=dict)
     relay: RelayOptions | None = None
-    checks: Callable[[Path], tuple[Check, ...]] = lambda _folder: ()
+    checks: Callable[[Path], tuple[Further, ...]] = lambda _folder: ()
 
 
 def lasting(spec: RunSpec) -> RunSpec:

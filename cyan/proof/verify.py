@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cyan.proof.asking import Options
-    from cyan.proof.checks import Check
+    from cyan.proof.checks import Further
     from cyan.proof.verdict import Judgement
     from cyan.sections import HostSettings
     from cyan.settings import Settings
@@ -123,7 +123,7 @@ def _troubles(judgement: Judgement) -> Iterable[str]:
             yield f"  {finding.verdict}: {finding.check}, {finding.about}: {finding.text}{ids}"
 
 
-def report(folder: Path, console: Console, more: tuple[Check, ...] = ()) -> Judgement:
+def report(folder: Path, console: Console, more: tuple[Further, ...] = ()) -> Judgement:
     """Judge a run's folder again from its raw logs, also by `more`; write its report anew."""
     from cyan.proof.report import write_report  # noqa: PLC0415 - pandas is heavy
 

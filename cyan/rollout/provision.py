@@ -18,7 +18,7 @@ from cyan.journal.lock import Lock
 from cyan.journal.while_held import WhileHeld
 from cyan.names import EngineKind
 from cyan.proxies.configuration import configuration
-from cyan.releases import contents
+from cyan.releases import contents, mounted
 from cyan.releases.contents import Contents
 from cyan.world.envfile import env_file
 from cyan.world.shell import quoted_path, run_script, shared_mask, write_files
@@ -82,7 +82,10 @@ def _adopted(host: Host, settings: Settings, secrets: Secrets) -> str:
     source = source_of(settings, "", secrets.values)
     doing = owner(f"provision of {settings.app}")
     with Lock(host, str(root), owner("provision")) as lock, Lock(host, str(front), doing) as by:
-        done, theirs = joining.join(host, lock, by, settings, source)
+        own = joining.Own(source, mounted.brought(host, lock, settings, source))
+        done, theirs = joining.join(host, lock, by, settings, own)
+    if own.brought:
+        done = f"{', '.join(own.brought)} sent; {done}"
     says = f"{done or 'nothing was to be done'} ({time.monotonic() - began:.1f} s)"
     if theirs:
         ports = ", ".join(f"{each.port} ({each.says})" for each in theirs)

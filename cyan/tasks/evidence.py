@@ -15,7 +15,7 @@ from cyan.tasks.common import HOST, confirmed, hosts, strategy_of
 if TYPE_CHECKING:
     from invoke import Context
 
-    from cyan.proof.checks import Check
+    from cyan.proof.checks import Further
     from cyan.proof.remote_workers import RemoteWorkers
     from cyan.sections import HostSettings
     from cyan.settings import Settings
@@ -233,7 +233,7 @@ def report(c: Context, run: str = "", against: str = "") -> None:  # noqa: ARG00
     if against:
         verify.against(folder, reports / against, console)
         return
-    more: tuple[Check, ...] = ()
+    more: tuple[Further, ...] = ()
     if folder.name.endswith(("-chaos", "-shrink")):
         from cyan.chaos import judging
 

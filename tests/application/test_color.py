@@ -17,8 +17,8 @@ from cyan.application.color import (
     color_file,
     external_names,
     files_of,
-    own_file,
 )
+from cyan.application.own_stack import mounted, own_file
 from cyan.application.source import OURS, resolve, version_variables
 from cyan.errors import UsageError
 from cyan.names import Color
@@ -263,6 +263,21 @@ def test_a_standby_waits_for_nothing_that_takes_work_and_what_is_asked_for_the_o
     assert "depends_on" not in json.loads(color_file(source, mould()))["services"]["web-blue"]
 
 
+def test_what_shared_services_mount_of_the_checkout_goes_along_unless_it_is_written() -> None:
+    paths = {"init.sql": False, "pgdata": False, "conf": True}
+    mounts = [
+        {"type": "bind", "source": f"{FOLDER}/{path}", "target": f"/{path}", "read_only": read}
+        for path, read in paths.items()
+    ]
+    away = {"type": "bind", "source": "/etc/localtime", "target": "/etc/localtime"}
+    db = {"image": "postgres:17", "volumes": [*mounts, away]}
+    web = {**SERVICES["web"], "volumes": [mounts[0]]}
+    source = json.dumps({**CONFIG, "services": {**SERVICES, "db": db, "web": web}})
+    found = mounted(source, adopted())
+    assert found["db"] == [("init.sql", True), ("pgdata", False), ("conf", True)]
+    assert "web" not in found
+
+
 def test_what_has_never_run_is_started_from_a_file_without_what_rotates() -> None:
     db = {
         "image": "postgres:17",
@@ -278,4 +293,7 @@ def test_what_has_never_run_is_started_from_a_file_without_what_rotates() -> Non
     assert "depends_on" not in made_["services"]["db"]
     sources = [each["source"] for each in made_["services"]["db"]["volumes"]]
     assert sources == ["/opt/shop/init.sql", "uploads"]
+    sent = json.loads(own_file(source, adopted(there="/opt/shop"), ("init.sql",)))
+    sources = [each["source"] for each in sent["services"]["db"]["volumes"]]
+    assert sources == ["./files/init.sql", "uploads"]
     assert not [key for key in made_ if key.startswith("x-")]

@@ -17,7 +17,7 @@ from cyan.chaos.record import Ran, Record
 from cyan.journal import entries as journal
 from cyan.proof import checks, measures, verdict
 from cyan.proof.checks import acts
-from cyan.proof.findings import Finding, Kind, Verdict
+from cyan.proof.findings import DROPS, Finding, Kind, Verdict
 from cyan.proof.history import SECOND, unrecorded
 from cyan.proof.scenario import Traffic
 from tests.chaos.test_invariants import BLUE, GREEN
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cyan.chaos.world import World
-    from cyan.proof.checks import Check
+    from cyan.proof.checks import Further
     from cyan.proof.verdict import Judgement
     from tests.proof.synthetic import Run
 
@@ -55,7 +55,8 @@ def judged(run: Run, folder: Path, seen: Record) -> dict[str, Finding]:
     kept = {"name": FAULT, "round": 0, "values": [], "file": "it"}
     told = {"services": ["platform"], "shared": [], "acts": {str(ACT): kept}}
     (folder / judging.DRAWN).write_text(json.dumps(told))
-    found = checks.run_all(run.evidence(), judging.checks(folder))
+    usual = len(checks.run_all(run.evidence()))
+    found = checks.run_all(run.evidence(), judging.checks(folder))[usual:]
     assert {each.act for each in found} == {ACT}
     return {each.check: each for each in found}
 
@@ -125,7 +126,7 @@ def test_an_invariant_that_does_not_hold_is_a_finding_about_its_act(
     assert finding.text == "markers of blue, green"
 
 
-def kept(folder: Path, seen: Record, **more: object) -> tuple[Check, ...]:
+def kept(folder: Path, seen: Record, **more: object) -> tuple[Further, ...]:
     """The checks of a chaos run whose act had a release that fails its smoke, seen so."""
     path = folder / judging.EXPERIMENTS / "it.json"
     path.parent.mkdir(exist_ok=True)
@@ -136,10 +137,10 @@ def kept(folder: Path, seen: Record, **more: object) -> tuple[Check, ...]:
     return judging.checks(folder)
 
 
-def judgement(run: Run, more: tuple[Check, ...]) -> Judgement:
+def judgement(run: Run, more: tuple[Further, ...]) -> Judgement:
     """As `inv chaos` and `inv report` make it, of every check."""
     evidence = run.evidence()
-    found = checks.run_all(evidence, (*checks.CHECKS, *more))
+    found = checks.run_all(evidence, more)
     return verdict.judge(4000, found, measures.measure(evidence, found), evidence.history, {})
 
 
@@ -283,7 +284,8 @@ def test_only_the_color_that_was_hit_may_drop_what_it_was_asked(
     )
     expects = Expectation(Traffic.SWITCH, outage=1.0, spared=spared)
     evidence = bad.evidence()
-    drops = judging.drops_of(evidence)
+    found = [each for each in checks.run_all(evidence) if each.kind in DROPS]
+    drops = judging.drops_of(evidence, found)
     finding = judging._attributed(evidence, ACT, fault_at(bad, row), expects, drops)
     wanted = Verdict.FAIL if spared and of_the_new_color else Verdict.PASS
     assert finding.verdict is wanted, finding.text

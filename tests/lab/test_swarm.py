@@ -196,6 +196,13 @@ def test_a_deployer_that_is_killed_leaves_what_the_next_command_mends(
     assert "drift" not in spread.cyan("status").stdout
 
 
+def test_what_a_shared_service_mounts_of_the_checkout_is_on_a_host_that_never_had_it(
+    spread: Spread,
+) -> None:
+    db = spread.node(1, "ps", "-q", "--filter", "name=^cyan-foreign-spread-db-1$").strip()
+    assert spread.node(1, "exec", db, "cat", "/etc/greeting.txt") == "a shop\n"
+
+
 def test_a_node_that_is_lost_costs_no_more_than_the_writes_that_were_on_their_way_to_it(
     spread: Spread,
 ) -> None:

@@ -15,6 +15,8 @@ from cyan.proof.history import Observation
 from tests.proof.synthetic import MS, Run, counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cyan.proof.evidence import Evidence
 
 
@@ -227,10 +229,10 @@ def test_an_act_that_could_not_be_carried_out_is_unknown(clean: Run) -> None:
 
 
 def test_a_check_that_crashes_is_unknown_and_named(clean: Run) -> None:
-    def broken_check(evidence: Evidence) -> tuple[Finding, ...]:
+    def broken_check(evidence: Evidence, _drops: Sequence[Finding]) -> tuple[Finding, ...]:
         raise ZeroDivisionError(len(evidence.requests))
 
-    (finding,) = checks.run_all(clean.evidence(), [broken_check])
+    finding = checks.run_all(clean.evidence(), [broken_check])[-1]
     assert (finding.check, finding.verdict) == ("broken check", Verdict.UNKNOWN)
     assert "ZeroDivisionError" in finding.text
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cyan.application.color import own_file
+from cyan.application.own_stack import own_file
 from cyan.application.source import OURS
 from cyan.engines import colors, stack
 from cyan.engines.stack import Stack

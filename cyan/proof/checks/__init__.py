@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cyan.proof.checks import (
@@ -18,9 +18,11 @@ from cyan.proof.checks import (
     writes,
 )
 from cyan.proof.evidence import Evidence
-from cyan.proof.findings import Finding, Verdict
+from cyan.proof.findings import DROPS, Finding, Verdict
 
 Check = Callable[[Evidence], tuple[Finding, ...]]
+Further = Callable[[Evidence, Sequence[Finding]], tuple[Finding, ...]]
+"""One that also looks at what the others found dropped."""
 
 CHECKS: tuple[Check, ...] = (
     acts.command,
@@ -28,7 +30,6 @@ CHECKS: tuple[Check, ...] = (
     acts.journaled,
     order.who_answers,
     *allowance.OF_DROPS,
-    allowance.drops_allowed,
     pace.stood_still,
     client.streams_cut,
     client.replaced_idle,
@@ -63,16 +64,25 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def run_all(evidence: Evidence, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
-    """The findings of every check, in the checks' order; two are at work at a time."""
+def run_all(evidence: Evidence, further: Iterable[Further] = ()) -> tuple[Finding, ...]:
+    """The findings of every check, in their order, and of what looks `further` at what was dropped.
+
+    Two are at work at a time.
+    """
     with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda check: _guarded(check, evidence), checks)
-        return tuple(finding for findings in found for finding in findings)
+        found = _flat(pool.map(lambda check: _guarded(check, evidence), CHECKS))
+        drops = [finding for finding in found if finding.kind in DROPS]
+        more = (allowance.drops_allowed, *further)
+        return found + _flat(pool.map(lambda check: _guarded(check, evidence, drops), more))
 
 
-def _guarded(check: Check, evidence: Evidence) -> tuple[Finding, ...]:
+def _flat(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    return tuple(finding for findings in found for finding in findings)
+
+
+def _guarded(check: Callable[..., tuple[Finding, ...]], *given: object) -> tuple[Finding, ...]:
     try:
-        return check(evidence)
+        return check(*given)
     except Exception as error:  # noqa: BLE001 - a check that crashes has found nothing out
         name = check.__name__.replace("_", " ")
         return (Finding(name, Verdict.UNKNOWN, f"the check crashed: {error!r}", count=1),)

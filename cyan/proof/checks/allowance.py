@@ -11,6 +11,8 @@ from cyan.proof.evidence import Evidence, Mask, hex_ids
 from cyan.proof.findings import MOST_IDS, Finding, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cyan.proof.history import Performed
 
 OF_DROPS = (
@@ -34,19 +36,20 @@ OF_DROPS = (
 """The checks that find drops."""
 
 
-def drops_allowed(evidence: Evidence) -> tuple[Finding, ...]:
-    """No act dropped more distinct requests than it may; only of acts that may drop any."""
+def drops_allowed(evidence: Evidence, drops: Sequence[Finding]) -> tuple[Finding, ...]:
+    """No act dropped more distinct requests than it may; only of acts that may drop any.
+
+    `drops` are the findings of what was dropped.
+    """
     performed = evidence.history.performed
     numbers = [number for number, item in enumerate(performed) if item.act.allowed_drops]
-    found = dropped(evidence) if numbers else np.zeros(0, bool)
+    found = dropped(evidence, drops) if numbers else np.zeros(0, bool)
     return tuple(_allowed(evidence, number, performed[number], found) for number in numbers)
 
 
-def dropped(evidence: Evidence) -> Mask:
+def dropped(evidence: Evidence, drops: Sequence[Finding]) -> Mask:
     """The requests that were dropped, by any kind."""
-    ids = {
-        int(text, 16) for check in OF_DROPS for finding in check(evidence) for text in finding.ids
-    }
+    ids = {int(text, 16) for finding in drops for text in finding.ids}
     return np.isin(evidence.requests["id"].to_numpy(), np.array(sorted(ids), np.uint64))
 
 

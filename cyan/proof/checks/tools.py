@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyan.proof.evidence import Evidence, Mask, about, hex_ids
-from cyan.proof.findings import EXCUSABLE, Finding, Kind, Verdict
+from cyan.proof.findings import GRAVE, Finding, Kind, Verdict
 from cyan.proof.statistics import upper_bound
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _grave(kind: Kind, act: Act, good: Mask) -> Mask:
     """
     if kind in {Kind.UNEXPLAINED, Kind.DOUBT}:
         return np.full(len(good), not act.loses_lines)
-    return good if kind in EXCUSABLE else np.ones(len(good), bool)
+    return np.ones(len(good), bool) if kind in GRAVE else good
 
 
 def for_run(  # noqa: PLR0913 - what differs between checks
