@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 LOG = "/logs/access.json"
 """Where it writes its access log, inside its container."""
 
+_OLD = shlex.quote("""
+match($0, /"ts":[0-9.]+/) && substr($0, RSTART + 5, RLENGTH - 5) + 0 >= since { found = 1; exit }
+{ last = length($0) + 1; n += last }
+END { print found ? n + 0 : n - last }
+""")
+"""How many bytes of lines come before the first that ended after `since`: they are in that order.
+
+Of none that did all but the last, which may be torn.
+"""
+
 UNREADABLE = "cyan-unreadable"
 PIECE = 2**14  # bytes of what is packed
 
@@ -39,11 +49,24 @@ class AccessLog:
 
     To fetch its newest megabytes again and again would take the processor from the users. Caddy
     makes it readable for its own user only: where that is not ours, the proxy's `container` reads.
+    What was answered before `since`, wall seconds of the host, is left there.
     """
 
-    def __init__(
-        self, host: Host, directory: str, most: int, container: str, inside: str = LOG
+    def __init__(  # noqa: PLR0913 - where it is, and how much of it
+        self,
+        host: Host,
+        directory: str,
+        most: int,
+        container: str,
+        inside: str = LOG,
+        *,
+        since: float = 0.0,
     ) -> None:
+        old = f"LC_ALL=C awk -v since={since!r} {_OLD}"
+        told = '$in tail -c +$((from + 1)) "$log"'
+        self._skip = (
+            f'[ "$to" -le "$from" ] || from=$((from + $({told} | {old})))' if since else ":"
+        )
         self._inside = shlex.quote(inside)
         self._host = host
         self._path = shlex.quote(f"{directory}/logs/access.json")
@@ -67,12 +90,14 @@ class AccessLog:
               {{ to=0; echo {UNREADABLE} >&2; }}
             if [ "$to" -lt "$from" ]; then from=0; fi
             if [ $((to - from)) -gt {self._most} ]; then from=$((to - {self._most})); fi
+            {self._skip}
             echo "$from"
             if [ "$to" -gt "$from" ]; then
               {{ $in tail -c +$((from + 1)) "$log" || echo {UNREADABLE} >&2; }} | gzip -1 | base64
             fi
         """
         done = self._host.run(command)
+        self._skip = ":"  # from here on all of it is newer
         if UNREADABLE in done.stderr.split():
             said = " ".join(done.stderr.replace(UNREADABLE, "").split())
             raise UnreadableError(f"the proxy's log cannot be read: {said}", where=self._host.name)

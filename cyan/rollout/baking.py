@@ -159,8 +159,9 @@ def watch(job: Job, step: Step, look: Callable[[], Look]) -> Done:
 
     Raises DeployError where the new color is broken, or errs or is slow by the proxy's log.
     """
-    settings, began, log = job.settings.bake, time.monotonic(), Log(job)
+    settings, began = job.settings.bake, time.monotonic()
     switched = markers.switched_at(job.host, str(job.settings.directory), step.color)
+    log = Log(job, since=switched - settings.seconds)
     compared = Comparison(settings, step.color, switched)
     failed, read = 0, -math.inf
     while True:

@@ -21,14 +21,14 @@ TAIL = 16 * 2**20  # bytes of the proxy's log that the first look goes back
 class Log:
     """The proxy's log for as long as it can be read; `doubt` says why it could not be.
 
-    The first look goes back at most `most` bytes.
+    The first look goes back at most `most` bytes, and to `since`, in wall seconds of the host.
     """
 
-    def __init__(self, job: Job, most: int = TAIL) -> None:
+    def __init__(self, job: Job, most: int = TAIL, since: float = 0.0) -> None:
         proxy = job.world.service(job.settings.proxy)
         directory, container = str(job.settings.directory), proxy.id if proxy else ""
         inside = access_log.log_of(job.settings)
-        self._log = access_log.AccessLog(job.host, directory, most, container, inside)
+        self._log = access_log.AccessLog(job.host, directory, most, container, inside, since=since)
         self.doubt = ""
 
     def more(self) -> Iterable[str]:

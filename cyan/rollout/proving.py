@@ -28,8 +28,9 @@ HISTORY = "deploys.html"
 def seen(job: Job) -> Seen:
     """What users have seen since the job began, and before it for as long."""
     assert job.probe is not None  # noqa: S101 - for the type checker: see run.rotate
-    ended, log = job.world.clock(), Log(job)
+    ended = job.world.clock()
     since = 2 * job.begun - ended
+    log = Log(job, since=since)
     # Before a take-over the proxy saw no user.
     first = ended if job.world.own else 0.0
     logs = witnessed.Logs(log.more(), _aborted(job, since), log.doubt, first)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import ssl
+import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpcore
-import httpx
+
+_CLICK = sys.modules.setdefault("click", None)  # type: ignore[arg-type]
+import httpx  # noqa: E402 - without the command line that it has: 3 MB of every deployer
+
+if _CLICK is None:
+    del sys.modules["click"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

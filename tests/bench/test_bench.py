@@ -124,6 +124,18 @@ def test_the_scripts_of_a_way_are_a_shells_words(name: str, tmp_path: Path) -> N
     assert json.loads((tmp_path / "proxy.yml").read_text())["services"]["proxy"]["image"]
 
 
+def test_the_stack_of_the_demo_keeps_what_a_stack_would_ignore(tmp_path: Path) -> None:
+    write(BY_NAME["swarm"], tmp_path, PROJECT)
+    services = json.loads((tmp_path / "stack.json").read_text())["services"]
+    assert set(services) == {"platform", "rag", "crawler", "database", "proxy"}
+    for each in (services["platform"], services["database"]):
+        assert {"type": "tmpfs", "target": "/tmp"} in each["volumes"]
+        assert not {"mem_limit", "scale", "tmpfs"} & each.keys()
+    assert services["platform"]["networks"] == {"app": {"aliases": ["${COLOR}"]}}
+    assert services["platform"]["deploy"]["update_config"]["order"] == "start-first"
+    assert "update_config" not in services["database"]["deploy"]
+
+
 def test_a_way_that_nobody_knows_is_refused() -> None:
     assert chosen(()) == WAYS
     assert [way.name for way in chosen(["cyan"])] == ["cyan"]

@@ -57,3 +57,21 @@ def test_a_log_that_cannot_be_read_is_an_error_and_no_log_without_requests(
     path.mkdir()  # which root cannot read either
     with pytest.raises(UnreadableError, match="the proxy's log cannot be read: tail: "):
         log.more()
+
+
+def test_what_was_answered_before_it_matters_is_left_there(tmp_path: Path, path: Path) -> None:
+    def line(at: float) -> str:
+        return f'{{"level":"info","ts":{at:.7f},"msg":"\\"ts\\":9e9"}}'
+
+    def since(at: float) -> AccessLog:
+        return AccessLog(Machine(tmp_path).host, str(path.parent.parent), 10_000, "c1", since=at)
+
+    lines = [line(1_700_000_000 + number) for number in range(10)]
+    path.write_text("\n".join([*lines, lines[-1][:20]]))
+    for first, wanted in ((4.0, lines[4:]), (3.5, lines[4:]), (-5.0, lines), (60.0, [])):
+        log = since(1_700_000_000 + first)
+        assert [*log.more()] == wanted
+        with path.open("a") as file:
+            file.write(f"{lines[-1][20:]}\nmore\n")
+        assert [*log.more()] == [lines[-1], "more"]
+        path.write_text("\n".join([*lines, lines[-1][:20]]))
