@@ -47,15 +47,19 @@ unredirect() {{
     done
   done
 }}
-redirect6() {{ # where any address is open, those of IPv6 are as well: by the engine's own process
+six() {{ # where the engine's own process listens by IPv6 for a port of a container: another port
+  docker port "$1" "$2" | sed -n 's/^\\[::\\]://p'
+}}
+redirect6() {{
   case $tables in *ip6tables) ;; *) return 0 ;; esac
+  [ "$passing6" ] || return 0
   for chain in "OUTPUT -o lo" "PREROUTING -m addrtype --dst-type LOCAL"; do
-    $as ip6tables -w 5 -t nat -I $chain "$@" -j REDIRECT --to-ports $passing || return
+    $as ip6tables -w 5 -t nat -I $chain "$@" -j REDIRECT --to-ports "$passing6" || return
   done
 }}
 redirect() {{ # a port, the address that it is open on or "", the second proxy's address, the port
-  # there that is published, and the one that it listens on, unless that is the first
-  inside=${{5:-$1}}
+  # there that is published, the one that it listens on, and the one that is published by IPv6
+  inside=$5 passing6=$6
   set -- "$1" "$2" "$3" "$4" -p tcp --dport "$1" ${{2:+-d "$2"}} -m comment --comment {RULES}
   port=$1 bind=$2 second_=$3 passing=$4
   shift 4
@@ -161,7 +165,8 @@ class Handover:
         touched, with AS_BEFORE where all is again as it was.
         """
         redirected = "\n".join(
-            f'redirect {port} "{bind}" "$ip" "$(published {port})" || exit {UNTOUCHED}'
+            f'redirect {port} "{bind}" "$ip" "$(published {port})" {port} '
+            f'"$(six "$stands" {port})" || exit {UNTOUCHED}'
             for bind, _, port in (each.rpartition(":") for each in self.ports)
         )
         address = f'{{{{(index .NetworkSettings.Networks "{front.NETWORK}").IPAddress}}}}'
@@ -180,7 +185,8 @@ trap ended EXIT
 unredirect
 {self._written}
 $second up -d --wait --no-build --pull missing >&2 || exit {UNTOUCHED}
-ip=$(docker inspect -f {shlex.quote(address)} "$($second ps -q {FRONT})")
+stands=$($second ps -q {FRONT})
+ip=$(docker inspect -f {shlex.quote(address)} "$stands")
 {redirected}
 settled {shlex.join(self.stopped)}
 {self._moved}"""

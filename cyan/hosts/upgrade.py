@@ -114,7 +114,7 @@ fi
         """
         redirected = "\n".join(
             f'redirect {each.published} "{each.bind}" "$ip" "$(published {each.target})" '
-            f"{each.target} || exit {UNTOUCHED}"
+            f'{each.target} "$(six "$stands" {each.target})" || exit {UNTOUCHED}'
             for each in self.ports
         )
         address = f'{{{{(index .NetworkSettings.Networks "{self.network}").IPAddress}}}}'
