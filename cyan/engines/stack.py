@@ -80,7 +80,7 @@ def scaled_up(name: str, services: tuple[str, ...]) -> str:
 def stop(name: str, grace: int | None, services: tuple[str, ...] = ()) -> str:
     """End services of a stack, or all, and wait until they have; then its containers as well."""
     called = " ".join(shlex.quote(f"{name}_{each}") for each in services)
-    running = "docker service ps --format '{{.CurrentState}}' \"$@\" 2>/dev/null | grep -q ^Running"
+    running = _there("docker service ps", '"$@"', running=True)
     waiting = shlex.quote(f"while {running}; do sleep 0.2; done") + ' sh "$@"'
     ended = (
         f"set -- {called or f'$({_services(name)})'}; "
@@ -94,7 +94,7 @@ def stop(name: str, grace: int | None, services: tuple[str, ...] = ()) -> str:
 def removed(name: str, grace: int) -> str:
     """Remove a stack, and wait until nothing is left of it; nothing where there is none."""
     quoted = shlex.quote(name)
-    there = f"docker stack ps -q {quoted} 2>/dev/null | grep -q ."
+    there = _there("docker stack ps", quoted)
     waiting = shlex.quote(f"while {there}; do sleep 0.2; done")
     return (
         f'if [ "$({_services(name)})" ]; then docker stack rm {quoted} >/dev/null && '
@@ -151,6 +151,21 @@ def fetched(docker: str, app: str, image: str, within: float) -> str:
         f"do [ $(date +%s) -lt $end ] || break; sleep 0.5; done; {left}; "
         'echo "$said" | sed "s/^ill //; s/^waits //"'
     )
+
+
+def _there(listed: str, what: str, *, running: bool = False) -> str:
+    """Succeeds while tasks are there, or `running`, on nodes that are: of a lost one they stay.
+
+    Nobody can end those, and Swarm says for a day how they were.
+    """
+    tasks = f"{listed} --format 'task {{{{.Node}}}} {{{{.CurrentState}}}}' {what} 2>/dev/null"
+    nodes = "docker node ls --format 'node {{.Hostname}} {{.Status}}'"
+    state = '$3 == "Running"' if running else "1"
+    judged = (
+        '$1 == "node" { down[$2] = $3 == "Down" } '
+        f'$1 == "task" && {state} && !down[$2] {{ n = 1 }} END {{ exit !n }}'
+    )
+    return f"{{ {nodes}; {tasks}; }} | awk {shlex.quote(judged)}"
 
 
 def _services(name: str) -> str:

@@ -161,6 +161,9 @@ def test_a_stack_has_what_lasts_and_its_file_is_nobody_elses_to_read(tmp_path: P
     }
 
 
+TASK = "task {{.Node}} {{.CurrentState}}"
+
+
 def ran(folder: Path, script: str, docker: str) -> tuple[int, list[str]]:
     """Run a script with a docker of our own; its exit code, and what docker was called with."""
     called = folder / "called"
@@ -178,13 +181,13 @@ def test_what_is_stopped_has_ended_when_the_command_returns(tmp_path: Path) -> N
     docker = f"""
 case "$*" in
   "service ls"*) echo shop-blue_web-blue ;;
-  "service ps"*) [ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; echo Running 1 minute; }} ;;
+  "service ps"*) [ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; echo task n1 Running; }} ;;
 esac"""
     code, called = ran(tmp_path, colors.stop(spread(tmp_path), Color.BLUE, 5), docker)
     assert code == 0
     assert "service scale -d shop-blue_web-blue=0" in called
     assert sum(each.startswith("service ps") for each in called) == 2
-    assert "service ps --format {{.CurrentState}} shop-blue_web-blue" in called
+    assert f"service ps --format {TASK} shop-blue_web-blue" in called
     assert called[-1].startswith("compose --progress quiet -p shop-blue stop")
 
 
@@ -195,15 +198,30 @@ def test_a_service_that_is_stopped_leaves_the_others_alone(tmp_path: Path) -> No
     assert called == [
         "service scale -d shop-green_jobs-green=0",
         "service scale -d shop-green_beat-green=0",
-        "service ps --format {{.CurrentState}} shop-green_jobs-green shop-green_beat-green",
+        "node ls --format node {{.Hostname}} {{.Status}}",
+        f"service ps --format {TASK} shop-green_jobs-green shop-green_beat-green",
     ]
+
+
+@pytest.mark.parametrize("command", [colors.stop, colors.down])
+def test_what_a_lost_node_had_is_not_waited_for(tmp_path: Path, command: Any) -> None:
+    docker = """
+case "$*" in
+  "service ls"*) echo shop-blue_web-blue ;;
+  "node ls"*) echo node n1 Ready; echo node n2 Down ;;
+  *" ps --format task"*) echo task n2 Running; echo task n1 Shutdown ;;
+esac"""
+    docker = docker if command is colors.stop else docker.replace("; echo task n1 Shutdown", "")
+    code, called = ran(tmp_path, command(spread(tmp_path), Color.BLUE, 5), docker)
+    assert code == 0
+    assert sum(" ps --format task" in each for each in called) == 1
 
 
 def test_a_stack_is_gone_when_the_command_that_removes_it_returns(tmp_path: Path) -> None:
     docker = f"""
 case "$*" in
   "service ls"*) echo shop-blue_web-blue ;;
-  "stack ps"*) [ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; echo t1; }} ;;
+  "stack ps"*) [ -e {tmp_path}/again ] || {{ touch {tmp_path}/again; echo task n1 Running; }} ;;
 esac"""
     code, called = ran(tmp_path, colors.down(spread(tmp_path), Color.BLUE, 5), docker)
     assert code == 0
@@ -216,7 +234,8 @@ def test_a_stack_that_does_not_go_is_told_of_and_its_command_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stack, "LONGEST", 1)
-    docker = 'case "$*" in "service ls"*) echo shop-blue_web-blue ;; "stack ps"*) echo t1 ;; esac'
+    stays = '"stack ps"*) echo task n1 Running'
+    docker = f'case "$*" in "service ls"*) echo shop-blue_web-blue ;; {stays} ;; esac'
     code, called = ran(tmp_path, colors.down(spread(tmp_path), Color.BLUE, 0), docker)
     assert code == 1
     assert not any("down --remove-orphans" in each for each in called)
