@@ -28,7 +28,7 @@ HEADER = 8  # bytes
 TASK = "com.docker.swarm.task"
 """The label of a container that Swarm has: it is told of as a task, wherever it runs."""
 
-LEADERLESS = "swarm does not have a leader"
+LEADERLESS = ("swarm does not have a leader", "context deadline exceeded")
 """What is said where most managers are lost: https://docs.docker.com/engine/swarm/admin_guide/."""
 
 EVENTS = ["create", "start", "die", "kill", "oom", "stop", "destroy", "health_status", "restart"]
@@ -313,7 +313,7 @@ class _Explained:
             or not isinstance(error, Exception)
         ):
             return
-        if LEADERLESS in str(error):
+        if any(said in str(error) for said in LEADERLESS):
             raise HostError(
                 f"the swarm has no leader, so that nothing can be begun or ended: {error}",
                 where=self._host.name,
