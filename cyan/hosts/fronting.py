@@ -81,7 +81,9 @@ def read(
     host gives no right to that it is the same one, by lame duck.
     """
     loading.checked(by, settings, wanted, proxy)
-    made = of_the_host(settings.host_proxy, joined, wanted)
+    form = ("docker", "inspect", "--format", "{{.Config.Image}}", proxy)
+    runs = by.run(shlex.join(form)).stdout.strip()  # another application may want another one
+    made = of_the_host(settings.host_proxy.model_copy(update={"image": runs}), joined, wanted)
     if made.ports and loading.stand_in(by, made) is not None:
         left = loading.hand_over(by, made)[0].left
         return True, f"{left} clients were asked to connect anew"

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 COMPOSE = "compose.json"
 SECOND = "second.json"
 RULES = "cyan-handover"
-"""The comment of each rule: what a script that was killed has left is found by it."""
+"""How the comment of each rule begins, which ends with the proxy's Compose project.
+
+What a script that was killed has left is found by it, and no other proxy's of this host.
+"""
 
 NO_RIGHT = 10
 UNTOUCHED = 11
@@ -36,13 +39,14 @@ if [ "$(id -u)" = 0 ]; then as=; else as="sudo -n"; fi
 $as iptables -w 5 -t nat -S >/dev/null 2>&1"""
 """Succeeds where new connections can be redirected; sets `as`."""
 
-NAT = f"""\
+_NAT = f"""\
 tables=iptables
 ! $as ip6tables -w 5 -t nat -S >/dev/null 2>&1 || tables="iptables ip6tables"
 nat() {{ $as iptables -w 5 -t nat "$@"; }}
 unredirect() {{
+  mine='/--comment {RULES}--PROJECT /s/^-A/-D/p'
   for each in $tables; do
-    $as "$each" -w 5 -t nat -S | sed -n '/--comment {RULES}/s/^-A/-D/p' | while read -r rule; do
+    $as "$each" -w 5 -t nat -S | sed -n "$mine" | while read -r rule; do
       echo "$rule" | xargs -r $as "$each" -w 5 -t nat
     done
   done
@@ -60,7 +64,8 @@ redirect6() {{
 redirect() {{ # a port, the address that it is open on or "", the second proxy's address, the port
   # there that is published, the one that it listens on, and the one that is published by IPv6
   inside=$5 passing6=$6
-  set -- "$1" "$2" "$3" "$4" -p tcp --dport "$1" ${{2:+-d "$2"}} -m comment --comment {RULES}
+  set -- "$1" "$2" "$3" "$4" -p tcp --dport "$1" ${{2:+-d "$2"}} \
+    -m comment --comment {RULES}--PROJECT
   port=$1 bind=$2 second_=$3 passing=$4
   shift 4
   if [ "$bind" ]; then to="DNAT --to-destination $bind:$passing"
@@ -79,6 +84,12 @@ redirect() {{ # a port, the address that it is open on or "", the second proxy's
 those of the host itself, and of its containers, to the port that it publishes: from one of the
 engine's networks to another there is no way. A port that is open on one address stays so. Those by
 IPv6 go where the engine's own process listens for it, as they do at any time."""
+
+
+def redirecting(project: str) -> str:
+    """The shell functions that redirect new connections, for a proxy of that Compose project."""
+    return _NAT.replace("PROJECT", project)
+
 
 KEPT = """\
 kept() {
@@ -173,7 +184,7 @@ class Handover:
         return f"""\
 trap '' PIPE HUP
 {RIGHT} || exit {NO_RIGHT}
-{NAT}{KEPT}{_SETTLED}{_READY}
+{redirecting(self.settings.project)}{KEPT}{_SETTLED}{_READY}
 second="{self._compose(f"{self.settings.project}-second", SECOND)}"
 published() {{ $second port {FRONT} "$1" | sed 's/.*://'; }}
 ended() {{

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cyan.hosts import handover, sharing
-from cyan.hosts.handover import AS_BEFORE, KEPT, NAT, NO_RIGHT, RIGHT, UNTOUCHED
+from cyan.hosts.handover import AS_BEFORE, KEPT, NO_RIGHT, RIGHT, UNTOUCHED, redirecting
 from cyan.proxies import front
 from cyan.proxies.configuration import NEW
 from cyan.proxies.front import DYING
@@ -60,12 +60,13 @@ class Port:
 class Upgrade:
     """What takes the place of what.
 
-    `main` and `second` are the shell words that begin a Compose command of the proxy's, and of the
-    one that stands in for it, whose `service` is called alike; `network` is one that leads to it.
-    `files` of the host are written for the proxy, (path, text), beside its `configuration`;
-    `second_file` is the stand-in's.
+    `project` is the proxy's, of Compose; `main` and `second` are the shell words that begin a
+    Compose command of the proxy's, and of the one that stands in for it, whose `service` is called
+    alike; `network` is one that leads to it. `files` of the host are written for the proxy, (path,
+    text), beside its `configuration`; `second_file` is the stand-in's.
     """
 
+    project: str
     main: str
     second: str
     service: str
@@ -84,7 +85,7 @@ class Upgrade:
         asked = "\n".join(f"echo {each.target} $(published {each.target})" for each in self.ports)
         return f"""\
 {RIGHT} || exit {NO_RIGHT}
-{NAT}
+{redirecting(self.project)}
 {self._second}
 unredirect # first, or what a script that was killed has left would lead users to nobody
 {self.call_off}
@@ -123,7 +124,7 @@ fi
         return f"""\
 trap '' PIPE HUP
 {RIGHT} || exit {NO_RIGHT}
-{NAT}{KEPT}{self._asked}{ENDS}
+{redirecting(self.project)}{KEPT}{self._asked}{ENDS}
 {self._second}
 ended() {{
   ducks rm -f --
@@ -211,6 +212,7 @@ def of_the_host(
     text = beside.replace(f"{wanted.folder}{read}", f"{wanted.folder}/{NEW}{read}")
     main = (str(host.directory / handover.COMPOSE), front.compose_file(host, published))
     return Upgrade(
+        project=host.project,
         main=handover.compose(host, host.project),
         second=handover.compose(host, f"{host.project}-second", handover.SECOND),
         service=FRONT,

@@ -189,6 +189,7 @@ def _own(mine: Session, by: Lock) -> Upgrade:
         standing_in(resolved, settings.proxy, wanted.folder, wanted.doors),
     )
     return Upgrade(
+        project=settings.app,
         main=project.command(),
         second=_compose(f"{settings.app}-second", file[0]),
         service=settings.proxy,

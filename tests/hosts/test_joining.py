@@ -10,7 +10,7 @@ import pytest
 
 from cyan.adopted import HostProxySettings
 from cyan.errors import UsageError
-from cyan.hosts.handover import Handover
+from cyan.hosts.handover import Handover, redirecting
 from cyan.hosts.sharing import Holder, Joined, Seen, to_publish
 from cyan.names import Server
 from cyan.proxies.configuration import Configuration
@@ -105,6 +105,20 @@ def test_the_scripts_of_a_handover_are_a_shells_and_name_no_command_of_anothers(
     assert 'redirect 90 "127.0.0.1"' in move.script
     assert move.script.index("redirect 3000") < move.script.index("docker stop")
     assert move.script.index("docker stop") < move.script.index("docker start")
+
+
+def test_a_proxy_removes_its_own_redirections_and_no_other_proxys(tmp_path: Path) -> None:
+    made = "-A PREROUTING -p tcp --dport 80 -m comment --comment cyan-handover--"
+    rules = [f"{made}{project} -j DNAT --to-destination 1.2.3.4:80" for project in ("a", "a-b")]
+    (tmp_path / "rules").write_text("\n".join([*rules, "-P PREROUTING ACCEPT", ""]))
+    told = f'*-S) cat {tmp_path}/rules ;; *) echo "$*" >>{tmp_path}/ran ;;'
+    (tmp_path / "iptables").write_text(f'#!/bin/sh\ncase "$*" in {told} esac')
+    (tmp_path / "iptables").chmod(0o755)
+    script = f"as=; {redirecting('a')} unredirect"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-c", script], env=environment, check=True)
+    ran = (tmp_path / "ran").read_text().splitlines()
+    assert ran == [f"-w 5 -t nat -D{rules[0][2:]}"]
 
 
 def test_what_is_put_is_kept_beside_what_others_have(tmp_path: Path) -> None:

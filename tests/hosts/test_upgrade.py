@@ -70,6 +70,7 @@ def test_what_users_reach_is_redirected_and_no_door() -> None:
 def test_both_scripts_are_a_shells_words_whatever_the_folder_is_called() -> None:
     folder = '/srv/it\'s a "shop" $HOME'
     made = Upgrade(
+        project="shop",
         main="docker compose -p demo",
         second="docker compose -p demo-second -f x",
         service="proxy",
@@ -97,6 +98,7 @@ def test_without_room_to_go_back_nothing_is_stopped(tmp_path: Path) -> None:
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{does}\n")
         (tmp_path / "bin" / name).chmod(0o755)
     made = Upgrade(
+        project="shop",
         main="docker main",
         second="docker second",
         service="proxy",

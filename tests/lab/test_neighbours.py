@@ -38,7 +38,7 @@ def neighbour(app: Foreign) -> Iterator[Foreign]:
         until(lambda: other.answers(OTHER), "the neighbour answers")
         yield other
     finally:
-        other.cyan("init", "--undo", check=False)
+        other.cyan("lab.down", check=False)
         other.run(*DOCKER, "down", "-v", "-t", "1", check=False)
 
 
