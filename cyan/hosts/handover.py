@@ -58,7 +58,7 @@ redirect6() {{
   case $tables in *ip6tables) ;; *) return 0 ;; esac
   [ "$passing6" ] || return 0
   for chain in "OUTPUT -o lo" "PREROUTING -m addrtype --dst-type LOCAL"; do
-    $as ip6tables -w 5 -t nat -I $chain "$@" -j REDIRECT --to-ports "$passing6" || return
+    $as ip6tables -w 5 -t nat -I $chain "$@" --syn -j REDIRECT --to-ports "$passing6" || return
   done
 }}
 redirect() {{ # a port, the address that it is open on or "", the second proxy's address, the port
@@ -83,7 +83,8 @@ redirect() {{ # a port, the address that it is open on or "", the second proxy's
 """Connections from outside are redirected to the second proxy itself, which keeps their addresses;
 those of the host itself, and of its containers, to the port that it publishes: from one of the
 engine's networks to another there is no way. A port that is open on one address stays so. Those by
-IPv6 go where the engine's own process listens for it, as they do at any time."""
+IPv6 go where the engine's own process listens for it, as they do at any time; by their first packet
+alone, as nobody may have followed those that are open already."""
 
 
 def redirecting(project: str) -> str:

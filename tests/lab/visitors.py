@@ -68,15 +68,20 @@ class Visitors:
 
 @contextmanager
 def visitors(
-    port: int, *, orders: bool, number: int = 8, address: str = "127.0.0.1"
+    port: int,
+    *,
+    orders: bool,
+    number: int = 8,
+    address: str = "127.0.0.1",
+    keep: bool = True,
 ) -> Iterator[Visitors]:
-    """Half of them keep their connections."""
+    """Half of them keep their connections, or none."""
     made, stop = Visitors(port, orders, address), threading.Event()
     threads = [
         threading.Thread(
             target=made.visit,
             args=(f"{secrets.token_hex(3)}-{each}", stop),
-            kwargs={"keeps": each % 2 == 0},
+            kwargs={"keeps": keep and each % 2 == 0},
         )
         for each in range(number)
     ]
