@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -23,6 +22,7 @@ from cyan.bench.measure import Done, Row, row
 from cyan.configured import with_nodes
 from cyan.errors import CyanError, ProofError, UsageError
 from cyan.lab import lab
+from cyan.lab.nodes import docker
 from cyan.proof.client_log import read_client
 from cyan.proof.load import Load, Swarm
 from cyan.proof.relay.process import RelayOptions, relayed
@@ -72,19 +72,7 @@ def _way(settings: Settings, project: Path, way: Way, folder: Path, options: Opt
         if way.proxy and not way.swarm:
             _compose(folder, "proxy", "up", "-d", "--wait")
             time.sleep(2)
-        with ExitStack() as stack:
-            each = replace(
-                options, rate=options.rate / len(urls), sessions=options.sessions // len(urls)
-            )
-            swarms = {}
-            for number, url in enumerate(urls, 1):
-                where = url
-                if options.rtt:
-                    where = stack.enter_context(relayed(url, RelayOptions(options.rtt)))
-                client = folder / f"client{number if len(urls) > 1 else ''}"
-                load = _load(settings, where, each)
-                swarms[client] = stack.enter_context(Swarm(load, client))
-            memory = stack.enter_context(_memory(app))
+        with _loaded(settings, urls, folder, options) as swarms, _memory(app) as memory:
             for swarm in swarms.values():
                 swarm.wait_ready()
             begun = time.time_ns()
@@ -99,6 +87,22 @@ def _way(settings: Settings, project: Path, way: Way, folder: Path, options: Opt
         return row(
             way.name, requests, done, steady=steady, app_memory=max(memory, default=0), left=left
         )
+
+
+@contextmanager
+def _loaded(
+    settings: Settings, urls: Sequence[str], folder: Path, options: Options
+) -> Iterator[dict[Path, Swarm]]:
+    """A part of the load for each URL, while the block runs: the swarms by their folders."""
+    part = replace(options, rate=options.rate / len(urls), sessions=options.sessions // len(urls))
+    with ExitStack() as stack:
+        swarms = {}
+        for number, url in enumerate(urls, 1):
+            way = relayed(url, RelayOptions(options.rtt)) if options.rtt else nullcontext(url)
+            load = _load(settings, stack.enter_context(way), part)
+            client = folder / f"client{number if len(urls) > 1 else ''}"
+            swarms[client] = stack.enter_context(Swarm(load, client))
+        yield swarms
 
 
 def _together(clients: Iterable[Path]) -> pd.DataFrame:
@@ -196,7 +200,7 @@ def _ready(
         return
     _remove(folder)
     if way.image == ways.NGINX:
-        _docker("build", "-q", "-t", ways.NGINX, "-", given=ways.DOCKERFILE)
+        docker("build", "-q", "-t", ways.NGINX, "-", given=ways.DOCKERFILE)
     try:
         _compose(folder, "shared", "up", "-d", "--wait")
         yield run, (f"http://127.0.0.1:{ways.PORT}",), ways.APP
@@ -237,22 +241,22 @@ def _with_its_proxy(way: Way, run: Run, usual: Run) -> Iterator[None]:
 
 def _remove(folder: Path) -> None:
     filters = ("--filter", f"label=cyan.app={ways.APP}")
-    own = _docker("ps", "-aq", *filters).split()
+    own = docker("ps", "-aq", *filters).split()
     if own:
-        _docker("rm", "-f", "-v", *own)
+        docker("rm", "-f", "-v", *own)
     _compose(folder, "proxy", "down", "-t", "1")
     _compose(folder, "shared", "down", "-v", "-t", "1")
 
 
 def _compose(folder: Path, file: str, *words: str) -> None:
-    _docker("compose", "--progress", "quiet", "-p", ways.APP, "-f", f"{folder}/{file}.yml", *words)
+    docker("compose", "--progress", "quiet", "-p", ways.APP, "-f", f"{folder}/{file}.yml", *words)
 
 
 def _running(app: str, version: str) -> set[str]:
     """The containers of a version that are there."""
     filters = [f"label=cyan.app={app}", f"label=cyan.version={version}"]
     words = [word for each in filters for word in ("--filter", each)]
-    return {*_docker("ps", "-aq", *words).split()}
+    return {*docker("ps", "-aq", *words).split()}
 
 
 @contextmanager
@@ -264,7 +268,7 @@ def _memory(app: str) -> Iterator[list[int]]:
     def look() -> None:
         while not stop.wait(1.0):
             labels = ("--filter", f"label=cyan.app={app}", "--filter", "label=cyan.color")
-            ids = _docker("ps", "-q", "--no-trunc", *labels).split()
+            ids = docker("ps", "-q", "--no-trunc", *labels).split()
             found.append(sum(_used(each) for each in ids))
 
     thread = threading.Thread(target=look, daemon=True)
@@ -290,16 +294,6 @@ def _used(container: str) -> int:
             with suppress(OSError, ValueError):
                 return int(path.read_text())
     return 0
-
-
-def _docker(*words: str, given: str = "") -> str:
-    docker = shutil.which("docker") or "docker"
-    done = subprocess.run(  # noqa: S603 - our own words
-        [docker, *words], input=given, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise CyanError(f"docker {words[0]} failed: {done.stderr.strip()[-400:]}")
-    return done.stdout
 
 
 def chosen(names: Sequence[str]) -> tuple[Way, ...]:

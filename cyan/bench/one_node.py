@@ -16,6 +16,7 @@ import yaml
 
 from cyan.errors import CyanError
 from cyan.lab import nodes
+from cyan.lab.nodes import docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,15 +70,15 @@ def node(folder: Path) -> Iterator[str]:
     All that asks for an engine meanwhile asks this node's. Raises CyanError.
     """
     image = nodes.built("node", nodes.DOCKER)
-    images = [each for each in _docker(*nodes.IMAGES).split() if each.startswith("cyan-demo/")]
+    images = [each for each in docker(*nodes.IMAGES).split() if each.startswith("cyan-demo/")]
     run = Path(tempfile.mkdtemp(prefix=NAME))
-    _docker("rm", "-f", "-v", NAME)
+    docker("rm", "-f", "-v", NAME)
     words = ["--privileged", "--cgroupns", "private", "--tmpfs", "/tmp", "--name", NAME]  # noqa: S108
     words += [word for each in (folder, run) for word in ("-v", f"{each}:{each}")]
     begin = f"mount --make-rshared / && exec dockerd -H unix://{run}/engine"
-    _docker("run", "-d", "--rm", *words, image, "sh", "-c", begin)
+    docker("run", "-d", "--rm", *words, image, "sh", "-c", begin)
     form = "{{.NetworkSettings.Networks.bridge.IPAddress}}"
-    address = _docker("inspect", "--format", form, NAME).strip()
+    address = docker("inspect", "--format", form, NAME).strip()
     before = os.environ.get("DOCKER_HOST")
     here = {"DOCKER_HOST": f"unix://{run}/engine"}
     try:
@@ -92,14 +93,14 @@ def node(folder: Path) -> Iterator[str]:
         )
         save.wait()
         os.environ |= here
-        _docker("swarm", "init", "--advertise-addr", address)
-        _docker("network", "create", "-d", "overlay", "--attachable", NETWORK)
+        docker("swarm", "init", "--advertise-addr", address)
+        docker("network", "create", "-d", "overlay", "--attachable", NETWORK)
         yield address
     finally:
         os.environ.pop("DOCKER_HOST", None)
         if before:
             os.environ["DOCKER_HOST"] = before
-        _docker("rm", "-f", "-v", NAME)
+        docker("rm", "-f", "-v", NAME)
         shutil.rmtree(run, ignore_errors=True)
 
 
@@ -111,10 +112,3 @@ def _answers(where: Mapping[str, str]) -> None:
         if time.monotonic() > end:
             raise CyanError(f"the engine of {NAME} does not answer")
         time.sleep(0.2)
-
-
-def _docker(*words: str) -> str:
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    if done.returncode != 0:
-        raise CyanError(f"docker {words[0]} failed: {done.stderr.strip()[-400:]}")
-    return done.stdout

@@ -65,7 +65,7 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
     listed, there = folder / NODES, _there(settings.app)
     wanted = [f"{settings.app}-node{number}" for number in range(2, count + 2)]
     if surplus := [name for name in there if name not in wanted]:
-        _docker("rm", "-f", "-v", *surplus)
+        docker("rm", "-f", "-v", *surplus)
         say(f"{', '.join(surplus)} removed")
     if not wanted:
         listed.unlink(missing_ok=True)
@@ -118,7 +118,7 @@ def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSet
     folder, of = settings.lab.directory, f"{settings.app}-swarm"
     wanted, there = [f"{of}{number}" for number in range(1, count + 1)], _there(of)
     if surplus := [name for name in there if name not in wanted]:
-        _docker("rm", "-f", "-v", *surplus)
+        docker("rm", "-f", "-v", *surplus)
     manager, *workers = wanted
     image = built("node", DOCKER)
     settings.directory.mkdir(parents=True, exist_ok=True)
@@ -131,12 +131,12 @@ def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSet
         list(pool.map(begun, [name for name in wanted if name not in there]))
     address = _machine(manager, folder).address
     if not _is_of_a_swarm(manager):
-        _docker("exec", manager, "docker", "swarm", "init", "--advertise-addr", address)
-    token = _docker("exec", manager, "docker", "swarm", "join-token", "-q", "worker").strip()
+        docker("exec", manager, "docker", "swarm", "init", "--advertise-addr", address)
+    token = docker("exec", manager, "docker", "swarm", "join-token", "-q", "worker").strip()
     for name in workers:
         if not _is_of_a_swarm(name):
             join = ("docker", "swarm", "join", "--token", token, f"{address}:2377")
-            _docker("exec", name, *join)
+            docker("exec", name, *join)
     _bring(wanted)
     machine = _first(settings, manager)
     say(f"{machine.address}: {manager}, the manager of a swarm of {count} nodes")
@@ -145,7 +145,7 @@ def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSet
 
 def _is_of_a_swarm(name: str) -> bool:
     form = "{{.Swarm.LocalNodeState}}"
-    return _docker("exec", name, "docker", "info", "--format", form).strip() == "active"
+    return docker("exec", name, "docker", "info", "--format", form).strip() == "active"
 
 
 def _first(settings: Settings, name: str) -> HostSettings:
@@ -160,7 +160,7 @@ def _first(settings: Settings, name: str) -> HostSettings:
 def without(settings: Settings, say: Callable[[str], None]) -> None:
     """Remove the lab's hosts of an engine that this machine has not."""
     for name in _there(f"{settings.app}-{settings.engine}"):
-        _docker("rm", "-f", "-v", name)
+        docker("rm", "-f", "-v", name)
         say(f"{name} removed")
     node_file(settings).unlink(missing_ok=True)
 
@@ -168,13 +168,13 @@ def without(settings: Settings, say: Callable[[str], None]) -> None:
 def built(name: str, dockerfile: str) -> str:
     """The image of a host of the lab, built where it is not there. Raises CyanError."""
     image = f"cyan-lab/{name}:1"
-    _docker("build", "-q", "-t", image, "-", given=dockerfile)
+    docker("build", "-q", "-t", image, "-", given=dockerfile)
     return image
 
 
 def _there(app: str) -> list[str]:
     words = ("ps", "--filter", f"label=cyan.lab={app}", "--format", "{{.Names}}")
-    return sorted(_docker(*words).split())
+    return sorted(docker(*words).split())
 
 
 def _start(
@@ -188,7 +188,7 @@ def _start(
     words = ["--privileged", "--tmpfs", "/run", "--tmpfs", "/tmp", "-v", f"{keys}:/keys:ro"]  # noqa: S108
     words += ["--label", f"cyan.lab={of}", "--name", name, "--cgroupns", "private"]
     words += [word for each in mounted for word in ("-v", each)]
-    _docker("run", "-d", "--rm", *words, image, *command)
+    docker("run", "-d", "--rm", *words, image, *command)
     deadline = time.monotonic() + PATIENCE
     while _tried("exec", name, "docker", "version").returncode != 0:
         if time.monotonic() > deadline:
@@ -199,7 +199,7 @@ def _start(
 
 def _bring(nodes: Sequence[str]) -> None:
     """Give the lab's images to those that lack one: there is no registry that would."""
-    images = {each for each in _docker(*IMAGES).split() if each.startswith("cyan-demo/")} - {BASE}
+    images = {each for each in docker(*IMAGES).split() if each.startswith("cyan-demo/")} - {BASE}
 
     def lacking() -> list[str]:
         return [each for each in nodes if images - _images(each)]
@@ -220,14 +220,14 @@ def _bring(nodes: Sequence[str]) -> None:
 
 
 def _images(node: str) -> set[str]:
-    listed = _docker("exec", node, "docker", *IMAGES).split()
+    listed = docker("exec", node, "docker", *IMAGES).split()
     return {each.removeprefix("localhost/") for each in listed}  # so Podman calls what it loaded
 
 
 def _machine(name: str, folder: Path) -> HostSettings:
     form = "{{.NetworkSettings.Networks.bridge.IPAddress}}"
     return HostSettings(
-        address=_docker("inspect", "--format", form, name).strip(),
+        address=docker("inspect", "--format", form, name).strip(),
         user="root",
         identity=folder / "client_key",
         known_hosts=folder / "node/known_hosts",
@@ -248,7 +248,8 @@ def _tried(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def _docker(*words: str, given: str = "") -> str:
+def docker(*words: str, given: str = "") -> str:
+    """What a docker command prints; `given` is its input. Raises CyanError."""
     done = _tried(*words, given=given)
     if done.returncode != 0:
         raise CyanError(f"docker {words[0]} failed: {done.stderr.strip()[-500:]}")

@@ -12,6 +12,7 @@ from cyan.application.secrets import NO_SECRETS
 from cyan.application.source import source_of
 from cyan.bundled import bundled
 from cyan.engines import compose
+from cyan.errors import DeployError
 from cyan.hosts import joining
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
@@ -82,8 +83,12 @@ def _adopted(host: Host, settings: Settings, secrets: Secrets) -> str:
     source = source_of(settings, "", secrets.values)
     doing = owner(f"provision of {settings.app}")
     with Lock(host, str(root), owner("provision")) as lock, Lock(host, str(front), doing) as by:
-        own = joining.Own(source, mounted.brought(host, lock, settings, source))
-        done, theirs = joining.join(host, lock, by, settings, own)
+        try:
+            own = joining.Own(source, mounted.brought(host, lock, settings, source))
+            done, theirs = joining.join(host, lock, by, settings, own)
+        except DeployError as error:
+            error.where = error.where or host.name
+            raise
     if own.brought:
         done = f"{', '.join(own.brought)} sent; {done}"
     says = f"{done or 'nothing was to be done'} ({time.monotonic() - began:.1f} s)"

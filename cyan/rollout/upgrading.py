@@ -57,6 +57,11 @@ def upgrade(
     with _at_the_proxy(settings, machine, "proxy.upgrade", tell, lock_wait) as (mine, by):
         _running(mine)
         made = _made(mine, by)
+        if not made.ports:
+            raise DeployError(
+                "the proxy has no port of the host yet, so that nobody reaches it",
+                todo="the first deploy takes it over; a changed configuration: inv proxy.reload",
+            )
         if pull:
             by.run(f"{made.main} pull {made.service} >&2")
         ends = _replaced(mine, by, tell, made)
@@ -137,9 +142,10 @@ def _note(
 def _replaced(mine: Session, by: Lock, tell: Tell, made: Upgrade) -> tuple[Ended, ...] | None:
     """Have another take the proxy's place, once it was asked as users do.
 
-    None where new connections cannot be led to it. Raises DeployError where it is not fit.
+    None where new connections cannot be led to it, or nobody comes yet. Raises DeployError where
+    it is not fit.
     """
-    where = loading.stand_in(by, made)
+    where = loading.stand_in(by, made) if made.ports else None
     if where is None:
         return None
     serves = mine.world.live and "maintenance" not in mine.world.markers
@@ -208,11 +214,6 @@ def _of_the_host(mine: Session) -> Upgrade:
     if settings.app not in joined:
         raise DeployError(f"{settings.app} has not joined the host's proxy", todo="inv provision")
     sharing.of_one_server(settings, joined)
-    if not sharing.ports(joined):
-        raise DeployError(
-            "the proxy has no port of the host yet, so that nobody reaches it",
-            todo="the first deploy takes it over",
-        )
     known = sharing.record(settings, replace(joined[settings.app], server=settings.server))
     return of_the_host(settings.host_proxy, joined, configuration(settings), (known,))
 

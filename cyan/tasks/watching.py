@@ -6,7 +6,6 @@ request is added. With several hosts it is the first one's log, and everybody's 
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -14,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import CyanError, HostError
-from cyan.proof.live import Bins, Feed, served
+from cyan.proof.live import FAILED, Bins, Feed, served
 from cyan.proof.page import page
 from cyan.proxies import access_log
 from cyan.proxies.container import running
 from cyan.proxies.in_flight import Gauge
-from cyan.rollout.baking import SERVER_ERROR, UPGRADED
-from cyan.rollout.logged import headers_of, identified
+from cyan.rollout.baking import SERVER_ERROR
+from cyan.rollout.baking import served as served_of
 from cyan.world.host import Host
 
 if TYPE_CHECKING:
@@ -51,25 +50,15 @@ class Answers:
 
     def more(self, lines: Iterable[str]) -> list[dict[str, Any]]:
         """Lines of the log; the half seconds that they changed."""
-        found = [told for line in lines if (told := _answer(line)) and told[0] >= self._begun]
-        for ended, took_ms, kind in found:
+        for told in filter(None, map(served_of, lines)):
+            ended = told.started + told.duration
+            if ended < self._begun or not told.status:  # or nobody waited for it
+                continue
+            kind = FAILED if told.status >= SERVER_ERROR else told.color or "answers"
             self.count += 1
-            self.failed += kind == "failed"
-            self._bins.add(round((ended - self._begun) * 1e9), kind, took_ms)
+            self.failed += kind == FAILED
+            self._bins.add(round((ended - self._begun) * 1e9), kind, told.duration * 1000)
         return self._bins.changed()
-
-
-def _answer(line: str) -> tuple[float, float, str] | None:
-    """When an answer ended, in wall seconds, its ms, and whose it was; None for what is none."""
-    try:
-        told = json.loads(line)
-        ended, took, status = float(told["ts"]), float(told["duration"]), int(told["status"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    if status in {UPGRADED, 0}:  # a WebSocket's line comes at its end
-        return None
-    color = headers_of(told).get("X-Color") or identified(told)[0]
-    return ended, took * 1000, "failed" if status >= SERVER_ERROR else color or "answers"
 
 
 @dataclass
@@ -162,8 +151,8 @@ def _read(settings: Settings, machine: HostSettings, feed: Feed, stop: threading
                 flight = counts.in_flight()
                 feed.tell(pace=pace | {"in_flight": flight}, gap=round(answers.longest_ms, 1))
             counts.close()
-    except CyanError as error:
-        feed.tell(says=f"the proxy's log is not shown: {error.what}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no matter of the deploy's
+        feed.tell(says=f"the proxy's log is not shown: {getattr(error, 'what', error)}")
 
 
 class _Counts:

@@ -49,6 +49,8 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     assert refused.returncode == 2
     assert "--take-over" in refused.stderr
     assert foreign.text()  # its own stack serves as ever
+    assert "is loaded" in foreign.cyan("proxy.reload", "--again").stdout  # which nobody reaches yet
+    assert "nobody reaches it" in foreign.cyan("proxy.upgrade", check=False).stderr
     taken_over(foreign, orders=orders)
     made = list((foreign.folder / ".lab/host/releases").glob("*/[cr]*"))
     assert {path.name for path in made} >= {"compose.yml", "resolved.json"}
