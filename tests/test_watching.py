@@ -34,6 +34,7 @@ def test_answers_are_counted_by_half_second_color_and_failure() -> None:
             line(0.6, status=502, user_id="-"),
             line(0.7, user_id="-", resp_headers={"X-Color": ["blue"]}),
             line(0.8, status=101),
+            line(0.9, status=0),
             "torn",
         ]
     )
