@@ -181,7 +181,7 @@ def test_a_rollback_finds_the_files_that_its_release_ran_with(
     env = env_file({"VERSION": "v1", "A": "it's"})
     machine.run(write_files(((f"{folder}/compose.yml", COMPOSE), (f"{folder}/.env", env))))
     kept = run._kept(machine.host, settings, "r1")
-    assert kept == run.Kept(COMPOSE, (("A", "it's"),), None)
+    assert kept == run.Kept(COMPOSE, COMPOSE, (("A", "it's"),), None)
 
 
 @on_a_host

@@ -21,7 +21,7 @@ from cyan.errors import UsageError
 from cyan.names import Color, Role, in_color
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from cyan.adopted import AdoptedSettings
 
@@ -138,23 +138,25 @@ def color_file(source: str, mould: Mould) -> str:
     return json.dumps(made, indent=1)
 
 
-def files_of(source: str, adopted: AdoptedSettings) -> tuple[str, ...]:
+def files_of(source: str, adopted: AdoptedSettings, only: Collection[str] = ()) -> tuple[str, ...]:
     """What of the checkout goes with a release, by its path in the folder: files, or folders.
 
-    Files that are mounted, folders that are mounted to be read, configs and secrets.
+    Files that are mounted, folders that are mounted to be read, configs and secrets; those of
+    `only` some services, where any are given.
     """
     config: Given = json.loads(source)
     folder = folder_of(config)
+    meant = [name for name in adopted.rotating if not only or name in only]
     found = [
         each["source"]
-        for name in adopted.rotating
+        for name in meant
         for each in _mounts(name, config, adopted)
         if each["type"] == "bind" and goes_along(each)
     ]
     bound = [
         str(config[key][each["source"]].get("file") or "")
         for key in ("configs", "secrets")
-        for name in adopted.rotating
+        for name in meant
         for each in config["services"][name].get(key) or ()
     ]
     inside = (PurePosixPath(path) for path in (*found, *bound) if path)

@@ -12,7 +12,7 @@ from cyan.sections import PublicSettings, SmokeCheck
 from cyan.values import Name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from cyan.settings import Settings
 
@@ -39,6 +39,7 @@ class Application(BaseModel):
     public: PublicSettings
     smoke: tuple[SmokeCheck, ...] = ()
     adopted: AdoptedSettings | None = None
+    only: tuple[Name, ...] = ()  # what of the live color it replaced; none: it was a whole color
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -61,6 +62,16 @@ class Application(BaseModel):
     def late(self) -> tuple[str, ...]:
         """The services that take work by themselves: those of the live color only run."""
         return (*self.workers, *self.schedulers)
+
+    def of_part(self, names: Collection[str]) -> Self:
+        """The same, with no services but some, where some are given."""
+        if not names:
+            return self
+        kept = {
+            key: tuple(name for name in getattr(self, key) if name in names)
+            for key in ("services", "workers", "schedulers")
+        }
+        return self.model_copy(update=kept)
 
     @property
     def early(self) -> tuple[str, ...]:

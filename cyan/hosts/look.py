@@ -90,12 +90,16 @@ class Observation:
         return next((item for item in self.of(None) if item.service == name), None)
 
     def version(self, color: Color | None) -> str:
-        """The version of a color's containers; "" where it has none."""
-        return next((item.version for item in self.of(color)), "") if color else ""
+        """The version of a color's newest release; "" where it has no containers."""
+        newest = self.release(color)
+        return next((item.version for item in self.of(color) if item.release == newest), "")
 
     def release(self, color: Color | None) -> str:
-        """The release of a color's containers; "" where it has none."""
-        return next((item.release for item in self.of(color)), "") if color else ""
+        """The newest release of a color's containers, by name; "" where it has none.
+
+        One that replaced a part of the color has others beside it.
+        """
+        return max((item.release for item in self.of(color)), default="") if color else ""
 
     def application(self, release: str, settings: Settings) -> Application:
         """What a release was deployed with; by the settings where it kept no record."""

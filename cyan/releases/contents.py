@@ -16,6 +16,7 @@ from cyan.world.shell import private_mask, quoted_path, write_files
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cyan.application.partial import Live
     from cyan.engines import compose
     from cyan.releases.images import ServiceImage
     from cyan.settings import Settings
@@ -27,13 +28,20 @@ class Contents:
     """The secrets of a release; or, where an earlier release runs `again`, that one's.
 
     `images` are the images that the earlier release ran. `mounted` are files and folders of the
-    checkout that go with it.
+    checkout that go with it. Where it replaces a part of the `live` color, `images` are what of
+    that stays runs.
     """
 
     secrets: Secrets = NO_SECRETS
     again: str = ""
     images: tuple[ServiceImage, ...] = ()
     mounted: tuple[str, ...] = ()
+    live: Live | None = None
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The services whose images are there already, and stay what they are."""
+        return frozenset(image.service for image in self.images)
 
 
 EMPTY = Contents()
@@ -71,14 +79,21 @@ def write(project: compose.Project, files: Iterable[tuple[str, str]], contents: 
     hidden = {str(project.env), *resolved}
     plain = [each for each in given.items() if each[0] not in hidden]
     private = [each for each in given.items() if each[0] in hidden]
+    here = quoted_path(project.folder / FILES)
     if contents.again:
         before = project.folder.parent / contents.again
         source, target = quoted_path(before / project.secrets.name), quoted_path(project.secrets)
         copied = f"cat {source} > {target}.new && mv -T {target}.new {target}"
-        files_, here = quoted_path(before / FILES), quoted_path(project.folder / FILES)
+        files_ = quoted_path(before / FILES)
         copied += f" && {{ [ ! -e {files_} ] || cp -aT {files_} {here}; }}"
     else:
         copied = write_files([(str(project.secrets), contents.secrets.text)])
+    if contents.live and contents.live.mounted:
+        names = " ".join(map(quoted_path, contents.live.mounted))
+        before = project.folder.parent / contents.live.release / FILES
+        each = f'[ -e {here}/"$name" ] || cp -a --parents -t {here} "$name"'
+        copied += f" && mkdir -p {here} && cd {quoted_path(before)}"
+        copied += f" && for name in {names}; do {each} || exit; done"
     inside = " && ".join(each for each in (write_files(private), copied) if each)
     folder = f"mkdir -p {quoted_path(project.folder)}"
     open_ = " && ".join(each for each in (folder, write_files(plain)) if each)

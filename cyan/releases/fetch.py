@@ -67,8 +67,10 @@ def fetch(
         read = f"{prepare} && {project.config()} && echo && echo {SEPARATOR} && {records}"
         config, found = run_script(at.lock, read).stdout.split(f"\n{SEPARATOR}\n")
         file = ComposeFile(json.loads(config), project.name, project.folder)
-        services = release_images.services(file)
-        says, ran = _fetched(at, project, services, _brought(contents.parse_records(found)))
+        kept = at.contents.kept
+        coming = [each for each in release_images.services(file) if each.name not in kept]
+        says, ran = _fetched(at, project, coming, _brought(contents.parse_records(found)))
+        ran = (*ran, *at.contents.images)
     spread = tuple(each for each in ran if _lasts(at, each))
     if isinstance(project, Stack):
         says += f"; {_on_every_node(at, spread)}"

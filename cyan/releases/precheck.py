@@ -73,10 +73,10 @@ def gather(
         return Precheck((Fault((read.stderr or read.stdout).strip()[-SHOWN:], COMPOSE_FILE),))
     file = ComposeFile(json.loads(read.stdout), project.name, project.folder)
     wrong = () if application.adopted else faults(file, application)
-    if given.again:
-        found = tuple(dict.fromkeys(map(search.again, given.images)))
-        return Precheck(wrong, found, quick_starters(file))
-    return Precheck(wrong, tuple(search.each(release_images.services(file))), quick_starters(file))
+    known = dict.fromkeys(map(search.again, given.images))
+    coming = tuple(e for e in release_images.services(file) if e.name not in given.kept)
+    found = (*known, *(search.each(coming) if coming else ()))
+    return Precheck(wrong, found, quick_starters(file))
 
 
 def _trial(settings: Settings, release: Release) -> compose.Project:

@@ -41,7 +41,10 @@ def status(world: Observation, settings: Settings, host: str) -> dict[str, Any]:
 
 
 def _container(item: Any) -> dict[str, Any]:  # noqa: ANN401 - engines.docker's Container
-    names = ("name", "service", "state", "health", "started_at", "restarts", "image", "id")
+    names = (
+        *("name", "service", "version", "release", "state", "health", "started_at"),
+        *("restarts", "image", "id"),
+    )
     place = {"node": item.node, "why": item.why} if item.task else {}  # of a swarm
     return {name: getattr(item, name) for name in names} | place | {"up": item.up}
 

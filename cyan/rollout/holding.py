@@ -98,7 +98,7 @@ def put_back(job: Job, waits: str) -> tuple[float, str]:
     """
     old, target = job.plan.old, job.plan.target
     assert old is not None  # noqa: S101 - for the type checker: only such can be put back
-    job.run(colors.stop(job.settings, target.color, None))
+    job.run(_stops(job, target.color))
     job.run(_starts(job, old))
     lacks = _until_up(job, old)
     end = markers.switch_command(str(job.settings.directory), waits, old.color)
@@ -122,11 +122,21 @@ def _drained(job: Job, color: Color) -> Drained:
     return draining.drain(job.host, settings, job.world, color)
 
 
+def _stops(job: Job, color: Color) -> str:
+    """The command that stops a target; that of a part is, where what was there is made again."""
+    return ":" if job.plan.run.only else colors.stop(job.settings, color, None)
+
+
 def _starts(job: Job, old: Release) -> str:
-    """The command that starts what was stopped of the old color, but what runs once."""
-    application = job.plan.run.replaced
-    lasting = tuple(name for name in application.services if name not in application.once)
-    names = work.called(job.settings, lasting, old.color)
+    """The command that starts what was stopped of the old color, but what runs once.
+
+    What took its place within the color is made anew, as it was.
+    """
+    run = job.plan.run
+    lasting = tuple(name for name in run.replaced.services if name not in run.replaced.once)
+    names = work.called(job.settings, run.only or lasting, old.color)
+    if run.only:
+        return colors.project_of(job.settings, old).start(names)
     return colors.again(job.settings, old.color, names)
 
 
@@ -158,7 +168,7 @@ def _guarding(job: Job, old: Release, step: str) -> str:
     words = (
         str(settings.directory),
         job.lock.token,
-        colors.stop(settings, run.target.color, None),
+        _stops(job, run.target.color),
         _starts(job, old),
         str(int(settings.hold.timeout)),
         settings.project(old.color),

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def deploy(request: Request, world: Observation, settings: Settings, compose_text: str) -> Plan:
     """The plan that starts `request.version` in the standby color and makes it live."""
     name = request.run or release_id(request.version, world.now)
-    target = Release(name, request.version, world.standby)
+    color = world.live if request.only and world.live else world.standby
+    target = Release(name, request.version, color)
     start = _start(request, world, settings, target, compose_text)
     run = _run(request, target, world, settings, fresh=True)
     return _rotation(run, world, settings, start)
@@ -57,6 +58,7 @@ def resume(
         contents=request.contents,
         hold=request.hold,
     )
+    request = replace(request, only=left.only)
     if left.reached(world) and not world.held:
         return Plan(run, (preflight(target), *_after_switch(run, settings, world)))
     if left.fresh:
@@ -74,7 +76,8 @@ def undoing(left: Unfinished, world: Observation, settings: Settings) -> Plan:
     replaced = world.application(left.old.id if left.old else "", settings)
     grace = _grace(world, left.old, settings)
     run = Run(left.what, left.run, left.target, left.old, left.fresh, deployed, replaced, grace)
-    return Plan(replace(run, hold=left.hold), ())
+    answers = _answers(left.only, deployed, world)
+    return Plan(replace(run, hold=left.hold, only=left.only, answers=answers), ())
 
 
 def _start(
@@ -90,11 +93,15 @@ def _start(
     application = request.application or (Application.of(settings) if compose_text else known)
     live, within = _live(world), patience(settings)
     left = work.left_behind(settings, world, live) if live else ()
-    says = f"{target} starts " + ("in its place" if request.hold else f"beside {world.serving}")
-    commands = work.started(settings, application, target, within)
+    what = f"{', '.join(request.only)} of {target}" if request.only else f"{target}"
+    says = f"{what} starts " + ("in its place" if request.hold else f"beside {world.serving}")
+    if request.only:
+        commands = work.replaced(settings, application.of_part(request.only), target)
+    else:
+        commands = work.started(settings, application, target, within)
     return (
         *(Step(*each) for each in left),
-        *_clear(world, target.color),
+        *(() if request.only else _clear(world, target.color)),
         *brought(request, world, settings, target, compose_text),
         *_expand(request, settings, project, target),
         Step(Kind.START, target.color, says, commands),
@@ -125,13 +132,14 @@ def _run(
     request: Request, target: Release, world: Observation, settings: Settings, *, fresh: bool
 ) -> Run:
     old = _live(world)
+    application = request.application or world.application(target.id, settings)
     return Run(
         what=request.what,
         id=request.run or release_id(target.version, world.now),
         target=target,
         old=old,
         fresh=fresh,
-        application=request.application or world.application(target.id, settings),
+        application=application,
         replaced=world.application(old.id if old else "", settings),
         grace=_grace(world, old, settings),
         environment=request.names,
@@ -139,7 +147,17 @@ def _run(
         contents=request.contents,
         hold=request.hold,
         why=request.why,
+        only=request.only,
+        answers=_answers(request.only, application, world),
     )
+
+
+def _answers(only: tuple[str, ...], application: Application, world: Observation) -> str:
+    """The version of the public service, where it is none of those that are replaced."""
+    public = application.public.service
+    if not only or public in only:
+        return ""
+    return next((each.version for each in world.of(world.live) if each.service == public), "")
 
 
 def _grace(world: Observation, old: Release | None, settings: Settings) -> int:
@@ -193,10 +211,12 @@ def _rotation(run: Run, world: Observation, settings: Settings, start: tuple[Ste
     if run.fresh and smoke:
         says = f"{len(smoke)} requests through {color}'s door"
         steps.append(Step(Kind.SMOKE, color, says))
-    source = markers.held(world.live) if run.hold else world.marker
+    source = markers.held(world.live) if run.waits else world.marker
     switch = markers.switch_command(str(settings.directory), source, color)
-    says = "what waits, and what is new, goes" if run.hold else "new requests go"
-    steps.append(Step(Kind.SWITCH, color, f"{says} to {run.target}", (switch,)))
+    says = "what waits, and what is new, goes" if run.waits else "new requests go"
+    stays = run.only and not run.waits
+    says = "requests go where they went" if stays else f"{says} to {run.target}"
+    steps.append(Step(Kind.SWITCH, color, says, (switch,)))
     return Plan(run, (*steps, *_after_switch(run, settings, world)))
 
 
@@ -205,11 +225,14 @@ def _in_its_place(
 ) -> Iterator[Step]:
     """What a hold does in the place of a start beside the live color.
 
-    Whatever can be done beforehand is; then requests wait, from here until the switch.
+    Whatever can be done beforehand is; then requests wait, from here until the switch. A container
+    that is to take the place of another cannot be made beforehand.
     """
     color, live = run.target.color, run.old
     yield from (step for step in start if step.kind is not Kind.START)
-    if run.starts_all:
+    if not run.waits:
+        return
+    if run.starts_all and not run.only:
         names = work.called(settings, run.application.services, color)
         made = colors.project_of(settings, run.target).create(names)
         yield Step(Kind.CREATE, color, f"the containers of {run.target} are made", (made,))
@@ -219,8 +242,10 @@ def _in_its_place(
     yield Step(Kind.HOLD, live.color if live else color, says, (wait,))
     yield from _taking_over(color, world)
     if live:
-        stop = colors.stop(settings, live.color, None)
-        yield Step(Kind.STOP, live.color, f"{live} makes way", (stop,))
+        part = run.replaced.of_part(run.only).early if run.only else ()
+        stop = colors.stop(settings, live.color, None, work.called(settings, part, live.color))
+        what = f"{', '.join(part)} of {live}" if part else f"{live}"
+        yield Step(Kind.STOP, live.color, f"{what} makes way", (stop,))
     else:
         yield Step(Kind.STOP, color, f"{_names(world)} make way")
     yield from (step for step in start if step.kind is Kind.START)
@@ -238,13 +263,15 @@ def _taking_over(color: Color, world: Observation) -> Iterator[Step]:
 
 def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Step, ...]:
     color, old, own = run.target.color, run.old, _names(world)
+    mine = run.application.of_part(run.only)
     steps = [] if run.hold else list(_taking_over(color, world))
-    steps += [Step(*each) for each in work.workers(settings, run.application, run.target)]
+    steps += [Step(*each) for each in work.workers(settings, mine, run.target)]
     steps.append(Step(Kind.VERIFY, color, f"the site answers as {run.target}"))
     if old and not run.hold:
         says = f"no request in flight to {old.color}, for at most {settings.drain.timeout:g} s"
         steps.append(Step(Kind.DRAIN, old.color, says))
-    late = work.schedulers(settings, run.application, run.target, old, run.replaced)
+    before = None if run.only else old  # whose containers are gone by now
+    late = work.schedulers(settings, mine, run.target, before, run.replaced)
     steps += [Step(*each) for each in late]
     if run.fresh and settings.bake.seconds and (old or own):
         says = f"{run.target} is watched for {settings.bake.seconds:g} s"
@@ -252,7 +279,9 @@ def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Ste
     if own:
         says = f"{own} stop, and are kept until inv cleanup"
         steps.append(Step(Kind.RETIRE, color, says))
-    if old and run.hold and settings.warm.services != "none":
+    if run.only:
+        pass  # nothing of the old release is left but what belongs to the new one as well
+    elif old and run.hold and settings.warm.services != "none":
         says = f"{old} is stopped, and kept for a rollback"
         steps.append(Step(Kind.RETAIN, old.color, says))
     elif old:

@@ -37,7 +37,9 @@ class Run:
     that its containers may take to end. `fresh` says whether containers are started, and not only
     the traffic moved. `environment` are the names of what the containers are given beside cyan's
     own, `forced` those of the checks of preflight that are overridden. With `hold` one color takes
-    the other's place while requests wait: never are both up; `why` says so, or why not.
+    the other's place while requests wait: never are both up; `why` says so, or why not. With `only`
+    these services of the live color are replaced in their place, and the color stays the same;
+    `answers` is the version of the public service where that is not one of them.
     """
 
     what: str
@@ -53,6 +55,18 @@ class Run:
     contents: Contents = EMPTY
     hold: bool = False
     why: str = ""
+    only: tuple[str, ...] = ()
+    answers: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether requests wait: not for what only takes work by itself."""
+        return self.hold and bool(self.application.of_part(self.only).early)
+
+    @property
+    def asked(self) -> Release:
+        """As which release the public service answers."""
+        return replace(self.target, version=self.answers or self.target.version)
 
     @property
     def starts_all(self) -> bool:
@@ -106,6 +120,7 @@ class Request:
     hold: bool = False  # what that comes to: one color takes the other's place, requests wait
     why: str = ""  # it comes to that
     run: str = ""
+    only: tuple[str, ...] = ()  # the services to replace, of those of the live color
 
     @property
     def title(self) -> str:

@@ -35,7 +35,7 @@ def seen(job: Job) -> Seen:
     first = ended if job.world.own else 0.0
     logs = witnessed.Logs(log.more(), _aborted(job, since), log.doubt, first)
     found = witnessed.seen(logs, job.probe, job.begun, ended)
-    return replace(found, held=job.plan.run.hold)
+    return replace(found, held=job.plan.run.waits)
 
 
 def _aborted(job: Job, since: float) -> list[float]:

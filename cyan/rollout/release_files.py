@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyan.application import record, stack_file
 from cyan.application.color import Mould, color_file, external_names
+from cyan.application.partial import staying
 from cyan.application.record import Application
 from cyan.engines import colors, compose
 from cyan.engines.stack import Stack
@@ -44,7 +45,8 @@ def brought(
     if compose_text is None:
         return ()
     project = colors.project_of(settings, target)
-    application = request.application or Application.of(settings)
+    made = request.application or Application.of(settings)
+    application = made.model_copy(update={"only": request.only})
     files: tuple[tuple[str, str], ...] = (
         (str(project.env), _environment(request, target, settings)),
         (str(project.folder / record.FILE), record.dump(application)),
@@ -57,12 +59,15 @@ def brought(
     mould = _mould(request, target, settings, adopted)
     quick = newer(world.engine, START_INTERVAL)
     text = color_file(compose_text, replace(mould, quick=quick))
+    if live := request.contents.live:
+        names = work.called(settings, request.only, target.color)
+        text = staying(text, live.file, names, project.folder.parent / live.release)
     files = ((str(project.file), text), (str(project.source), compose_text), *files)
     if over := isinstance(project, Stack):
         files = (*files, *_stack_files(project, text, target, application, settings))
     externals = external_names(compose_text, adopted)
-    made = tuple(compose.made(each, adopted.project, spread=over) for each in externals)
-    return (Step(Kind.FETCH, target.color, says, (*made, project.config()), files),)
+    joined = tuple(compose.made(each, adopted.project, spread=over) for each in externals)
+    return (Step(Kind.FETCH, target.color, says, (*joined, project.config()), files),)
 
 
 def _stack_files(

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
+from cyan.application import partial
 from cyan.application.color import files_of
 from cyan.application.secrets import collect
 from cyan.application.source import source_of
@@ -155,7 +156,7 @@ def prepare(host: Host, settings: Settings, world: Observation, request: Request
     request = strategy.decided(host, settings, world, request)
     settings = _within(settings, request.hold)
     if request.what == "deploy":
-        request, source = _sourced(settings, request)
+        request, source = _sourced(host, settings, world, request)
         return planning.deploy(request, world, settings, source)
     if request.what == "resume":
         return _resumed(host, settings, world, request)
@@ -170,15 +171,52 @@ def _within(settings: Settings, hold: bool) -> Settings:  # noqa: FBT001 - the r
     return holding.within(settings) if hold else settings
 
 
-def _sourced(settings: Settings, request: Request) -> tuple[Request, str]:
-    """What the color's file is made from, and the request with what goes with it. UsageError."""
+def _sourced(
+    host: Host, settings: Settings, world: Observation, request: Request
+) -> tuple[Request, str]:
+    """What the color's file is made from, and the request with what goes with it.
+
+    Raises UsageError, and DeployError where the host lacks what a part of it is to fit to.
+    """
     given = (*request.environment, *request.contents.secrets.values)
     source = source_of(settings, request.version, given)
     if settings.adopted is None:
         return request, source
-    names = files_of(source, settings.adopted)
+    if request.only:
+        request, source = _part(host, settings, world, request, source)
+    names = files_of(source, settings.adopted, request.only)
     mounted.check(settings.adopted.folder, names)
     return replace(request, contents=replace(request.contents, mounted=names)), source
+
+
+def _part(
+    host: Host, settings: Settings, world: Observation, request: Request, source: str
+) -> tuple[Request, str]:
+    """The request to replace some services, and those that depend on them, of what is live.
+
+    And what its release is made from. Raises UsageError, and DeployError where that is gone.
+    """
+    assert settings.adopted is not None  # noqa: S101 - for the type checker: see _sourced
+    live = world.release(world.live)
+    if world.live is None or not live:
+        raise UsageError(
+            "--only replaces services of the live color, and none is live",
+            where=host.name,
+            serving=world.serving,
+            todo="leave it out: the first deploy is of the whole application",
+        )
+    kept = _kept(host, settings, live)
+    if kept is None or kept.images is None:
+        raise _gone(host, live, request.version)
+    found = partial.replaced(source, kept.text, request.only, settings.adopted)
+    only = tuple(name for name in settings.stateless if name in found)
+    going = {settings.in_compose(name, world.live) for name in only}
+    stays = tuple(each for each in kept.images if each.service not in going)
+    source = partial.blended(source, kept.text, only)
+    rest = {*files_of(source, settings.adopted)} - {*files_of(source, settings.adopted, only)}
+    told = partial.Live(live, kept.made, tuple(sorted(rest)))
+    contents = replace(request.contents, images=stays, live=told)
+    return replace(request, only=only, contents=contents, why=f"only {', '.join(only)}"), source
 
 
 def _again(
@@ -187,18 +225,26 @@ def _again(
     """The request that runs what `back` ran, and its Compose file. DeployError where it is gone."""
     kept = _kept(host, settings, back.id)
     if kept is None or kept.images is None:
-        raise DeployError(
-            f"what release {back.id} ran with is not on the host any more",
-            where=host.name,
-            todo=f"to deploy {back.version} with the settings of now: "
-            f"inv deploy --version {back.version}",
-        )
-    contents = Contents(again=back.id, images=kept.images)
+        raise _gone(host, back.id, back.version)
+    names = {
+        settings.in_compose(name, back.color): settings.in_compose(name, world.standby)
+        for name in settings.stateless
+    }
+    images = (replace(e, service=names.get(e.service, e.service)) for e in kept.images)
+    contents = Contents(again=back.id, images=tuple(images))
     application = world.applications.get(back.id)
     again = replace(
         request, environment=kept.environment, contents=contents, application=application
     )
     return again, kept.text
+
+
+def _gone(host: Host, release: str, version: str) -> DeployError:
+    return DeployError(
+        f"what release {release} ran with is not on the host any more",
+        where=host.name,
+        todo=f"to deploy {version} with the settings of now: inv deploy --version {version}",
+    )
 
 
 def _resumed(host: Host, settings: Settings, world: Observation, request: Request) -> Plan:
@@ -209,7 +255,8 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
     """
     left = unfinished.resumable(unfinished.find(world.journal), world)
     assert left.target is not None  # noqa: S101 - for the type checker: resumable said so
-    request, settings = replace(request, hold=left.hold), _within(settings, left.hold)
+    request = replace(request, hold=left.hold, only=left.only)
+    settings = _within(settings, left.hold)
     kept = _kept(host, settings, left.target.id)
     fetched = kept is not None and kept.images is not None
     if fetched or not left.fresh or left.reached(world):
@@ -233,7 +280,7 @@ def _resumed(host: Host, settings: Settings, world: Observation, request: Reques
         environment=environment,
         application=application,
     )
-    request, source = _sourced(settings, request.carrying(collect(settings)))
+    request, source = _sourced(host, settings, world, request.carrying(collect(settings)))
     return planning.resume(left, request, world, settings, kept.text if kept else source)
 
 
@@ -256,6 +303,7 @@ def _begin(journal: Writer, plan: Plan, fleet: Member | None) -> None:
         fresh=plan.run.fresh,
         environment=plan.run.environment,
         hold=plan.run.hold,
+        only=plan.run.only,
         fleet=[*fleet.meeting.hosts] if fleet else [],
     )
 
@@ -370,9 +418,11 @@ class Kept:
     Its environment, and the images that it ran.
 
     `images` is None where its images or its secrets were not all there when its deployer ended.
+    `made` is its color's Compose file, whatever that was made from.
     """
 
     text: str
+    made: str
     environment: tuple[tuple[str, str], ...]
     images: tuple[ServiceImage, ...] | None
 
@@ -384,10 +434,11 @@ def _kept(host: Host, settings: Settings, release: str) -> Kept | None:
     made, source, env_file, images, secrets = (quoted_path(folder, name) for name in names)
     separator = "--cyan--"
     text = f"if [ -e {source} ]; then cat {source}; else cat {made}; fi"
-    files = " && ".join(f"{read} && echo && echo {separator}" for read in (text, f"cat {env_file}"))
+    reads = (text, f"cat {made}", f"cat {env_file}")
+    files = " && ".join(f"{read} && echo && echo {separator}" for read in reads)
     output = host.run(f"{files} && [ -e {secrets} ] && cat {images}; true", check=False)
     parts = output.stdout.split(f"\n{separator}\n")
-    if len(parts) < 3:  # noqa: PLR2004 - two files, and what follows
+    if len(parts) < 4:  # noqa: PLR2004 - three files, and what follows
         return None
-    text, env, record = parts
-    return Kept(text, extra_environment(env), parse(record) if record else None)
+    text, file, env, record = parts
+    return Kept(text, file, extra_environment(env), parse(record) if record else None)

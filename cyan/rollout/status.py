@@ -117,7 +117,7 @@ def _colors(world: Observation) -> Table:
             table.add_row(
                 f"[{color}]{color}[/]" if first else "",
                 (f"[bold]{state}[/]" if color is world.live else state) if first else "",
-                item.version if first else "",
+                item.version if first or item.version != containers[0].version else "",
                 f"{item.service} [dim]on {item.node}[/]" if item.node else item.service,
                 _health(item.up, (item.health if item.state == "running" else "") or item.state),
                 item.started_at[:19].replace("T", " "),

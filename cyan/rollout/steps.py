@@ -71,7 +71,7 @@ def preflight(job: Job, _step: Step) -> Done:
     troubles = tuple(f"{item.name}: {item.says}" for item in found if item.level is not Level.OK)
     memory = next(item.says for item in found if item.name == "memory")
     says = f"{len(found)} checks; {memory}; live is {job.world.serving}"
-    if job.plan.run.hold:
+    if job.plan.run.waits:
         says += f"; up to {front.REQUESTS} requests may wait, {front.LONGEST} s at most"
     return Done(says, {"checks": [f"{item.name}: {item.says}" for item in found]}, troubles)
 
@@ -140,7 +140,8 @@ def start(job: Job, step: Step) -> Done:
 def healthy(job: Job, step: Step) -> Done:
     """Wait for consecutive passes of the engine's and the door's word on the standby."""
     wanted = job.settings.health.passes if job.plan.run.fresh else 1
-    before = () if job.plan.run.starts_all else job.world.of(step.color)
+    run = job.plan.run
+    before = () if run.starts_all and not run.only else job.world.of(step.color)
     began = time.monotonic()
     streak, count = Streak(), 0
     with site.door(job.host, job.settings, step.color) as door:
@@ -273,6 +274,7 @@ def _at_work(job: Job, step: Step, done: Done) -> Done:
     mine = step.color is job.plan.target.color
     known = job.world.application(job.world.release(step.color), job.settings)
     application = job.plan.run.application if mine else known
+    application = application.of_part(job.plan.run.only)
     names = application.workers if step.kind is Kind.WORKERS else application.late
     before, deadline = job.containers(step.color), time.monotonic() + patience(job.settings)
     while True:
@@ -315,7 +317,7 @@ def _judged_answer(job: Job, client: httpx.Client, more: Mapping[str, str] = NOT
     """What the public service answers to the ready path, judged; `more` are headers beside."""
     public, told = job.plan.run.application.public, job.settings.adopted is None
     answer, below = _ready(job, client, more), public.below or 0
-    return health.judge_answer(answer, job.plan.target, public.service, below=below, told=told)
+    return health.judge_answer(answer, job.plan.run.asked, public.service, below=below, told=told)
 
 
 def _judged(

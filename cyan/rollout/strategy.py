@@ -43,8 +43,10 @@ def holds(room: Room) -> str:
 def decided(host: Host, settings: Settings, world: Observation, request: Request) -> Request:
     """The request as this host can do it. Raises HostError, and UsageError where it cannot.
 
-    Where nothing serves, nothing has to make way.
+    Where nothing serves, nothing has to make way; what is replaced in its place always does.
     """
+    if request.only:
+        return replace(_waiting(host, world, request), why=f"only {', '.join(request.only)}")
     wanted = request.strategy or settings.strategy
     serves = world.live is not None or bool(world.own)
     if wanted is Strategy.COLORS or not serves:
@@ -52,6 +54,11 @@ def decided(host: Host, settings: Settings, world: Observation, request: Request
     why = holds(_room(host, settings, world)) if wanted is Strategy.AUTO else "asked for"
     if not why:
         return replace(request, why="two colors: memory and volumes allow it")
+    return replace(_waiting(host, world, request), why=f"one color at a time: {why}")
+
+
+def _waiting(host: Host, world: Observation, request: Request) -> Request:
+    """The request as a hold. Raises UsageError where no request could wait."""
     if world.in_flight is not None and world.in_flight.waiting is None:
         raise UsageError(
             "the proxy has no place where requests could wait",
@@ -59,7 +66,7 @@ def decided(host: Host, settings: Settings, world: Observation, request: Request
             serving=world.serving,
             todo="its configuration is older, or your own: inv proxy.reload loads this project's",
         )
-    return replace(request, hold=True, why=f"one color at a time: {why}")
+    return replace(request, hold=True)
 
 
 def _room(host: Host, settings: Settings, world: Observation) -> Room:

@@ -44,7 +44,7 @@ def undo(job: Job, failed: Step, journal: Writer) -> Undone:
     """
     if job.plan.run.hold and (waits := _waits(job)):
         return _put_back(job, journal, waits)
-    if not _switched(job):
+    if not _switched(job) or (job.plan.run.only and failed.kind.phase is Phase.PREPARE):
         return _before_switch(job)
     goes_back = failed.kind.phase is not Phase.PREPARE and failed.kind.reversible
     if goes_back and job.plan.run.hold and job.plan.old:
@@ -118,11 +118,15 @@ def _put_back(job: Job, journal: Writer, waits: str) -> Undone:
     old, target = job.plan.old, job.plan.target
     if old is None:
         return _given_back(job)
-    switched = waits in ("", markers.held(target.color))
+    waited = not job.plan.run.only and waits == markers.held(target.color)
+    told = job.world.switches
+    switched = not waits or waited or bool(told and told[-1].release == target.id)
     if switched:
         with suppress(JournalError):
             journal.switches_back(old)
-    renamed_at, lacks = holding.put_back(job, waits or holding.held_again(job, old))
+    if not waits:
+        waits = holding.held_again(job, old) if job.plan.run.waits else str(target.color)
+    renamed_at, lacks = holding.put_back(job, waits)
     with suppress(JournalError):
         if switched:
             journal.switched_back(old, renamed_at)
@@ -216,6 +220,8 @@ def _leave(job: Job, least: float = 0) -> str:
     target = job.plan.target
     there = job.containers(target.color)
     grace = compose.grace(there, least)
+    if job.plan.run.only:
+        return "what was replaced is what it was"
     if job.plan.run.starts_all:
         job.run(colors.down(job.settings, target.color, grace))
         return "what was started is removed"

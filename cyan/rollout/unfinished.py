@@ -26,7 +26,8 @@ class Unfinished:
 
     `target` and `old` are None for a cleanup or a reset. `environment` holds the names of the
     variables that were given for the containers; `step` is the one under way, "" before the first.
-    `fleet` are the hosts that it is to switch together, none where it is of one host only.
+    `fleet` are the hosts that it is to switch together, none where it is of one host only; `only`
+    are the services that it replaces within the live color.
     """
 
     run: str
@@ -38,6 +39,7 @@ class Unfinished:
     environment: tuple[str, ...] = ()
     hold: bool = False
     fleet: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -47,9 +49,9 @@ class Unfinished:
     def reached(self, world: Observation) -> bool:
         """Whether its target has the traffic: its switch was done, whatever the journal says."""
         target = self.target
-        return bool(
-            target and world.live is target.color and world.release(world.live) == target.id
-        )
+        if target is None or (self.only and world.held):
+            return False
+        return world.live is target.color and world.release(world.live) == target.id
 
     def holds(self, world: Observation) -> bool:
         """Whether the world is still where the run left it: its old or its target release lives."""
@@ -57,7 +59,8 @@ class Unfinished:
             return True
         if self.old is None:
             return world.live is None
-        return world.live is self.old.color and world.release(world.live) in (self.old.id, "")
+        known = (self.old.id, "", *((self.target.id,) if self.only and self.target else ()))
+        return world.live is self.old.color and world.release(world.live) in known
 
     def left(self, world: Observation) -> bool:
         """Whether containers that it started are there, without the traffic."""
@@ -85,6 +88,7 @@ def find(journal: Sequence[Entry]) -> Unfinished | None:
         environment=tuple(begin.detail.get("environment", ())),
         hold=bool(begin.detail.get("hold")),
         fleet=tuple(begin.detail.get("fleet", ())),
+        only=tuple(begin.detail.get("only", ())),
     )
 
 
@@ -128,12 +132,18 @@ def resumable(left: Unfinished | None, world: Observation) -> Unfinished:
 def caught_up(world: Observation) -> Entry | None:
     """The line that the journal lacks where a deployer was killed just after a rename.
 
-    None where the newest switch of the journal is the live release's. Without it, a later
-    rollback would take a release for the previous one that is not.
+    None where the newest switch of the journal is the live release's, or requests wait: what then
+    runs serves nobody yet. Without it, a later rollback would take a release for the previous one
+    that is not.
     """
     release = world.release(world.live)
     switches = world.switches
-    if world.live is None or not release or (switches and switches[-1].release == release):
+    if (
+        world.live is None
+        or world.held
+        or not release
+        or (switches and switches[-1].release == release)
+    ):
         return None
     left = find(world.journal)
     reached = left is not None and left.reached(world)

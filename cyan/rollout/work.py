@@ -41,6 +41,12 @@ def started(
     return (project.up(early, within=within), project.create(late))
 
 
+def replaced(settings: Settings, application: Application, target: Release) -> tuple[str, ...]:
+    """The commands that start a part of the live color anew: of those services, in their place."""
+    early = called(settings, application.early, target.color)
+    return (colors.project_of(settings, target).start(early),) if early else ()
+
+
 def started_again(settings: Settings, application: Application, target: Release) -> tuple[str, ...]:
     """The same for a release that was up before: what runs once has run."""
     project, late = colors.project_of(settings, target), application.late

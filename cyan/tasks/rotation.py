@@ -44,9 +44,11 @@ FORCE = "a check of preflight to override, by its name; may be given often"
 
 
 @command(
-    iterable=["env", "force", "without"],
+    iterable=["env", "force", "only", "without"],
     help={
         "version": "the tag to deploy",
+        "only": "a service to replace within the live color, while requests wait; may be given "
+        "often",
         "plan": "print the steps and their commands, and do nothing",
         "json": f"with --plan: {JSON}",
         "env": "KEY=VALUE for the release's containers; may be given often",
@@ -65,6 +67,7 @@ FORCE = "a check of preflight to override, by its name; may be given often"
 def deploy(
     c: Context,
     version: str = "",
+    only: list[str] | None = None,
     plan: bool = False,
     json: bool = False,
     env: list[str] | None = None,
@@ -91,7 +94,9 @@ def deploy(
         _alone(
             resume=resume,
             abort=abort,
-            others=bool(version or env or strategy or rehearse or take_over or (abort and plan)),
+            others=bool(
+                version or only or env or strategy or rehearse or take_over or (abort and plan)
+            ),
         )
     if abort:
         _abort(wanted, machines, wait)
@@ -103,6 +108,7 @@ def deploy(
         _rehearsed(wanted, request, rehearse),
         take_over=take_over or plan,
         strategy=strategy_of(strategy),
+        only=_only(wanted, only or (), strategy),
     )
     if not resume:  # which may need none: what was fetched is on the host
         request = request.carrying(collect(wanted))
@@ -139,6 +145,34 @@ def rollback(
     request = _request("rollback", "", _forced(wanted, force), seconds(lock_wait))
     request = replace(request, strategy=strategy_of(strategy))
     _rotate(wanted, request, machines, plan=plan, json=json, watch=watch)
+
+
+def _only(wanted: Settings, names: Sequence[str], strategy: str) -> tuple[str, ...]:
+    """The services to replace. Raises UsageError for what is none, or cannot be by itself."""
+    from cyan.application.record import Application
+    from cyan.names import EngineKind, Strategy
+
+    if not names:
+        return ()
+    if not wanted.adopted or wanted.engine is EngineKind.SWARM:
+        whose = "a stack of Docker Swarm" if wanted.adopted else "Compose files made for cyan"
+        raise UsageError(
+            f"--only is for an application that was adopted on one host, and this has {whose}",
+            todo="deploy it as a whole: leave --only out",
+        )
+    if strategy and strategy != Strategy.HOLD:
+        raise UsageError(
+            f"--only replaces services while requests wait, which is not --strategy {strategy}",
+            todo="leave one of the two out",
+        )
+    application = Application.of(wanted)
+    lasting = tuple(name for name in application.services if name not in application.once)
+    if other := [name for name in names if name not in lasting]:
+        raise UsageError(
+            f"--only {other[0]} is no service that a deploy could replace by itself",
+            todo=f"one of {', '.join(lasting)}",
+        )
+    return tuple(dict.fromkeys(names))
 
 
 def _rehearsed(wanted: Settings, request: Request, how: str) -> Request:
