@@ -11,10 +11,12 @@ from rich.table import Table
 from cyan.application.secrets import collect
 from cyan.application.source import source_of
 from cyan.engines.docker import Engine
+from cyan.engines.versions import newer, numbers
 from cyan.errors import CyanError
 from cyan.hosts.look import look
 from cyan.migrations import apply, lint
 from cyan.migrations.files import Kind
+from cyan.names import Server
 from cyan.rollout import idle, planned
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from cyan.sections import HostSettings
     from cyan.settings import Settings
 
+WHOLE = (2, 7)
+"""The Caddy after the last of which it is known: 2.6.2 was tried, 2.6.4 is in the issue."""
 SYNTAX = 5.0  # seconds that a shell may take to read a hook
 STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.REFUSE: "red"}
 
@@ -49,6 +53,7 @@ def examine(settings: Settings, machine: HostSettings) -> tuple[Check, ...]:
             *_migrations(apply.Migrator(host, settings, world)),
             *_secrets(settings),
             *([kept] if kept else []),
+            *_cut_short(settings, facts.proxy),
             *_hooks(host, settings),
             *(Check("drift", Level.WARN, line) for line in drift(world, settings)),
         )
@@ -87,6 +92,19 @@ def _secrets(settings: Settings) -> Iterator[Check]:
         return
     if names:
         yield Check("secrets", Level.OK, f"{len(names)} can be read: {', '.join(names)}")
+
+
+def _cut_short(settings: Settings, version: str) -> Iterator[Check]:
+    """Whether the proxy itself may cut an answer off: nothing of a deploy's, but users see it."""
+    known = settings.server is Server.CADDY and numbers(version)
+    if known and not newer(version, WHOLE):
+        yield Check(
+            "answers",
+            Level.WARN,
+            f"caddy {version} may end an answer that comes in parts after a POST too early: some "
+            "one in 8,000 of them, deploy or not; Caddy 2.11 does not",
+            "a newer image for the proxy (cyan.host_proxy.image), then inv proxy.upgrade",
+        )
 
 
 def _hooks(host: Host, settings: Settings) -> Iterator[Check]:
