@@ -20,7 +20,7 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from cyan.configured import load, machine_of
-from cyan.engines import compose, images
+from cyan.engines import compose, transfer
 from cyan.engines.compose import WAIT
 from cyan.errors import UsageError
 from cyan.hosts import look
@@ -32,7 +32,7 @@ from cyan.proof.hammer import HammerOptions, _check
 from cyan.proof.host_under_test import HostUnderTest
 from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proxies import caddy
-from cyan.rollout import plan, planned, release_files, run
+from cyan.rollout import plan, planned, release_files, rotating
 from cyan.rollout import provision as provision_module
 from cyan.rollout.provision import install_engine, provision
 from cyan.world.envfile import VARIABLE_PATTERN, env_file, parse_env_file
@@ -180,8 +180,8 @@ def test_a_rollback_finds_the_files_that_its_release_ran_with(
     folder = settings.directory / "releases/r1"
     env = env_file({"VERSION": "v1", "A": "it's"})
     machine.run(write_files(((f"{folder}/compose.yml", COMPOSE), (f"{folder}/.env", env))))
-    kept = run._kept(machine.host, settings, "r1")
-    assert kept == run.Kept(COMPOSE, COMPOSE, (("A", "it's"),), None)
+    kept = rotating._kept(machine.host, settings, "r1")
+    assert kept == rotating.Kept(COMPOSE, COMPOSE, (("A", "it's"),), None)
 
 
 @on_a_host
@@ -355,7 +355,7 @@ def test_the_name_of_a_log_in_is_one_word_or_refused(user: str) -> None:
         return
     assert login is not None
     (_, _, script) = shlex.split(
-        images.login_command(lambda docker: f"{docker} pull r:5000/a", "/srv", login)
+        transfer.login_command(lambda docker: f"{docker} pull r:5000/a", "/srv", login)
     )
     words = shlex.split(script)
     assert words[words.index("--username") + 1] == user

@@ -15,8 +15,8 @@ from invoke import Config
 
 from cyan.chaos import experiment, invariants
 from cyan.chaos.catalogue import fault as made
+from cyan.chaos.hands import Site
 from cyan.chaos.scene import Scene
-from cyan.chaos.site import Site
 from cyan.configured import load
 from cyan.proof.findings import Verdict
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
+    from cyan.chaos.hands import Site
     from cyan.chaos.moment import Moment
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
 
 GONE = "gone"
 KILLED = -9

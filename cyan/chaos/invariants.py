@@ -13,8 +13,8 @@ from cyan.proof.scenario import Traffic
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cyan.chaos.acted import Ran, Record
     from cyan.chaos.fault import Expectation
-    from cyan.chaos.record import Ran, Record
     from cyan.chaos.world import World
 
 

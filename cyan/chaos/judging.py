@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cyan.chaos import invariants, record
+from cyan.chaos import acted, invariants
 from cyan.chaos.catalogue import fault
 from cyan.chaos.draw import Drawn
 from cyan.chaos.faults.deployer import Nothing
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from cyan.chaos.acted import Record
     from cyan.chaos.fault import Expectation
     from cyan.chaos.invariants import Held
-    from cyan.chaos.record import Record
     from cyan.proof.checks import Further
     from cyan.proof.evidence import Evidence, Mask
 
@@ -83,7 +83,7 @@ def _named(check: partial[tuple[Finding, ...]], name: str) -> Further:
 def _read(folder: Path, number: str, kept: dict[str, Any]) -> tuple[int, Drawn, Record]:
     values = tuple((key, value) for key, value in kept["values"])
     drawn = Drawn(kept["name"], int(kept["round"]), values)
-    return int(number), drawn, record.load(folder / EXPERIMENTS / f"{kept['file']}.json")
+    return int(number), drawn, acted.load(folder / EXPERIMENTS / f"{kept['file']}.json")
 
 
 def _controls(told: Controls, _case: Evidence, _drops: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
-from cyan.chaos import judging, record
+from cyan.chaos import acted, judging
 from cyan.chaos.specification import PROGRAM
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def heal_all(folder: Path, context: Context) -> tuple[str, ...]:
     with interrupt.ignored(lambda: context.console.print("what is broken is healed first")):
         for path in sorted((folder / judging.EXPERIMENTS).glob("*.yaml")):
             begun = path.with_suffix("").is_dir()
-            seen = record.load(path.with_suffix(".json"))
+            seen = acted.load(path.with_suffix(".json"))
             if begun and seen.unhealed and not _healed(path, context.project):
                 left.append(f"{path.stem} of {folder.name} could not be healed")
     for line in left:

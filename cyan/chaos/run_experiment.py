@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan import interrupt
-from cyan.chaos import actions, experiment, record
+from cyan.chaos import acted, actions, experiment
 from cyan.errors import CyanError
 
 if TYPE_CHECKING:
+    from cyan.chaos.acted import Record
     from cyan.chaos.experiment import Activity, Experiment
-    from cyan.chaos.record import Record
     from cyan.chaos.scene import Scene
     from cyan.chaos.world import World
 
@@ -54,9 +54,9 @@ def heal(source: Path) -> str:
         with scene.site:
             _roll_back(told)
         if not target.exists():
-            seen = record.load(target)
+            seen = acted.load(target)
             seen = replace(seen, healed_ns=scene.healed_ns, unhealed=scene.unhealed)
-            record.save(seen, target)
+            acted.save(seen, target)
         return scene.unhealed
 
 
@@ -102,7 +102,7 @@ def main() -> int:
     scene = actions.stage(folder)
     with scene.site:
         seen = perform(told, scene)
-    record.save(seen, target)
+    acted.save(seen, target)
     for ran in seen.ran:
         sys.stdout.write(f"$ cyan {' '.join(ran.words)}\n{ran.output}\nexit code {ran.code}\n\n")
     sys.stdout.write(f"{seen.error or 'carried out'}, {time.monotonic() - begun:.1f} s\n")

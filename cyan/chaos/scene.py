@@ -7,14 +7,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from cyan.chaos.deployer import Command, Deployer, Watch
-from cyan.chaos.record import UNTRIED, Ran, Record
+from cyan.chaos.acted import UNTRIED, Ran, Record
+from cyan.chaos.deploying import Command, Deployer, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cyan.chaos.site import Site
+    from cyan.chaos.hands import Site
     from cyan.chaos.world import World
 
 COMMAND = (sys.executable, "-m", "cyan")

@@ -16,7 +16,7 @@ from cyan.errors import HostError
 from cyan.proof import own_logs, resources
 from cyan.proof.history import SECOND, Clock, Container, Observation
 from cyan.proof.rolled import LogFile, unread
-from cyan.proxies import access_log, errors, markers
+from cyan.proxies import access_log, error_log, markers
 from cyan.proxies.configuration import VERSION, authority_command
 from cyan.world.host import Host
 
@@ -238,8 +238,8 @@ class HostUnderTest:
     def _fetch_errors(self, folder: Path) -> None:
         """What the proxy said of errors since the run began: only there is a cut answer told."""
         proxy = self._service(self._settings.proxy)
-        said = self._host.run(errors.command(self._settings, proxy, self._since)).stdout
-        told = errors.lines(self._settings, said)
+        said = self._host.run(error_log.command(self._settings, proxy, self._since)).stdout
+        told = error_log.lines(self._settings, said)
         (folder / "proxy-errors.jsonl").write_text("".join(f"{line}\n" for line in told))
 
     def _ask(self, database: str, query: str) -> str:

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cyan.proxies.errors import ABORTED
+from cyan.proxies.error_log import ABORTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cyan.application.color import FILES
 from cyan.application.compose_file import ComposeFile
-from cyan.engines import colors, images, stack
+from cyan.engines import colors, stack, transfer
 from cyan.engines.stack import Stack
 from cyan.errors import DeployError, HostError
 from cyan.hosts.session import Session, no_bar
@@ -90,7 +90,7 @@ def _on_every_node(at: Fetch, ran: Sequence[ServiceImage]) -> str:
     names = sorted({each.anywhere for each in ran})
     by, folder, login = WhileHeld(at.lock), str(at.settings.directory), at.settings.images.login
     for name in names:
-        lacks = images.logged_in(
+        lacks = transfer.logged_in(
             *(by, folder, login),
             partial(stack.fetched, app=at.settings.app, image=name, within=PATIENCE),
         )
@@ -156,11 +156,11 @@ def _id(at: Fetch, reference: str) -> str:
 def _pull(at: Fetch, references: Sequence[str]) -> None:
     settings = at.settings
     by, login = WhileHeld(at.lock), settings.images.login
-    pulled = images.pull(by, references, str(settings.directory), login)
+    pulled = transfer.pull(by, references, str(settings.directory), login)
     if pulled.code == 0:
         return
     said = (pulled.stderr or pulled.stdout).strip()[-SHOWN:]
-    meaning, todo = images.fault(said)
+    meaning, todo = transfer.fault(said)
     raise DeployError(
         f"{', '.join(references)} is not on the host and cannot be pulled: {meaning}: {said}",
         where=at.host.name,
@@ -179,7 +179,7 @@ def _build(at: Fetch, project: Project, services: Sequence[Service]) -> str:
     assert source is not None  # noqa: S101 - settings.load has filled it in
     try:
         with at.bar(f"sending {source.name}/", None) as sent:
-            images.send_folder(at.lock, source, context, sent)
+            transfer.send_folder(at.lock, source, context, sent)
         WhileHeld(at.lock).run(project.build(context, tuple(each.name for each in services)))
     finally:
         at.run(f"rm -rf -- {quoted_path(context)}")
@@ -190,7 +190,7 @@ def _send(at: Fetch, references: Sequence[str]) -> str:
     """Send this machine's images, but for those and the layers that the host has."""
     says = []
     for reference in references:
-        image = images.local(reference)
+        image = transfer.local(reference)
         if image is None:
             says.append(f"{reference} is not on this machine")
         elif image.id == _id(at, reference):
@@ -203,9 +203,9 @@ def _send(at: Fetch, references: Sequence[str]) -> str:
     return "; ".join(says)
 
 
-def _sent(at: Fetch, image: images.LocalImage) -> str:
+def _sent(at: Fetch, image: transfer.LocalImage) -> str:
     """Send one image without the layers that the host has, or whole where it does not take that."""
-    skip = images.shared(image.layers, images.layers_on(at.host))
+    skip = transfer.shared(image.layers, transfer.layers_on(at.host))
     try:
         size = _streamed(at, image, skip)
     except HostError:
@@ -217,9 +217,9 @@ def _sent(at: Fetch, image: images.LocalImage) -> str:
     return f"{size / MEGABYTE:.1f} MB{left_out}"
 
 
-def _streamed(at: Fetch, image: images.LocalImage, skip: frozenset[str]) -> int:
+def _streamed(at: Fetch, image: transfer.LocalImage, skip: frozenset[str]) -> int:
     with at.bar(f"sending {image.reference}", image.size) as read:
-        return images.send(WhileHeld(at.lock), image, skip, read)
+        return transfer.send(WhileHeld(at.lock), image, skip, read)
 
 
 def _again(at: Fetch) -> tuple[str, tuple[ServiceImage, ...]]:
@@ -233,7 +233,7 @@ def _again(at: Fetch) -> tuple[str, tuple[ServiceImage, ...]]:
 
 
 def _bring_back(at: Fetch, image: ServiceImage, release: str) -> None:
-    here = images.local(image.id) if at.settings.images.source == "send" else None
+    here = transfer.local(image.id) if at.settings.images.source == "send" else None
     if here is not None:
         _sent(at, here)
     elif image.digests:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.application.compose_file import ComposeFile, Fault, faults, quick_starters
-from cyan.engines import compose, images
+from cyan.engines import compose, transfer
 from cyan.errors import UsageError
 from cyan.releases import contents
 from cyan.releases import images as release_images
@@ -120,7 +120,7 @@ class Search:
         """The very image that an earlier release ran."""
         if self.engine.has_image(image.id):
             return Found(image.reference, Availability.THERE)
-        if self.settings.images.source == "send" and images.local(image.id):
+        if self.settings.images.source == "send" and transfer.local(image.id):
             return Found(image.reference, Availability.COMES, "from this machine")
         if image.digests:
             return self._pullable(image.digests[0])
@@ -138,7 +138,7 @@ class Search:
                 )
             return Found(reference, Availability.COMES, "built there")
         try:
-            if source == "send" and images.local(reference):
+            if source == "send" and transfer.local(reference):
                 return Found(reference, Availability.COMES, "from this machine")
         except UsageError as error:
             return Found(reference, Availability.NEVER, error.what, error.todo)
@@ -148,18 +148,18 @@ class Search:
 
     def _pullable(self, reference: str) -> Found:
         login = self.settings.images.login
-        mine = login if login and images.is_for(login, reference) else None
-        said = self.engine.refused(reference, images.credentials(mine) if mine else {})
+        mine = login if login and transfer.is_for(login, reference) else None
+        said = self.engine.refused(reference, transfer.credentials(mine) if mine else {})
         if not said:
             return Found(reference, Availability.COMES, "from its registry")
-        meaning, todo = images.fault(said)
-        sure = meaning in images.SURE and (mine is not None or not self._logs_in_itself(meaning))
+        meaning, todo = transfer.fault(said)
+        sure = meaning in transfer.SURE and (mine is not None or not self._logs_in_itself(meaning))
         had = Availability.NEVER if sure else Availability.UNSURE
         return Found(reference, had, f"{meaning}: {said[-SHOWN:]}", todo)
 
     def _logs_in_itself(self, meaning: str) -> bool:
         """Whether the host may have a log-in of its own, of which we know nothing."""
-        if meaning != images.DENIED:
+        if meaning != transfer.DENIED:
             return False
         return (
             self.host.run("grep -qE '\"(auths|cred)' ~/.docker/config.json", check=False).code == 0

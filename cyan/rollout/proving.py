@@ -9,7 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import HostError
-from cyan.proxies import errors
+from cyan.proxies import error_log
 from cyan.rollout import witnessed
 from cyan.rollout.logged import Log
 
@@ -43,9 +43,9 @@ def _aborted(job: Job, since: float) -> list[float]:
     proxy = job.world.service(job.settings.proxy)
     if proxy is None:
         return []
-    told = f"{errors.command(job.settings, proxy.id, since)} | grep error || true"
+    told = f"{error_log.command(job.settings, proxy.id, since)} | grep error || true"
     try:
-        return witnessed.aborted(errors.lines(job.settings, job.host.run(told).stdout))
+        return witnessed.aborted(error_log.lines(job.settings, job.host.run(told).stdout))
     except HostError:
         return []
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cyan.hosts.site import OURS
-from cyan.proxies.errors import ABORTED
+from cyan.proxies.error_log import ABORTED
 from cyan.rollout.baking import SERVER_ERROR, UPGRADED, Served
 from cyan.rollout.logged import UNANSWERED, headers_of, identified
 

@@ -208,7 +208,7 @@ def _rotate(
     watch: bool,
 ) -> None:
     from cyan.rollout.preview import show_plan
-    from cyan.rollout.run import TakeOverError
+    from cyan.rollout.rotating import TakeOverError
     from cyan.terminal import console
 
     if json:
@@ -311,7 +311,7 @@ def _rotate_one(
     request: Request,
     seen: Watching | None,
 ) -> None:
-    from cyan.rollout.run import rotate
+    from cyan.rollout.rotating import rotate
     from cyan.terminal import Progress, console
 
     (machine,) = machines
@@ -325,7 +325,7 @@ def _rotate_one(
 
 def _abort(wanted: Settings, machines: Sequence[HostSettings], lock_wait: float) -> None:
     from cyan.rollout import together
-    from cyan.rollout.run import abort
+    from cyan.rollout.rotating import abort
     from cyan.terminal import Progress, console
 
     if len(machines) == 1:

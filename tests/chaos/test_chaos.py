@@ -15,12 +15,12 @@ import pytest
 from rich.console import Console
 
 from cyan import interrupt
-from cyan.chaos import chaos, leftover, record, specification
+from cyan.chaos import acted, chaos, leftover, specification
+from cyan.chaos.acted import Record
 from cyan.chaos.chaos import Outcome, shorten
 from cyan.chaos.controls import LOUD, QUIET, controlled, judged
 from cyan.chaos.draw import Drawn
 from cyan.chaos.judging import Controls
-from cyan.chaos.record import Record
 from cyan.chaos.specification import Context, Options
 from cyan.errors import ProofError
 from cyan.proof import asking, verify
@@ -157,8 +157,8 @@ def test_what_an_experiment_that_was_killed_left_is_healed_and_nothing_else(
         (folder / name).mkdir(parents=True)
         (folder / f"{name}.yaml").touch()
     (folder / "never-begun").rmdir()
-    record.save(Record("good", unhealed=""), folder / "good.json")
-    record.save(Record("unhealed", unhealed="paused"), folder / "unhealed.json")
+    acted.save(Record("good", unhealed=""), folder / "good.json")
+    acted.save(Record("unhealed", unhealed="paused"), folder / "unhealed.json")
     healed: list[str] = []
 
     def run(words: tuple[str, ...], **more: Any) -> subprocess.CompletedProcess[bytes]:

@@ -10,7 +10,7 @@ import yaml
 from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from cyan.chaos import actions, experiment, record
+from cyan.chaos import acted, actions, experiment
 from cyan.chaos.catalogue import BY_NAME, fault
 from cyan.chaos.draw import Drawn
 from cyan.chaos.fault import Expectation
@@ -26,7 +26,7 @@ from tests.rollout.worlds import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cyan.chaos.site import Site
+    from cyan.chaos.hands import Site
     from cyan.chaos.world import World
 
 KILLED = Drawn("deployer-killed", 0, (("moment", "drain step"),))
@@ -122,7 +122,7 @@ def test_before_anything_was_done_every_invariant_holds(scene: Scene) -> None:
 
 def test_after_the_method_the_invariants_are_judged_as_those_of_a_run(scene: Scene) -> None:
     scene.before, scene.injected_ns = WHOLE, 1
-    assert actions.held(WANTED) == f"fault healed: {record.UNTRIED}"
+    assert actions.held(WANTED) == f"fault healed: {acted.UNTRIED}"
     scene.unhealed = ""
     assert actions.held(WANTED) == experiment.HELD
     lacking = cast("Site", Stand(BLUE))

@@ -16,7 +16,7 @@ from cyan.names import Color
 from tests.rollout.worlds import color, container, world
 
 if TYPE_CHECKING:
-    from cyan.chaos.site import Site
+    from cyan.chaos.hands import Site
     from cyan.engines.containers import Container
     from cyan.hosts.look import Observation
 

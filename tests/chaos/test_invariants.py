@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cyan.chaos import invariants, record
+from cyan.chaos import acted, invariants
+from cyan.chaos.acted import Ran, Record
 from cyan.chaos.fault import GONE, Expectation
-from cyan.chaos.record import Ran, Record
 from cyan.chaos.world import Piece, World
 from cyan.proof.findings import Verdict
 from cyan.proof.scenario import Traffic
@@ -126,12 +126,12 @@ def test_a_record_is_read_as_it_was_kept(tmp_path: Path) -> None:
     path = tmp_path / "it.json"
     hung = Ran(("cleanup",), -9, "", "did not end in 9 s")
     seen = replace(GOOD, after=GREEN, unserved=("send: reset",), ran=(*GOOD.ran, hung))
-    record.save(seen, path)
-    assert record.load(path) == seen
+    acted.save(seen, path)
+    assert acted.load(path) == seen
 
 
 def test_a_process_that_left_no_record_is_unknown_and_unhealed(tmp_path: Path) -> None:
-    assert broken(record.load(tmp_path / "it.json")) == {
+    assert broken(acted.load(tmp_path / "it.json")) == {
         "fault injected": Verdict.UNKNOWN,
         "fault healed": Verdict.FAIL,
         "world whole": Verdict.UNKNOWN,

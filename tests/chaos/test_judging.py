@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from cyan.chaos import judging, record
+from cyan.chaos import acted, judging
+from cyan.chaos.acted import Ran, Record
 from cyan.chaos.catalogue import fault
 from cyan.chaos.fault import Expectation
 from cyan.chaos.judging import Controls
-from cyan.chaos.record import Ran, Record
 from cyan.journal import entries as journal
 from cyan.proof import checks, measures, verdict
 from cyan.proof.checks import acts
@@ -51,7 +51,7 @@ def judged(run: Run, folder: Path, seen: Record) -> dict[str, Finding]:
     """The findings of the chaos checks about the act with the fault."""
     path = folder / judging.EXPERIMENTS / "it.json"
     path.parent.mkdir(exist_ok=True)
-    record.save(seen, path)
+    acted.save(seen, path)
     kept = {"name": FAULT, "round": 0, "values": [], "file": "it"}
     told = {"services": ["platform"], "shared": [], "acts": {str(ACT): kept}}
     (folder / judging.DRAWN).write_text(json.dumps(told))
@@ -130,7 +130,7 @@ def kept(folder: Path, seen: Record, **more: object) -> tuple[Further, ...]:
     """The checks of a chaos run whose act had a release that fails its smoke, seen so."""
     path = folder / judging.EXPERIMENTS / "it.json"
     path.parent.mkdir(exist_ok=True)
-    record.save(seen, path)
+    acted.save(seen, path)
     act = {"name": "fails-smoke", "round": 0, "values": [], "file": "it"}
     told = {"services": ["platform"], "shared": [], "acts": {str(ACT): act}, **more}
     (folder / judging.DRAWN).write_text(json.dumps(told))

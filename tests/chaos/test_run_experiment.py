@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 import pytest
 
 from cyan import interrupt
-from cyan.chaos import actions, experiment, record, run_experiment
+from cyan.chaos import acted, actions, experiment, run_experiment
 from cyan.chaos.catalogue import fault
 from cyan.chaos.draw import Drawn
 from cyan.chaos.scene import Scene
@@ -20,9 +20,9 @@ from cyan.chaos.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cyan.chaos.acted import Record
     from cyan.chaos.fault import Fault
-    from cyan.chaos.record import Record
-    from cyan.chaos.site import Site
+    from cyan.chaos.hands import Site
 
 PAUSED = Drawn("standby-paused")
 WRITTEN = experiment.write(fault(PAUSED.name), PAUSED, "v2")
@@ -163,7 +163,7 @@ def test_a_fault_counts_as_healed_only_where_it_was_seen_to_be_gone(
 
 
 def test_a_fault_that_nobody_tried_to_heal_is_not_healed() -> None:
-    assert scene().record("it", None).unhealed == record.UNTRIED
+    assert scene().record("it", None).unhealed == acted.UNTRIED
 
 
 @pytest.mark.parametrize(("stuck", "why"), STUCK)
@@ -171,13 +171,13 @@ def test_what_heals_for_a_dead_experiment_says_what_came_of_it_and_leaves_a_reco
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Scene, stuck: Stuck, why: str
 ) -> None:
     monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", stuck))
-    assert stage.unhealed == record.UNTRIED
+    assert stage.unhealed == acted.UNTRIED
     source = tmp_path / "it.yaml"
     source.write_text(WRITTEN)
     monkeypatch.setattr(sys, "argv", ["perform", "--heal", str(source)])
     with signals():
         assert run_experiment.main() == (1 if why else 0)
-    seen = record.load(tmp_path / "it.json")
+    seen = acted.load(tmp_path / "it.json")
     assert seen.unhealed == why
     assert "without leaving a record" in seen.error
 
@@ -187,11 +187,11 @@ def test_what_heals_later_does_not_say_that_the_experiment_had_healed(
 ) -> None:
     monkeypatch.setattr(actions, "made", lambda *_given: cast("Fault", Stuck()))
     kept = stage.record("it", None)
-    record.save(kept, tmp_path / "it.json")
+    acted.save(kept, tmp_path / "it.json")
     (tmp_path / "it.yaml").write_text(WRITTEN)
     with signals():
         assert run_experiment.heal(tmp_path / "it.yaml") == ""
-    assert record.load(tmp_path / "it.json") == kept
+    assert acted.load(tmp_path / "it.json") == kept
 
 
 def test_a_signal_does_not_end_what_heals_for_a_dead_experiment(

@@ -13,7 +13,7 @@ from cyan.engines import compose
 from cyan.journal import lock
 from cyan.names import Kind
 from cyan.proxies import markers
-from cyan.rollout import run, undo
+from cyan.rollout import rotating, undo
 from cyan.rollout.job import Done, Job
 from cyan.rollout.steps import ACTIONS
 from cyan.world.shell import quoted_path
@@ -74,7 +74,7 @@ def leaves_both_markers() -> None:
 
 
 def swallows_its_failure() -> None:
-    real = run.rotate
+    real = rotating.rotate
 
     def rotate(*words: Any, **more: Any) -> Any:
         try:
@@ -83,7 +83,7 @@ def swallows_its_failure() -> None:
             sys.stdout.write(f"{error}\n")
             sys.exit(0)
 
-    run.rotate = rotate
+    rotating.rotate = rotate
 
 
 def says_nothing() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from cyan.proxies import errors
+from cyan.proxies import error_log
 from tests.conftest import SHIFT
 from tests.lab.harness import until
 from tests.lab.visitors import visitors
@@ -166,7 +166,9 @@ def not_the_proxys_own(app: Foreign, failures: Iterable[str]) -> list[str]:
     logs = [app.run("docker", "logs", each) for each in proxies]
     said = "".join(log.stdout + log.stderr for log in logs)
     own = [
-        line for line in said.splitlines() if errors.ABORTED in line and errors.OWN_FAULT in line
+        line
+        for line in said.splitlines()
+        if error_log.ABORTED in line and error_log.OWN_FAULT in line
     ]
     times = [json.loads(line)["ts"] for line in own]
     left = []

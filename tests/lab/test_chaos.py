@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cyan.chaos import experiment, invariants, record
+from cyan.chaos import acted, experiment, invariants
 from cyan.chaos.catalogue import FAULTS, fault
 from cyan.chaos.draw import Drawn
 from cyan.proof.findings import Verdict
@@ -23,8 +23,8 @@ from tests.lab.harness import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cyan.chaos.acted import Record
     from cyan.chaos.invariants import Held
-    from cyan.chaos.record import Record
     from tests.lab.harness import Lab
 
 pytestmark = pytest.mark.lab
@@ -86,7 +86,7 @@ class Trial:
         process = self.begun(drawn, version, **environment)
         output, _ = process.communicate(timeout=180)
         assert process.returncode == 0, output
-        return record.load(self.folder / "it.json")
+        return acted.load(self.folder / "it.json")
 
     def judged(self, drawn: Drawn, version: str, **environment: str) -> tuple[Held, ...]:
         expects = fault(drawn.name, dict(drawn.values)).expects
@@ -124,7 +124,7 @@ def test_a_fault_happens_and_heals_and_leaves_what_it_should(trial: Trial, drawn
 def test_the_engine_is_restarted_and_the_live_color_runs_on(trial: Trial) -> None:
     with trial.lab.load() as client:
         held = trial.judged(Drawn("engine-restarted"), another(trial.lab))
-    seen = record.load(trial.folder / "it.json")
+    seen = acted.load(trial.folder / "it.json")
     failed = [float(error.split(":")[0]) for error in client.errors]
     assert all(seen.injected_ns < at * 1e9 < seen.healed_ns + 3e9 for at in failed)
     assert [each for each in held if each.verdict is not Verdict.PASS] == []
@@ -170,7 +170,7 @@ def test_an_experiment_that_is_interrupted_heals_all_the_same(trial: Trial) -> N
     until(lambda: trial.lab.states().count("paused") == 1, "the standby is paused", 180)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=90)
-    seen = record.load(trial.folder / "it.json")
+    seen = acted.load(trial.folder / "it.json")
     assert "Interrupted" in seen.error, output
     assert (seen.unhealed, trial.lab.states().count("paused")) == ("", 0)
 
@@ -184,7 +184,7 @@ def test_a_fault_whose_process_was_killed_is_healed_by_another(trial: Trial) -> 
     words = [sys.executable, "-m", "cyan.chaos.run_experiment", "--heal", source]
     subprocess.run(words, cwd=trial.lab.folder, check=True)
     assert trial.lab.states().count("paused") == 0
-    assert record.load(trial.folder / "it.json").unhealed == ""
+    assert acted.load(trial.folder / "it.json").unhealed == ""
     until(lambda: trial.lab.world().owner is None, "the deployer that it left ends", 120)
 
 

@@ -15,7 +15,7 @@ from cyan.configured import load
 from cyan.errors import HostError, UsageError
 from cyan.hosts.site import headers
 from cyan.names import Server
-from cyan.proxies import caddyfile, errors, front, nginx
+from cyan.proxies import caddyfile, error_log, front, nginx
 from cyan.proxies.configuration import Configuration, configuration, others_only
 from cyan.proxies.in_flight import parse
 
@@ -222,10 +222,10 @@ def test_an_answer_that_was_cut_off_is_told_in_caddy_s_words(tmp_path: Path) -> 
         "2026-11-27T12:46:58.000000001Z 2026/11/27 12:46:58 [error] 10#10: *32 connect() failed\n"
         "2026-11-27T12:46:59.000000001Z 2026/11/27 12:46:59 [notice] 1#1: signal process started\n"
     )
-    told = [json.loads(line) for line in errors.lines(wanted, said)]
-    assert [each["msg"] == errors.ABORTED for each in told] == [True, False]
+    told = [json.loads(line) for line in error_log.lines(wanted, said)]
+    assert [each["msg"] == error_log.ABORTED for each in told] == [True, False]
     assert told[0]["ts"] == pytest.approx(1795783617.943159, abs=1e-5)
-    assert "-t" in errors.command(wanted, "abc", 1.5).split()
+    assert "-t" in error_log.command(wanted, "abc", 1.5).split()
 
 
 def test_what_the_user_adds_and_the_assets_of_old_pages_are_in_each_site(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from cyan.engines import images
+from cyan.engines import transfer
 from cyan.names import Kind
 from cyan.releases import precheck
 from cyan.releases.contents import Contents
@@ -67,7 +67,7 @@ def test_an_image_that_the_host_lacks_is_asked_for_in_its_registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, wanted: Availability
 ) -> None:
     monkeypatch.setenv("R2_PASSWORD", "hunter22")
-    images.password_of.cache_clear()
+    transfer.password_of.cache_clear()
     engine = Fake(said, "r:5000/there:1")
     looked = search(tmp_path, engine, login=LOGIN)
     services = (
@@ -75,9 +75,9 @@ def test_an_image_that_the_host_lacks_is_asked_for_in_its_registry(
         Service("b", "r:5000/there:1", built=False),
     )
     assert had(looked, *services) == [wanted, Availability.THERE]
-    assert had(looked, Service("c", "elsewhere/site:1", built=False)) == [
-        Availability.UNSURE if said == DENIED and looked._logs_in_itself(images.DENIED) else wanted
-    ]
+    unsure = said == DENIED and looked._logs_in_itself(transfer.DENIED)
+    elsewhere = had(looked, Service("c", "elsewhere/site:1", built=False))
+    assert elsewhere == [Availability.UNSURE if unsure else wanted]
     known = {"username": "ann", "password": "hunter22", "serveraddress": "r:5000"}
     assert engine.asked[0] == ("r:5000/site:1", known)
     assert engine.asked[1] == ("elsewhere/site:1", {})
@@ -123,8 +123,8 @@ def test_the_image_that_a_release_ran_is_had_by_its_id_or_its_digest_and_never_b
 )
 def test_a_log_in_goes_to_its_own_registry_only(name: str, registry: str) -> None:
     login = LoginSettings(registry=registry, user="ann", password_environment="X")
-    assert images.is_for(login, name)
-    assert not images.is_for(
+    assert transfer.is_for(login, name)
+    assert not transfer.is_for(
         LoginSettings.model_validate({**dict(login), "registry": "x.org"}), name
     )
 

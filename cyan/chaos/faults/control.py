@@ -11,9 +11,9 @@ from cyan.chaos.faults.engine import lifeless, revive
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
+    from cyan.chaos.hands import Site
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
 
 RELOADS = 6
 TIMEOUT = re.compile(r"dial_timeout \S+")

@@ -6,8 +6,8 @@ import shlex
 from typing import TYPE_CHECKING, ClassVar
 
 from cyan.chaos.fault import GONE, KILLED, Expectation, Fault, switches
+from cyan.chaos.hands import as_root
 from cyan.chaos.moment import Moment, NotInjectedError
-from cyan.chaos.site import as_root
 from cyan.chaos.wire import Wire, detour
 from cyan.journal.entries import Event
 from cyan.proof.scenario import Traffic
@@ -15,10 +15,10 @@ from cyan.proof.scenario import Traffic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
     from cyan.chaos.fault import Values
+    from cyan.chaos.hands import Site
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
 
 BEFORE = (
     "preflight step", "preflight done", "fetch step", "fetch done", "expand step", "expand done",

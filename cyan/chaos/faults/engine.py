@@ -18,9 +18,9 @@ from cyan.names import Color, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
+    from cyan.chaos.hands import Site
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
     from cyan.engines.containers import Container
     from cyan.journal.entries import Entry
 

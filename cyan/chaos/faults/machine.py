@@ -16,8 +16,8 @@ import httpx
 
 from cyan.chaos.fault import Expectation, Fault, switches
 from cyan.chaos.faults.engine import SLOWLY, WAITING
+from cyan.chaos.hands import as_root
 from cyan.chaos.moment import Moment, NotInjectedError
-from cyan.chaos.site import as_root
 from cyan.errors import HostError
 from cyan.hosts.site import door as door_of
 from cyan.names import Color
@@ -26,9 +26,9 @@ from cyan.proof.scenario import Traffic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
+    from cyan.chaos.hands import Site
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
 
 IDLE = 0.05  # of the processors' time may be left over while they are starved
 

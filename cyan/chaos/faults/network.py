@@ -18,10 +18,10 @@ from cyan.proof.relay.process import RelayOptions, relayed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
     from cyan.chaos.fault import Values
+    from cyan.chaos.hands import Site
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
 
 LASTS = 2.0  # seconds of resets
 SLOWLY = ("--env", "FAULT=healthy-after=6")

@@ -15,9 +15,9 @@ from cyan.proof.scenario import Traffic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
+    from cyan.chaos.hands import Site
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
 
 LISTENING = 10.0  # seconds that the host may take to begin to listen to its engine
 OUTAGE = 8.0  # seconds in which users may meet a release that died; then it is switched away from

@@ -9,9 +9,9 @@ from cyan.chaos.moment import Moment, NotInjectedError
 from cyan.proof.scenario import Traffic
 
 if TYPE_CHECKING:
-    from cyan.chaos.deployer import Deployer
+    from cyan.chaos.deploying import Deployer
+    from cyan.chaos.hands import Site
     from cyan.chaos.scene import Scene
-    from cyan.chaos.site import Site
 
 SLOWLY = ("--env", "FAULT=healthy-after=6")
 ADMIN = "2019"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from cyan.chaos import deployer
-from cyan.chaos.deployer import Command, Deployer, Watch
+from cyan.chaos import deploying
+from cyan.chaos.deploying import Command, Deployer, Watch
 from cyan.chaos.moment import NotInjectedError
 from cyan.journal import entries as journal
 
@@ -99,7 +99,7 @@ def test_a_journal_that_is_told_no_more_is_not_waited_for(line: Line, tmp_path: 
 def test_a_journal_that_cannot_be_watched_is_told(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deployer, "END_WITHIN", 0.1)
+    monkeypatch.setattr(deploying, "END_WITHIN", 0.1)
     line.channel("").recv(6)
     with pytest.raises(NotInjectedError, match="could not be watched"):
         watch(line)

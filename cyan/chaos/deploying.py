@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from cyan.chaos.acted import Ran
 from cyan.chaos.moment import NotInjectedError
-from cyan.chaos.record import Ran
 from cyan.journal import entries as journal
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyan.engines import images
+from cyan.engines import transfer
 from cyan.sections import LoginSettings
 from tests.lab.harness import until
 
@@ -81,19 +81,19 @@ SOCKET = (
 def test_a_missing_tag_and_a_denied_access_are_told_apart_by_the_engines_own_words(
     said: str, meaning: str
 ) -> None:
-    assert meaning in images.fault(DAEMON + said)[0]
+    assert meaning in transfer.fault(DAEMON + said)[0]
 
 
 def test_only_the_layers_above_the_longest_shared_beginning_are_sent() -> None:
-    assert images.shared(["a", "b", "c"], [["a"], ["a", "b", "x"], ["b", "c"]]) == {"a", "b"}
-    assert images.shared(["a", "b"], []) == frozenset()
+    assert transfer.shared(["a", "b", "c"], [["a"], ["a", "b", "x"], ["b", "c"]]) == {"a", "b"}
+    assert transfer.shared(["a", "b"], []) == frozenset()
 
 
 @given(LAYERS, st.lists(LAYERS, max_size=4))
 def test_a_layer_that_the_engine_must_read_is_never_left_out(
     layers: list[str], others: list[list[str]]
 ) -> None:
-    skip = images.shared(layers, others)
+    skip = transfer.shared(layers, others)
     unknown = [
         layer
         for position, layer in enumerate(layers)
@@ -112,7 +112,7 @@ def test_a_log_in_is_forgotten_also_where_its_pull_is_ended(tmp_path: Path) -> N
     docker.write_text('#!/bin/sh\n[ "$3" = login ] || { touch "$2/pulls"; exec sleep 60; }\n')
     docker.chmod(0o755)
     login = LoginSettings(registry="r:5000", user="ann", password_environment="X")
-    command = images.login_command(pulls, str(tmp_path), login)
+    command = transfer.login_command(pulls, str(tmp_path), login)
     environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
     words = ["sh", "-c", command]
     with subprocess.Popen(words, env=environment, start_new_session=True) as process:
@@ -134,7 +134,7 @@ def test_the_password_is_read_from_the_input_and_the_log_in_is_forgotten(tmp_pat
     )
     docker.chmod(0o755)
     subprocess.run(
-        ["sh", "-c", images.login_command(pulls, str(tmp_path), login)],
+        ["sh", "-c", transfer.login_command(pulls, str(tmp_path), login)],
         input=b"pa$$ word",
         env={"PATH": f"{docker.parent}:{os.environ['PATH']}"},
         check=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cyan.chaos.catalogue import fault
-from cyan.chaos.site import Site, as_root
+from cyan.chaos.hands import Site, as_root
 from cyan.world.host import Output
 from tests.rollout.worlds import settings
 
