@@ -18,6 +18,7 @@ import yaml
 
 from tests.lab import certificates
 from tests.lab.harness import Lab
+from tests.site import newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,9 @@ BARE = {name: port + 1000 for name, port in PORTS.items()}
 BEHIND_NGINX = {name: port + 2000 for name, port in PORTS.items()}
 """The ports of the lab whose proxy is nginx."""
 
+
+WITH_NEWER = {name: port + 4000 for name, port in PORTS.items()}
+"""The ports of the lab whose Caddy is a later one."""
 
 ON_PODMAN = {name: port + 3000 for name, port in PORTS.items()}
 """The ports of the lab whose engine is Podman."""
@@ -117,6 +121,25 @@ def nginx_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     settings["cyan"]["site"] |= certificates.made(folder, "localhost")
     path.write_text(yaml.safe_dump(settings))
     with running(folder, app, BEHIND_NGINX) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def newer_lab(
+    caddy_lab: Lab,  # noqa: ARG001 - it has made the image
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lab]:
+    """The lab whose proxy is a later Caddy than Debian's, in the same image."""
+    app, folder = f"{APP}-newer", tmp_path_factory.mktemp("newer")
+    image = newer.image("cyan-demo/proxy:1")
+    project_at(folder, app, WITH_NEWER)
+    text = (PROJECT / "compose/stateful.yml").read_text()
+    (folder / "stateful.yml").write_text(text.replace("cyan-demo/proxy:1", image))
+    path = folder / "invoke.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["cyan"]["compose"]["stateful"] = "stateful.yml"
+    path.write_text(yaml.safe_dump(settings))
+    with running(folder, app, WITH_NEWER) as made:
         yield made
 
 

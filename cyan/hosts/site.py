@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from cyan.hosts.look import Observation
     from cyan.names import Color
+    from cyan.sections import PublicSettings
     from cyan.settings import Settings
     from cyan.world.host import Host
 
@@ -78,6 +80,28 @@ def headers(settings: Settings, more: Mapping[str, str]) -> dict[str, str]:
     scheme = "https" if settings.site.domain else settings.site.behind
     secure = {"X-Forwarded-Proto": scheme} if scheme else {}
     return {"Host": settings.site.name, **secure, **more}
+
+
+ASKS = r"""
+exec 2>/dev/null 9<>"/dev/tcp/127.0.0.1/$1" || exit 1
+printf %s "$2" >&9
+IFS=" " read -r -t 5 -u 9 _ code _ || exit 1
+[ "$code" = 200 ] || [ "$code" -lt "$3" ]
+"""
+"""For bash: a door's port, a request, and below which status else it is well answered."""
+
+
+def ready_command(settings: Settings, color: Color, public: PublicSettings) -> str:
+    """The shell command that ends well where a color's door answers that it is ready.
+
+    For the host itself, which may have no program that asks.
+    """
+    told = {front.DOOR: settings.project(color)} if settings.adopted else {}
+    sent = {**headers(settings, public.send), **told, "Connection": "close"}
+    lines = (f"GET {public.ready} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()))
+    request = "".join(f"{line}\r\n" for line in (*lines, ""))
+    port, below = str(settings.door_of(color)), str(public.below or 0)
+    return shlex.join(("bash", "-c", ASKS, "cyan-asks", port, request, below))
 
 
 def certificate(host: Host, settings: Settings, tls: tunnel.Tls) -> Certificate:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cyan.engines import colors
 from cyan.engines.containers import lacking
+from cyan.hosts import site
 from cyan.journal.entries import Entry, Event
 from cyan.journal.while_held import TICK
 from cyan.journal.writer import PUT_BACK
@@ -52,6 +53,7 @@ while held=$(ls traffic | grep -x 'hold.*'); do
     esac
     sleep 0.2
   done
+  until eval "$9" || [ $SECONDS -ge $end ]; do sleep 0.2; done # most have no check but this
   mv -T "traffic/$held" "traffic/$7" && sync traffic
   at=$EPOCHREALTIME line=${8//\"at\":0.0/\"at\":$at}
   printf '%s\n' "${line//\"renamed_at\":0.0/\"renamed_at\":$at}" >>journal.jsonl
@@ -59,7 +61,8 @@ while held=$(ls traffic | grep -x 'hold.*'); do
 done
 """
 """For bash: the folder, the lock's token, what stops the new color and starts the old one, how many
-seconds that may take to get healthy, its project and color, and a line for the journal.
+seconds that may take to get healthy, its project and color, a line for the journal, and what asks
+it through its door.
 
 It ends with the hold. Where the lock's holder is gone first, as in `cyan.journal.while_held`, or
 the lock was taken away, and no other deployer has it, it puts the old color back; under the lock of
@@ -141,11 +144,14 @@ def _starts(job: Job, old: Release) -> str:
 
 
 def _until_up(job: Job, old: Release) -> str:
-    """Wait until the old color is up, as long as a new one might take; what it lacks, or ""."""
+    """Wait until the old color answers, as long as a new one might take; what it lacks, or ""."""
     application = job.plan.run.replaced
+    asks = site.ready_command(job.settings, old.color, application.public)
     end = time.monotonic() + job.settings.hold.timeout
     while True:
         lacks = lacking(job.containers(old.color), application.services)
+        if not lacks and job.host.run(asks, check=False).code != 0:
+            lacks = (application.public.service,)
         if not lacks or time.monotonic() > end:
             return ", ".join(lacks)
         time.sleep(OFTEN)
@@ -174,6 +180,7 @@ def _guarding(job: Job, old: Release, step: str) -> str:
         settings.project(old.color),
         str(old.color),
         json.dumps(asdict(note), separators=(",", ":")),
+        site.ready_command(settings, old.color, run.replaced.public),
     )
     script = GUARD.replace("HELD", job.lock.held).replace("TICK", str(TICK))
     guard = shlex.join(("setsid", "-f", "bash", "-c", script, "cyan-guard", *words))

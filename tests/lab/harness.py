@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.settings import Settings
 
-EITHER_PROXY = pytest.mark.parametrize("lab", ["caddy", "nginx"], indirect=True)
+_NEWER = pytest.param("newer", marks=pytest.mark.nightly)
+EITHER_PROXY = pytest.mark.parametrize("lab", ["caddy", "nginx", _NEWER], indirect=True)
 """For what is the same with each proxy."""
 
-_NIGHT = [pytest.param(each, marks=pytest.mark.nightly) for each in ("nginx", "podman")]
-EITHER_AT_NIGHT = pytest.mark.parametrize("lab", ["caddy", _NIGHT[0]], indirect=True)
+_NIGHT = [pytest.param(each, marks=pytest.mark.nightly) for each in ("nginx", "newer", "podman")]
+EITHER_AT_NIGHT = pytest.mark.parametrize("lab", ["caddy", *_NIGHT[:2]], indirect=True)
 """The same, where the other one has to wait for the night."""
 
 EVERYWHERE_AT_NIGHT = pytest.mark.parametrize("lab", ["caddy", *_NIGHT], indirect=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cyan.journal.lock import Lock, Owner
 from cyan.journal.writer import Writer
 from cyan.rollout.job import Job
-from cyan.sections import DrainSettings
+from cyan.sections import DoorSettings, DrainSettings
 from tests.rollout.worlds import settings
 from tests.shell import Machine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cyan.engines.containers import Container
     from cyan.engines.docker import Engine
     from cyan.hosts.look import Observation
@@ -52,6 +57,31 @@ def job(folder: Path, world: Observation, plan: Plan, **changes: Any) -> Job:
     lock = Lock(machine.host, str(made.directory), Owner("ann", "laptop", 1.0, plan.run.what))
     engine = cast("Engine", Told(world.containers))
     return Job(machine.host, engine, lock, made, world, plan)
+
+
+@contextmanager
+def door(*statuses: int) -> Iterator[tuple[DoorSettings, list[str]]]:
+    """Blue's door: it answers so, and at last 200; and the first lines of what it was asked."""
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.requestline)
+            self.send_response([*statuses, 200][min(len(asked) - 1, len(statuses))])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield DoorSettings(blue=server.server_port), asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def writer(of: Job) -> Writer:

@@ -15,7 +15,7 @@ from cyan.rollout import unfinished
 from cyan.rollout.drift import drift
 from cyan.rollout.planned import Plan, Request, Step
 from cyan.rollout.undo import undo
-from tests.rollout.jobs import docker_calls, job, markers, writer
+from tests.rollout.jobs import docker_calls, door, job, markers, writer
 from tests.rollout.worlds import NOW, V1_ON_BLUE, color, container, settings
 
 if TYPE_CHECKING:
@@ -102,10 +102,11 @@ def test_releases_beside_each_other_are_drift_only_where_nobody_meant_it(
 
 @pytest.mark.parametrize("after", [False, True])
 def test_what_was_there_is_made_again_while_users_wait(tmp_path: Path, after: bool) -> None:
-    mine = job(tmp_path, V1_ON_BLUE if after else HELD, PLAN)
-    with mine.lock:
-        undone = undo(mine, step(PLAN, Kind.BAKE if after else Kind.HEALTHY), writer(mine))
-        lines = parse((tmp_path / "app/journal.jsonl").read_text())
+    with door() as (doors, _):
+        mine = job(tmp_path, V1_ON_BLUE if after else HELD, PLAN, doors=doors)
+        with mine.lock:
+            undone = undo(mine, step(PLAN, Kind.BAKE if after else Kind.HEALTHY), writer(mine))
+            lines = parse((tmp_path / "app/journal.jsonl").read_text())
     (start, *_) = [each for each in docker_calls(mine) if " up -d " in each]
     assert "releases/r1/compose.yml" in start
     assert start.endswith("--no-deps platform")

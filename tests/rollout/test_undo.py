@@ -16,7 +16,7 @@ from cyan.rollout.steps import drain
 from cyan.rollout.undo import abandon, undo
 from cyan.rollout.unfinished import find
 from cyan.sections import HoldSettings
-from tests.rollout.jobs import docker_calls, job, markers, writer
+from tests.rollout.jobs import docker_calls, door, job, markers, writer
 from tests.rollout.test_unfinished import BEFORE, BEGUN, found
 from tests.rollout.worlds import V1_ON_BLUE, V2_ON_GREEN, color, settings
 
@@ -171,16 +171,18 @@ def test_what_waits_goes_to_the_old_color_once_the_new_one_has_stopped(
     tmp_path: Path, markers_are: set[str]
 ) -> None:
     """Also where the new one was live already: requests wait again before it stops."""
-    mine = job(tmp_path, replace(HELD, markers=frozenset(markers_are)), HOLD)
-    with mine.lock:
-        kind = Kind.BAKE if "green" in markers_are else Kind.HEALTHY
-        undone = undo(mine, step(HOLD, kind), writer(mine))
-        lines = parse((tmp_path / "app/journal.jsonl").read_text())
+    with door(502, 502) as (doors, asked):
+        mine = job(tmp_path, replace(HELD, markers=frozenset(markers_are)), HOLD, doors=doors)
+        with mine.lock:
+            kind = Kind.BAKE if "green" in markers_are else Kind.HEALTHY
+            undone = undo(mine, step(HOLD, kind), writer(mine))
+            lines = parse((tmp_path / "app/journal.jsonl").read_text())
+    assert asked == ["GET /ready HTTP/1.1"] * 3, "until it answers well"
     stop, start, *_ = docker_calls(mine)
     assert stop == "compose --progress quiet -p demo-green stop"
     assert start == "compose --progress quiet -p demo-blue start platform rag crawler"
     assert markers(mine) == {"blue"}
-    assert undone.serving.startswith("v1 (blue) again: what waited went to it")
+    assert undone.serving == "v1 (blue) again: what waited went to it"
     done = [each.step for each in lines if each.event is Event.DONE]
     assert done[-1] == ("switch-back" if "green" in markers_are else "put-back")
 
