@@ -28,7 +28,8 @@ class RouteSettings(Model):
     """What users ask for, and the service and port that answer; "" is any host, or any path.
 
     Without a host, `published` is the port of the host that leads there, as the application's own
-    Compose file has it, and `bind` the address that it is open on; "" is every one.
+    Compose file has it, and `bind` the address that it is open on; "" is every one. Where the site
+    has a domain, such a port leads there as well, over plain HTTP and by any name.
     """
 
     service: Name

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 from pydantic import field_validator as validated
@@ -121,6 +122,14 @@ class SiteSettings(Model):
     def name(self) -> str:
         """The Host header that users send, without its port."""
         return self.domain or self.host
+
+    @property
+    def authority(self) -> str:
+        """The Host header; with the port that users of a domain send, where it is an unusual one.
+
+        Caddy tells by it to which log a request belongs.
+        """
+        return urlsplit(self.url).netloc if self.domain else self.name
 
     @property
     def is_local(self) -> bool:

@@ -287,7 +287,7 @@ class Settings(Model):
     @property
     def ports(self) -> tuple[int, ...]:
         """The ports of the host that users reach."""
-        others = self.adopted.published if self.adopted and not self.site.domain else ()
+        others = self.adopted.published if self.adopted else ()
         return tuple(dict.fromkeys((*self.site.ports, *others)))
 
     @property

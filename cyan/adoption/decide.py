@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cyan.adoption.proposal import Proposal, Question, Topic, propose
 from cyan.adoption.routes import TLS_PORTS, Route
 from cyan.names import APP_PATTERN, EngineKind, Role, Server, Strategy
+from cyan.proxies.sites import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,7 +134,7 @@ def section(decided: Decided, place: Place) -> dict[str, Any]:
     if place.there:
         adopted["there"] = place.there
     adopted["services"] = services
-    adopted["routes"] = [_route(each, place) for each in routes_of(decided, place)]
+    adopted["routes"] = _routes(routes_of(decided, place), place)
     if without := _without(decided):
         adopted["without"] = list(without)
     made["adopted"] = adopted
@@ -161,6 +162,15 @@ def _site(decided: Decided, place: Place) -> dict[str, Any]:
     return {"port": plain[0]} if plain else {}
 
 
+def _routes(routes: tuple[Route, ...], place: Place) -> list[dict[str, Any]]:
+    """The routes; with a domain the ports that were published go on beside it."""
+    made = [_route(each, place) for each in routes]
+    if place.domain and not place.behind:
+        beside = (each for each in routes if each.published and not each.host)
+        made += [_port(each) for each in beside if each.published not in USUAL]
+    return made
+
+
 def _route(route: Route, place: Place) -> dict[str, Any]:
     made: dict[str, Any] = {"service": route.service, "port": route.port}
     if route.host and route.host != place.domain:
@@ -168,12 +178,17 @@ def _route(route: Route, place: Place) -> dict[str, Any]:
     if route.path:
         made["path"] = route.path
     if route.published and (place.behind or not (place.domain or route.host)):
-        made["published"] = route.published
+        made |= _port(route)
         if place.behind:
             made["bind"] = "127.0.0.1"
-        elif route.bind not in ("", "0.0.0.0", "::"):  # noqa: S104 - read, not bound
-            made["bind"] = route.bind
     return made
+
+
+def _port(route: Route) -> dict[str, Any]:
+    """The route by the port of the host that the Compose file publishes."""
+    made = {"service": route.service, "port": route.port, "published": route.published}
+    open_on = {} if route.bind in ("", "0.0.0.0", "::") else {"bind": route.bind}  # noqa: S104 - read, not bound
+    return made | open_on | ({"path": route.path} if route.path else {})
 
 
 def _without(decided: Decided) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cyan.proxies import front
 from cyan.proxies.configuration import authority_command
+from cyan.proxies.container import running
 from cyan.world import tunnel
 
 if TYPE_CHECKING:
@@ -58,12 +59,21 @@ def trusted(host: Host, settings: Settings, world: Observation) -> tunnel.Tls | 
     site = settings.site
     if not site.domain:
         return None
-    proxy = world.service(settings.proxy)
-    if not site.is_local or proxy is None:
+    proxy = proxy_of(host, settings, world) if site.is_local else ""
+    if not proxy:
         return tunnel.Tls(site.domain)
-    return tunnel.Tls(
-        site.domain, host.run(authority_command(settings, proxy.id), check=False).stdout
-    )
+    return tunnel.Tls(site.domain, host.run(authority_command(settings, proxy), check=False).stdout)
+
+
+def proxy_of(host: Host, settings: Settings, world: Observation) -> str:
+    """The id of the proxy's container; "" where there is none. Raises HostError.
+
+    It is asked for anew where ports are taken over: another has them then.
+    """
+    if world.own:
+        return host.run(f"echo {running(settings.proxy_project, settings.proxy)}").stdout.strip()
+    found = world.service(settings.proxy)
+    return found.id if found else ""
 
 
 def site(host: Host, settings: Settings, tls: tunnel.Tls | None) -> httpx.Client:
@@ -79,7 +89,7 @@ def headers(settings: Settings, more: Mapping[str, str]) -> dict[str, str]:
     """
     scheme = "https" if settings.site.domain else settings.site.behind
     secure = {"X-Forwarded-Proto": scheme} if scheme else {}
-    return {"Host": settings.site.name, **secure, **more}
+    return {"Host": settings.site.authority, **secure, **more}
 
 
 ASKS = r"""

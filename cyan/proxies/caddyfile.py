@@ -14,6 +14,7 @@ from cyan.bundled import text_of
 from cyan.names import Color
 from cyan.proxies import caddy, markers
 from cyan.proxies.front import DOOR, DYING, GRACE, LONGEST, REQUESTS
+from cyan.proxies.sites import USUAL
 from cyan.proxies.sites import sites_of as sites_of_routes
 
 if TYPE_CHECKING:
@@ -89,7 +90,11 @@ def _site(settings: Settings, site: Site) -> str:
             _marker(settings, site.routes),
         )
     )
-    return f"{site.address} {{\n{_indented(body, 1)}}}\n"
+    made = f"{site.address} {{\n{_indented(body, 1)}}}\n"
+    plain = settings.site.port
+    if site.port or plain == USUAL[0]:  # from there Caddy redirects by itself
+        return made
+    return f"{made}http://{site.host}:{plain} {{\n\tredir https://{site.address}{{uri}} 308\n}}\n"
 
 
 def _waiting(app: str) -> str:

@@ -11,18 +11,28 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 
+USUAL = (80, 443)
+"""The ports of a site with a domain: the first redirects to the second."""
+
+
 @dataclass(frozen=True)
 class Site:
-    """What users ask for by one name, "" for any; `port` where it is plain HTTP, else None."""
+    """What users ask for by one name, "" for any; `port` where it is plain HTTP, else None.
+
+    It is asked over HTTPS on the port `secure` then.
+    """
 
     host: str
     port: int | None
     routes: tuple[RouteSettings, ...]
+    secure: int
 
     @property
     def address(self) -> str:
         """The site's address, in Caddy's words."""
-        return f"http://{self.host}:{self.port}" if self.port else self.host
+        if self.port:
+            return f"http://{self.host}:{self.port}"
+        return self.host if self.secure == USUAL[1] else f"{self.host}:{self.secure}"
 
     @property
     def ordered(self) -> tuple[RouteSettings, ...]:
@@ -40,19 +50,23 @@ def sites_of(settings: Settings) -> tuple[Site, ...]:
     )
     found: dict[tuple[str, int | None], list[RouteSettings]] = {}
     for route in routes:
-        host = route.host or site.domain
-        port = None if site.domain else route.published or site.port
+        beside = site.domain and route.published  # users came by that port, and some still do
+        host = "" if beside else route.host or site.domain
+        port = route.published or (None if site.domain else site.port)
         found.setdefault((host, port), []).append(route)
-    return tuple(Site(host, port, tuple(routes)) for (host, port), routes in found.items())
+    secure = site.tls_port
+    return tuple(Site(host, port, tuple(routes), secure) for (host, port), routes in found.items())
 
 
 def published(settings: Settings) -> tuple[str, ...]:
     """What the host's proxy is to publish for an application: PORT, or ADDRESS:PORT."""
     assert settings.adopted is not None  # noqa: S101 - for the type checker
-    if settings.site.domain:
-        bind = "127.0.0.1:" if settings.site.is_here else ""
-        return tuple(f"{bind}{port}" for port in settings.site.ports)
-    bound = {each.published or settings.site.port: each.bind for each in settings.adopted.routes}
+    site, routes = settings.site, settings.adopted.routes
+    if site.domain:
+        bound = dict.fromkeys(site.ports, "127.0.0.1" if site.is_here else "")
+        bound |= {each.published: each.bind for each in routes if each.published}
+    else:
+        bound = {each.published or site.port: each.bind for each in routes}
     return tuple(f"{bind}:{port}" if bind else str(port) for port, bind in bound.items())
 
 

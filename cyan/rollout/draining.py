@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyan import interrupt
 from cyan.errors import HostError
+from cyan.hosts import site
 from cyan.proxies import in_flight
 
 if TYPE_CHECKING:
@@ -89,22 +90,22 @@ def _counter(
 
     A gauge that broke is made anew: the proxy may have been restarted meanwhile.
     """
-    container = world.service(settings.proxy)
+    container = site.proxy_of(host, settings, world)
     gauges: list[in_flight.Gauge] = []
 
     def count(color: Color) -> int:
-        if container is None:
+        if not container:
             return UNKNOWN
         if not gauges:
-            gauges.append(in_flight.Gauge(host, container.id, settings))
+            gauges.append(in_flight.Gauge(host, container, settings))
         try:
             return gauges[0].read().of(color)
         except HostError:
             gauges.pop().close()
             return UNKNOWN
 
-    if container is not None:
-        gauges.append(in_flight.Gauge(host, container.id, settings))
+    if container:
+        gauges.append(in_flight.Gauge(host, container, settings))
     try:
         yield count
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cyan.hosts import site
 from cyan.names import Color
 from cyan.proxies import access_log
 
@@ -25,8 +26,8 @@ class Log:
     """
 
     def __init__(self, job: Job, most: int = TAIL, since: float = 0.0) -> None:
-        proxy = job.world.service(job.settings.proxy)
-        directory, container = str(job.settings.directory), proxy.id if proxy else ""
+        container = site.proxy_of(job.host, job.settings, job.world)
+        directory = str(job.settings.directory)
         inside = access_log.log_of(job.settings)
         self._log = access_log.AccessLog(job.host, directory, most, container, inside, since=since)
         self.doubt = ""

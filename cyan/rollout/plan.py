@@ -245,7 +245,9 @@ def _in_its_place(
         part = run.replaced.of_part(run.only).early if run.only else ()
         stop = colors.stop(settings, live.color, None, work.called(settings, part, live.color))
         what = f"{', '.join(part)} of {live}" if part else f"{live}"
-        yield Step(Kind.STOP, live.color, f"{what} makes way", (stop,))
+        going = [item for item in world.of(live.color) if not part or item.service in part]
+        says = f"{what} makes way, within {compose.grace(going)} s"
+        yield Step(Kind.STOP, live.color, says, (stop,))
     else:
         yield Step(Kind.STOP, color, f"{_names(world)} make way")
     yield from (step for step in start if step.kind is Kind.START)

@@ -9,6 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import HostError
+from cyan.hosts import site
 from cyan.proxies import error_log
 from cyan.rollout import witnessed
 from cyan.rollout.logged import Log
@@ -40,11 +41,11 @@ def seen(job: Job) -> Seen:
 
 def _aborted(job: Job, since: float) -> list[float]:
     """When the proxy gave up an answer; nothing where its container does not say."""
-    proxy = job.world.service(job.settings.proxy)
-    if proxy is None:
-        return []
-    told = f"{error_log.command(job.settings, proxy.id, since)} | grep error || true"
     try:
+        proxy = site.proxy_of(job.host, job.settings, job.world)
+        if not proxy:
+            return []
+        told = f"{error_log.command(job.settings, proxy, since)} | grep error || true"
         return witnessed.aborted(error_log.lines(job.settings, job.host.run(told).stdout))
     except HostError:
         return []

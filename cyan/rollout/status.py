@@ -126,7 +126,8 @@ def _colors(world: Observation) -> Table:
     for item in world.of(None):
         since = item.started_at[:19].replace("T", " ")
         health = _health(item.up, item.health or item.state)
-        table.add_row("", "shared", "", item.service, health, since, "")
+        whose = "own stack" if item in world.own else "shared"
+        table.add_row("", whose, "", item.service, health, since, "")
     return table
 
 

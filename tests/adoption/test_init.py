@@ -197,3 +197,29 @@ def test_a_proxy_that_makes_way_does_not_do_so_before_it_is_known_where_it_led(
         {"service": "site", "port": 3000},
         {"service": "api", "port": 8000, "path": "/api"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("published", "routes"),
+    [
+        ("80:8000", [{"service": "web", "port": 8000}]),  # from where the site itself redirects
+        (
+            "127.0.0.1:3000:8000",
+            [
+                {"service": "web", "port": 8000},
+                {"service": "web", "port": 8000, "published": 3000, "bind": "127.0.0.1"},
+            ],
+        ),
+    ],
+)
+def test_with_a_domain_who_comes_by_the_old_port_goes_on_to_do_so(
+    run: Run, tmp_path: Path, published: str, routes: list[dict[str, object]]
+) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        f"services:\n  web: {{image: shop, ports: ['{published}']}}\n"
+    )
+    done = run("--yes", "--domain", "shop.example")
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = yaml.safe_load((tmp_path / "invoke.yaml").read_text())["cyan"]
+    assert made["site"] == {"domain": "shop.example"}
+    assert made["adopted"]["routes"] == routes

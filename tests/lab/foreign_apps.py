@@ -37,6 +37,7 @@ NAMES = {
     "django": ("shop/django", "redis:7"),
     "chunked": ("shop/chunked",),
     "notes": ("shop/notes",),
+    "parts": ("shop/parts", "redis:7"),
 }
 """The names by which their files ask for what all of them are made of."""
 
@@ -71,6 +72,8 @@ class Foreign:
         self.cyan("init", "--yes", "--proxy", self.proxy, *words)
         path = self.folder / "invoke.yaml"
         made = yaml.safe_load(path.read_text())
+        if "--domain" in words:
+            made["cyan"]["site"] |= {"port": PORT - 2, "tls_port": PORT - 1}
         made["cyan"]["host_proxy"] = {
             "directory": str(self.folder.parent / "proxy"),
             "project": f"cyan-foreign{SHIFT}-proxy",
@@ -148,7 +151,9 @@ def foreign(
     folder.chmod(0o755)
     app = Foreign(name, folder / name, proxy or "caddy")
     shutil.copytree(FOLDER / app.name, app.folder)
-    (app.folder / ".env").write_text(f"PORT={PORT}\nDATABASE_PASSWORD=s3cret-$$-x\n")
+    own = app.folder / "more.env"
+    more = own.read_text() if own.exists() else ""
+    (app.folder / ".env").write_text(f"PORT={PORT}\nDATABASE_PASSWORD=s3cret-$$-x\n{more}")
     _without_leftovers()
     app.run(*DOCKER, "up", "-d", "--build")
     try:

@@ -73,6 +73,44 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["parts"], indirect=True)
+def test_files_that_are_included_and_profiles_mean_what_they_mean_to_compose(
+    foreign: Foreign,
+) -> None:
+    before, database = foreign.theirs(), foreign.database()
+    foreign.adopt()
+    taken_over(foreign, orders=False)
+    rotated(foreign, 2, orders=False)
+    (told,) = json.loads(foreign.cyan("status", "--json").stdout)["hosts"]
+    names = {each["service"] for each in told["colors"][told["live"]]["containers"]}
+    assert names == {"web", "admin"}, "admin is of a profile that .env names, debug of none"
+    foreign.cyan("init", "--undo")
+    until(foreign.answers, "its own stack answers")
+    assert foreign.database() == database
+    assert foreign.theirs() == before
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
+def test_with_a_domain_the_port_that_led_there_goes_on_beside_it(foreign: Foreign) -> None:
+    foreign.adopt("--domain", "shop.localhost")
+    taken_over(foreign, orders=False)
+    with visitors(PORT, orders=False) as seen:
+        said = foreign.cyan("deploy", "--version", "v2").stdout
+        secure = ("curl", "-sk", "--resolve", f"shop.localhost:{PORT - 1}:127.0.0.1")
+        answer = foreign.run(*secure, f"https://shop.localhost:{PORT - 1}/").stdout
+    assert (seen.failures, seen.on_kept) == ([], [])
+    assert answer.split()[-1] == "v2"
+    assert "none failed by it" in said
+    plain = foreign.run(
+        "curl", "-si", f"http://127.0.0.1:{PORT - 2}/", "-H", "Host: shop.localhost"
+    )
+    assert f"Location: https://shop.localhost:{PORT - 1}/" in plain.stdout
+    foreign.cyan("init", "--undo")
+    until(foreign.answers, "its own stack answers")
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
 def test_who_comes_by_ipv6_is_led_along_as_well(foreign: Foreign) -> None:
     """Without that some six hundred are refused, for as long as nobody has the port."""

@@ -108,6 +108,25 @@ def test_routes_lead_by_host_and_the_longest_path_first(tmp_path: Path) -> None:
     assert "host api.shop.example" in caddyfile.doors_of(wanted)
 
 
+def test_with_a_domain_a_port_that_was_published_leads_there_as_well(tmp_path: Path) -> None:
+    routes = ({"service": "web", "port": 8000}, {**WEB, "bind": "127.0.0.1"})
+    wanted = adopted(tmp_path, *routes, site={"domain": "shop.example"})
+    assert [site.address for site in sites.sites_of(wanted)] == ["shop.example", "http://:3000"]
+    assert sites.published(wanted) == ("80", "443", "127.0.0.1:3000")
+    assert wanted.ports == (80, 443, 3000)
+    assert wanted.site.authority == "shop.example"
+
+
+def test_a_domain_on_other_ports_is_served_and_redirected_to_there(tmp_path: Path) -> None:
+    site = {"domain": "shop.example", "port": 8080, "tls_port": 8443}
+    wanted = adopted(tmp_path, {"service": "web", "port": 8000}, site=site)
+    text = caddyfile.sites_of(wanted)
+    assert text.startswith("shop.example:8443 {\n")
+    redirect = "http://shop.example:8080 {\n\tredir https://shop.example:8443{uri} 308\n}\n"
+    assert redirect in text
+    assert wanted.site.authority == "shop.example:8443"
+
+
 def test_ports_are_published_where_the_application_published_them(tmp_path: Path) -> None:
     other = {"service": "api", "port": 9000, "published": 9090, "bind": "127.0.0.1"}
     wanted = adopted(tmp_path, WEB, other)

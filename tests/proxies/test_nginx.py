@@ -124,7 +124,8 @@ def test_each_name_has_its_server_and_a_name_that_nobody_has_gets_none_of_them(
     tmp_path: Path,
 ) -> None:
     other = {"service": "api", "port": 9000, "host": "api.shop.example"}
-    wanted = adopted(tmp_path, WEB, other, site={"domain": "shop.example", **TLS})
+    web = {"service": "web", "port": 8000}
+    wanted = adopted(tmp_path, web, other, site={"domain": "shop.example", **TLS})
     app = text(wanted, "apps/my-shop.conf")
     assert app.count("listen 443 ssl http2;") == 2
     assert app.count("return 308 https://$host$request_uri") == 2
