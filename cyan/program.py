@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import sys
 
 from invoke import Argument, Program
 from invoke.exceptions import Exit, ParseError
@@ -22,6 +22,12 @@ class CyanProgram(Program):
                 each.names = (*each.names, "completion")
         return found
 
+    def print_version(self) -> None:
+        """Print it; what knows it is slow to import."""
+        from importlib.metadata import version  # noqa: PLC0415
+
+        sys.stdout.write(f"cyan {version('cyan')}\n")
+
     def parse_collection(self) -> None:
         """Load the project's configuration, which a bundled namespace alone would not."""
         super().parse_collection()
@@ -38,4 +44,4 @@ class CyanProgram(Program):
 
 def main() -> None:
     """The console script."""
-    CyanProgram(name="cyan", binary="cyan", namespace=namespace, version=version("cyan")).run()
+    CyanProgram(name="cyan", binary="cyan", namespace=namespace).run()

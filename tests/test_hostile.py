@@ -32,7 +32,7 @@ from cyan.proof.hammer import HammerOptions, _check
 from cyan.proof.host_under_test import HostUnderTest
 from cyan.proof.remote_workers import RemoteWorkers
 from cyan.proxies import caddy
-from cyan.rollout import plan, planned, release_files, rotating
+from cyan.rollout import plan, planned, preparing, release_files
 from cyan.rollout import provision as provision_module
 from cyan.rollout.provision import install_engine, provision
 from cyan.world.envfile import VARIABLE_PATTERN, env_file, parse_env_file
@@ -180,8 +180,8 @@ def test_a_rollback_finds_the_files_that_its_release_ran_with(
     folder = settings.directory / "releases/r1"
     env = env_file({"VERSION": "v1", "A": "it's"})
     machine.run(write_files(((f"{folder}/compose.yml", COMPOSE), (f"{folder}/.env", env))))
-    kept = rotating._kept(machine.host, settings, "r1")
-    assert kept == rotating.Kept(COMPOSE, COMPOSE, (("A", "it's"),), None)
+    kept = preparing._kept(machine.host, settings, "r1")
+    assert kept == preparing.Kept(COMPOSE, COMPOSE, (("A", "it's"),), None)
 
 
 @on_a_host

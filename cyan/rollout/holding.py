@@ -70,8 +70,10 @@ what changes the world.
 """
 
 
-def within(settings: Settings) -> Settings:
-    """The settings by which a hold is judged: while users wait, a color has no more than `hold`."""
+def within(settings: Settings, *, held: bool) -> Settings:
+    """The settings by which a run is judged: while users wait, a color has no more than `hold`."""
+    if not held:
+        return settings
     health = settings.health.model_copy(
         update={
             "timeout": settings.hold.timeout,

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from cyan.engines.docker import Engine
 from cyan.hosts.look import look
-from cyan.rollout.rotating import prepare
+from cyan.rollout.preparing import prepare
 from cyan.world.host import Host
 
 if TYPE_CHECKING:

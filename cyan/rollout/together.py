@@ -22,7 +22,8 @@ from cyan.rollout import plan as planning
 from cyan.rollout.fleet import Course, Left, Standing
 from cyan.rollout.meeting import BehindError, Meeting, Member
 from cyan.rollout.planned import Run
-from cyan.rollout.rotating import called_off, carry_out, prepare
+from cyan.rollout.preparing import prepare
+from cyan.rollout.rotating import called_off, carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

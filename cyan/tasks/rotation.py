@@ -207,8 +207,8 @@ def _rotate(
     json: bool,
     watch: bool,
 ) -> None:
+    from cyan.rollout.preparing import TakeOverError
     from cyan.rollout.preview import show_plan
-    from cyan.rollout.rotating import TakeOverError
     from cyan.terminal import console
 
     if json:

@@ -39,6 +39,10 @@ EITHER_AT_NIGHT = pytest.mark.parametrize("lab", ["caddy", *_NIGHT[:2]], indirec
 EVERYWHERE_AT_NIGHT = pytest.mark.parametrize("lab", ["caddy", *_NIGHT], indirect=True)
 """For what is the same with the other engine, too."""
 
+_MATRIX = ["caddy", _NIGHT[0], _NIGHT[2]]
+MATRIX_AT_NIGHT = pytest.mark.parametrize("lab", _MATRIX, indirect=True)
+"""The same for hundreds of points: a night has no time for a later Caddy as well."""
+
 COMMAND = (sys.executable, "-m", "cyan")
 PATIENCE = 240.0
 HANGS = 900.0  # seconds after which a command is taken for one that hangs; chaos takes minutes

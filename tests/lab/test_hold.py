@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.harness import EITHER_PROXY, EVERYWHERE_AT_NIGHT, until
+from tests.lab.harness import EITHER_PROXY, EVERYWHERE_AT_NIGHT, MATRIX_AT_NIGHT, until
 from tests.lab.test_killed import (
     HELD,
     NEXT,
@@ -187,7 +187,7 @@ def test_the_host_puts_the_old_color_back_where_the_lock_is_taken_from_who_hangs
     held.is_clean()
 
 
-@EVERYWHERE_AT_NIGHT
+@MATRIX_AT_NIGHT
 @pytest.mark.parametrize(("step", "when", "then"), points(HELD, NEXT, often=()))
 def test_a_hold_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     held: Lab, step: str, when: str, then: str

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.lab.harness import Lab
 
-from tests.lab.harness import EVERYWHERE_AT_NIGHT
+from tests.lab.harness import MATRIX_AT_NIGHT
 
 pytestmark = pytest.mark.lab
 
@@ -116,7 +116,7 @@ def then_all_is_well(lab: Lab, step: str, when: str, then: str, doing: Doing) ->
     client.saw_no_drop()
 
 
-@EVERYWHERE_AT_NIGHT
+@MATRIX_AT_NIGHT
 @pytest.mark.parametrize(("step", "when", "then"), points(DEPLOY, NEXT))
 def test_a_deploy_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     lab: Lab, step: str, when: str, then: str
@@ -126,7 +126,7 @@ def test_a_deploy_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     then_all_is_well(lab, step, when, then, doing)
 
 
-@EVERYWHERE_AT_NIGHT
+@MATRIX_AT_NIGHT
 @pytest.mark.parametrize(("step", "when", "then"), points(ROLLBACK, [*NEXT][2:]))
 def test_a_rollback_that_is_killed_drops_nothing_and_any_next_command_ends_clean(
     lab: Lab, step: str, when: str, then: str

@@ -12,7 +12,7 @@ from cyan.journal.entries import parse
 from cyan.names import Kind
 from cyan.releases.images import dump
 from cyan.rollout import plan as planning
-from cyan.rollout import rotating
+from cyan.rollout import preparing
 from cyan.sections import SecretsSettings
 from tests.rollout.jobs import job
 from tests.rollout.test_unfinished import AFTER, BEFORE, RESUME, found
@@ -36,7 +36,7 @@ def resumed(folder: Path, world: Observation, *kept: str) -> Plan:
     release.mkdir(parents=True)
     for name in kept:
         (release / name).write_text(dump(()) if name == "images.json" else "A='b'\n")
-    return rotating.prepare(mine.host, mine.settings, world, RESUME)
+    return preparing.prepare(mine.host, mine.settings, world, RESUME)
 
 
 @pytest.mark.parametrize(
