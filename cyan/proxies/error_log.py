@@ -17,6 +17,9 @@ ABORTED = "aborting with incomplete response"
 """What Caddy says of an answer that the application did not end, which Caddy 2.6 itself then ends
 as if it were whole: https://github.com/caddyserver/caddy/blob/v2.6.2/modules/caddyhttp/reverseproxy/reverseproxy.go."""
 
+OF_CADDY = re.compile(rf'\{{"level":"(error"|warn".*"msg":"{ABORTED}")')
+"""A line of Caddy's that tells of an error."""
+
 OWN_FAULT = "use of closed network connection"
 """What it says where it cut the answer off itself, as 2.6 does with one in some 8,000 that come in
 parts after a POST (8 of 60,000; 2.11 none of 132,000): https://github.com/caddyserver/caddy/issues/5431."""
@@ -40,10 +43,11 @@ def command(settings: Settings, container: str, since: float) -> str:
 def lines(settings: Settings, said: str) -> list[str]:
     """The errors in what `command` printed, a JSON object each, in Caddy's words: pure.
 
-    With `level`, `ts` in wall seconds, and `msg`, which is ABORTED for an answer that was cut off.
+    With `level`, `ts` in wall seconds, and `msg`, which is ABORTED for an answer that was cut off:
+    later Caddys call that a warning.
     """
     if settings.server is Server.CADDY:
-        return [line for line in said.splitlines() if line.startswith('{"level":"error"')]
+        return [line for line in said.splitlines() if OF_CADDY.match(line)]
     found = (OF_NGINX.match(line) for line in said.splitlines())
     return [_told(each["at"], each["says"]) for each in found if each]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import shlex
 from dataclasses import replace
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,8 @@ def _aborted(job: Job, since: float) -> list[float]:
         proxy = site.proxy_of(job.host, job.settings, job.world)
         if not proxy:
             return []
-        told = f"{error_log.command(job.settings, proxy, since)} | grep error || true"
+        words = f"grep -e error -e {shlex.quote(error_log.ABORTED)}"
+        told = f"{error_log.command(job.settings, proxy, since)} | {words} || true"
         return witnessed.aborted(error_log.lines(job.settings, job.host.run(told).stdout))
     except HostError:
         return []

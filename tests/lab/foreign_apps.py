@@ -22,6 +22,7 @@ from cyan.proxies import error_log
 from tests.conftest import SHIFT
 from tests.lab.harness import until
 from tests.lab.visitors import visitors
+from tests.site import newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +42,7 @@ NAMES = {
 }
 """The names by which their files ask for what all of them are made of."""
 
-PROXIES = {"caddy": "cyan-demo/proxy:1", "nginx": "cyan-demo/nginx:1"}
+PROXIES = {"caddy": "cyan-demo/proxy:1", "nginx": "cyan-demo/nginx:1", "newer": newer.NAME}
 LIGHT = "cyan-demo/site:v1"  # has a Python, which is all that some want
 VERSIONS = ("v0", "v1", "v2")
 DOCKER = ("docker", "compose", "--progress", "quiet")
@@ -69,7 +70,8 @@ class Foreign:
 
     def adopt(self, *words: str) -> None:
         """`cyan init`, then what keeps this host's proxy apart from another's."""
-        self.cyan("init", "--yes", "--proxy", self.proxy, *words)
+        program = self.proxy.replace("newer", "caddy")
+        self.cyan("init", "--yes", "--proxy", program, *words)
         path = self.folder / "invoke.yaml"
         made = yaml.safe_load(path.read_text())
         if "--domain" in words:
@@ -150,6 +152,8 @@ def foreign(
     folder = tmp_path_factory.mktemp("foreign")
     folder.chmod(0o755)
     app = Foreign(name, folder / name, proxy or "caddy")
+    if proxy == "newer":
+        newer.image(PROXIES["caddy"])
     shutil.copytree(FOLDER / app.name, app.folder)
     own = app.folder / "more.env"
     more = own.read_text() if own.exists() else ""

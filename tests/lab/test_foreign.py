@@ -37,7 +37,10 @@ pytestmark = pytest.mark.lab
     "foreign",
     [
         "chunked",
-        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("chunked@nginx", "flask")),
+        *(
+            pytest.param(name, marks=pytest.mark.nightly)
+            for name in ("chunked@nginx", "chunked@newer", "flask")
+        ),
     ],
     indirect=True,
 )
@@ -127,7 +130,7 @@ def test_who_comes_by_ipv6_is_led_along_as_well(foreign: Foreign) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("foreign", ["notes", "notes@nginx"], indirect=True)
+@pytest.mark.parametrize("foreign", ["notes", "notes@nginx", "notes@newer"], indirect=True)
 def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
     foreign: Foreign,
 ) -> None:
@@ -154,7 +157,7 @@ def test_an_application_that_cannot_run_twice_is_rotated_one_color_at_a_time(
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("foreign", ["fastapi", "fastapi@nginx"], indirect=True)
+@pytest.mark.parametrize("foreign", ["fastapi", "fastapi@nginx", "fastapi@newer"], indirect=True)
 def test_the_hosts_proxy_is_upgraded_and_no_visitor_notices(foreign: Foreign) -> None:
     foreign.adopt()
     foreign.cyan("deploy", "--version", "v1", "--take-over")
@@ -261,7 +264,7 @@ def test_what_it_does_twice_is_found_where_its_log_is_a_witness(foreign: Foreign
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("foreign", ["chunked", "chunked@nginx"], indirect=True)
+@pytest.mark.parametrize("foreign", ["chunked", "chunked@nginx", "chunked@newer"], indirect=True)
 def test_a_chunked_answer_that_the_application_cut_is_found(foreign: Foreign) -> None:
     foreign.adopt()
     foreign.cyan("deploy", "--version", "v1", "--take-over")

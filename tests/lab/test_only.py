@@ -48,7 +48,11 @@ def shop(foreign: Foreign) -> Foreign:
 
 EITHER = pytest.mark.parametrize(
     "foreign",
-    ["django", pytest.param("django@nginx", marks=pytest.mark.nightly)],
+    [
+        "django",
+        pytest.param("django@nginx", marks=pytest.mark.nightly),
+        pytest.param("django@newer", marks=pytest.mark.nightly),
+    ],
     indirect=True,
 )
 ONE = pytest.mark.parametrize("foreign", ["django"], indirect=True)

@@ -14,17 +14,17 @@ import pytest
 
 VERSION = "2.11.7"
 SHA256 = "0eb5a1e23ac5a9fdf17571996f967ff0cf7bbd4143d12ed78f2862a88293e9ed"
+NAME = f"cyan-test/caddy:{VERSION}"
 WHERE = Path(tempfile.gettempdir()) / f"cyan-caddy-{VERSION}"
 
 
 def image(base: str) -> str:
-    """An image like `base`, of Debian's Caddy, in which this one is in its place; its name."""
-    name = f"cyan-test/caddy:{VERSION}"
+    """An image like `base`, of Debian's Caddy, in which this one is in its place; NAME."""
     lines = f"FROM {base}\nCOPY caddy /usr/bin/caddy\n"
-    words = ("docker", "build", "--quiet", "--tag", name, "--file", "-", str(caddy().parent))
+    words = ("docker", "build", "--quiet", "--tag", NAME, "--file", "-", str(caddy().parent))
     done = subprocess.run(words, input=lines, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return name
+    return NAME
 
 
 def caddy() -> Path:
