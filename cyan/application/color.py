@@ -49,6 +49,9 @@ LEFT_OUT = ("ports", "container_name", "hostname", "links", "external_links", "p
 QUICK: Given = {"start_interval": "1s", "start_period": "30s"}
 """How often a service that has just begun is checked: else a check of every half minute is one."""
 
+COMPOSES = 10
+"""Seconds: https://docs.docker.com/reference/compose-file/services/#stop_grace_period."""
+
 STARTED: Given = {"condition": "service_started", "required": True}
 
 NETWORK = "cyan.color"
@@ -65,7 +68,8 @@ FILES = "files"
 class Mould:
     """What a color's file is made with.
 
-    `grace` is the seconds that a service gets to end which does not say how many it wants. `quick`
+    `grace` is the seconds that a service gets to end which does not say how many it wants; no more
+    than Compose's own where users wait meanwhile (`held`), for what they reach. `quick`
     says that the engine knows a `start_interval`; Compose refuses it where it does not. `sick` is a
     service that is never to be healthy. `linked` says that siblings are containers of one host.
     """
@@ -80,6 +84,7 @@ class Mould:
     quick: bool = False
     sick: str = ""
     linked: bool = True
+    held: bool = False
 
     @property
     def network(self) -> str:
@@ -191,7 +196,7 @@ class _Service:
     def made(self) -> dict[str, Any]:
         """The service as its color has it."""
         kept = {key: value for key, value in self.given.items() if key not in (*OWN, *LEFT_OUT)}
-        kept.setdefault("stop_grace_period", f"{self.mould.grace:g}s")
+        kept.setdefault("stop_grace_period", f"{self._grace:g}s")
         kept |= {"image": self._image, "labels": self._labels}
         check: Given = kept.get("healthcheck") or {}
         if self.mould.quick and check.get("test") and not check.get("disable"):
@@ -217,6 +222,12 @@ class _Service:
             if links:  # an empty list is none where Compose merges two files
                 kept["external_links"] = links
         return kept
+
+    @property
+    def _grace(self) -> float:
+        """The seconds that it gets to end, where it does not say how many it wants."""
+        late = self.mould.adopted.services[self.name] in (Role.WORKER, Role.SCHEDULER)
+        return self.mould.grace if late or not self.mould.held else COMPOSES
 
     @property
     def _image(self) -> str:

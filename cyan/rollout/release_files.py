@@ -91,7 +91,7 @@ def _mould(
     color, version, release = target.color, target.version, target.id
     sick = settings.public.service if request.rehearse == REHEARSED[0] else ""
     made = Mould(settings.app, color, version, release, request.by, adopted, grace, sick=sick)
-    return replace(made, linked=settings.engine is not EngineKind.SWARM)
+    return replace(made, linked=settings.engine is not EngineKind.SWARM, held=request.hold)
 
 
 def _fetch_says(request: Request, settings: Settings) -> str:

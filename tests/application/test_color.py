@@ -138,6 +138,16 @@ def test_what_would_be_one_for_two_is_left_out_and_what_is_theirs_stays() -> Non
     assert made()["services"]["api-blue"]["stop_grace_period"] == "90s"
 
 
+def test_users_who_wait_do_not_wait_longer_for_an_end_than_compose_would() -> None:
+    told = json.loads(color_file(json.dumps(CONFIG), replace(mould(Color.BLUE), held=True)))[
+        "services"
+    ]
+    graces = {name: each["stop_grace_period"] for name, each in told.items()}
+    assert graces["web-blue"] == "10s"
+    assert graces["api-blue"] == "90s", "what is asked for is given"
+    assert graces["jobs-blue"] == "40s", "nobody waits for a worker"
+
+
 def test_an_image_without_a_name_is_called_after_project_service_and_version() -> None:
     web = made()["services"]["web-blue"]
     assert web["image"] == "shop-web:v1"
