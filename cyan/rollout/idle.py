@@ -9,10 +9,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from cyan.errors import HostError
 from cyan.names import Server
 from cyan.rollout.preflight import Check, Level
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cyan.engines.containers import Container
     from cyan.engines.docker import Engine
     from cyan.hosts.look import Observation
     from cyan.settings import Settings
@@ -73,14 +77,45 @@ def judged(service: str, kept: float, keeps: float) -> Check:
 
 def of(host: Host, engine: Engine, settings: Settings, world: Observation) -> Check | None:
     """The check of the live color of an adopted application; None of another's, or of none."""
+    kept = _kept(host, engine, settings, world.of(world.live) if world.live else (), MOST)
+    return None if kept is None else judged(settings.public.service, kept, settings.site.keepalive)
+
+
+def too_short(
+    host: Host, engine: Engine, settings: Settings, containers: Iterable[Container]
+) -> str:
+    """That a color keeps a connection for less than the proxy's figure is safe with; "" if not.
+
+    It takes twice as long as the proxy keeps one. What cannot be measured is no fault.
+    """
+    keeps, name = settings.site.keepalive, settings.public.service
+    safe = max(2 * keeps, USEFUL)
+    try:
+        kept = _kept(host, engine, settings, containers, safe) if keeps else None
+    except HostError:
+        kept = None
+    if kept is None or kept != kept or kept >= safe:  # noqa: PLR0124 - NaN: it said nothing
+        return ""
+    return (
+        f"{name} keeps an idle connection for {kept:.1f} s and the proxy for {keeps:g} s: a POST "
+        f"may meet it closing; cyan.site.keepalive: {fits(kept):.2g}, inv proxy.reload, and again"
+    )
+
+
+def _kept(
+    host: Host,
+    engine: Engine,
+    settings: Settings,
+    containers: Iterable[Container],
+    most: float,
+) -> float | None:
+    """For how many seconds a color's public service keeps a connection; None where none counts."""
     public = settings.public
-    mine = [each for each in world.of(world.live) if each.service == public.service]
-    running = next((each for each in mine if each.state == "running"), None)
     counts = settings.adopted is not None and settings.server is Server.CADDY
-    if not counts or world.live is None or running is None:
-        return None
-    address = engine.wiring(running.id).address
+    mine = (each for each in containers if each.service == public.service)
+    here = (each for each in mine if each.state == "running" and not each.node)
+    running = next(here, None)
+    address = engine.wiring(running.id).address if counts and running else ""
     if not address:
         return None
-    kept = measured(host, (address, public.port), public.ready, settings.site.name, MOST)
-    return judged(public.service, kept, settings.site.keepalive)
+    return measured(host, (address, public.port), public.ready, settings.site.name, most)

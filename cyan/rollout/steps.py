@@ -25,6 +25,7 @@ from cyan.rollout import (
     draining,
     health,
     holding,
+    idle,
     proving,
     replicas,
     smoking,
@@ -231,8 +232,13 @@ def drain(job: Job, step: Step) -> Done:
 def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
     before = job.containers(step.color)
+    asking = ThreadPoolExecutor(1)  # nobody waits for it where the color goes bad meanwhile
+    idling = asking.submit(idle.too_short, job.host, job.engine, job.settings, before)
+    asking.shutdown(wait=False)
     with site.door(job.host, job.settings, step.color) as door:
         done = baking.watch(job, step, lambda: _look(job, door, before, working=True))
+    if wrong := idling.result():
+        raise baking.went_bad(job, wrong)
     if job.settings.bake.prove and (told := proving.seen(job)).failed:
         raise baking.went_bad(job, told.sentence)
     return done

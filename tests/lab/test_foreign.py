@@ -114,6 +114,25 @@ def test_with_a_domain_the_port_that_led_there_goes_on_beside_it(foreign: Foreig
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["flask"], indirect=True)
+def test_who_keeps_no_connection_is_switched_away_from_where_the_proxy_would(
+    foreign: Foreign,
+) -> None:
+    foreign.adopt()
+    path = foreign.folder / "invoke.yaml"
+    made = yaml.safe_load(path.read_text())
+    made["cyan"].setdefault("site", {})["keepalive"] = 2
+    path.write_text(yaml.safe_dump(made))
+    foreign.cyan("proxy.reload")
+    done = foreign.cyan("deploy", "--version", "v1", "--take-over", check=False)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "a POST may meet it closing; cyan.site.keepalive: 0, inv proxy.reload" in said
+    assert "its own stack again: the ports were given back" in said
+    assert foreign.text()
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
 def test_who_comes_by_ipv6_is_led_along_as_well(foreign: Foreign) -> None:
     """Without that some six hundred are refused, for as long as nobody has the port."""

@@ -6,17 +6,24 @@ import math
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from cyan.engines.docker import Wiring
+from cyan.names import Color
+from cyan.rollout import idle
 from cyan.rollout.idle import MOST, fits, judged, measured
 from cyan.rollout.preflight import Level
+from tests.proxies.test_front import adopted
+from tests.rollout.worlds import container
 from tests.shell import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cyan.engines.docker import Engine
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -86,3 +93,35 @@ def test_a_proxy_that_keeps_a_connection_for_longer_than_is_safe_is_no_good(
     assert check.level is level
     assert says in check.says
     assert (level is Level.OK) == (not check.todo)
+
+
+class Wired:
+    """An engine whose containers are where a server of the test listens."""
+
+    def wiring(self, _container: str) -> Wiring:
+        return Wiring("web", frozenset(), "127.0.0.1", ())
+
+
+@pytest.mark.parametrize(
+    ("keepalive", "keeps", "says"),
+    [
+        (0, 0, ""),  # the proxy keeps none
+        (0.6, 60, ""),
+        (0.6, 0.3, "a POST may meet it closing; cyan.site.keepalive: 0, inv proxy.reload"),
+    ],
+)
+def test_a_release_that_keeps_connections_for_less_than_the_proxy_counts_on_is_told(
+    tmp_path: Path, keepalive: float, keeps: float, says: str
+) -> None:
+    host = Machine(tmp_path).host
+    with server(keeps) as port:
+        wanted = adopted(tmp_path, site={"keepalive": keepalive})
+        public = wanted.public.model_copy(update={"port": port})
+        wanted = wanted.model_copy(update={"public": public})
+        found = [container("web", Color.BLUE)]
+        told = idle.too_short(host, cast("Engine", Wired()), wanted, found)
+        if not keepalive:  # nobody has asked: let it end
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"\r\n\r\n")
+    assert says in told
+    assert bool(told) is bool(says)
