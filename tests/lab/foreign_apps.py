@@ -38,7 +38,7 @@ NAMES = {
     "django": ("shop/django", "redis:7"),
     "chunked": ("shop/chunked",),
     "notes": ("shop/notes",),
-    "parts": ("shop/parts", "redis:7"),
+    "parts": ("shop/parts", "memcached:1.6"),
 }
 """The names by which their files ask for what all of them are made of."""
 
@@ -118,12 +118,12 @@ class Foreign:
     @property
     def kept(self) -> str:
         """The name of what is shared."""
-        return f"^cyan-foreign-{self.name.removeprefix('behind_')}-(db|redis)-1$"
+        return f"^cyan-foreign-{self.name.removeprefix('behind_')}-(db|redis|store)-1$"
 
 
 def images(name: str) -> None:
     """Have the images of an application, under the names that its file uses."""
-    base = LIGHT if name in {"chunked", "notes"} else BASE
+    base = LIGHT if name in {"chunked", "notes", "parts"} else BASE
     if base == BASE:
         words = ("docker", "build", "-q", "-t", BASE, "-f", str(FOLDER / "Dockerfile"), str(FOLDER))
         subprocess.run(words, check=True, capture_output=True)

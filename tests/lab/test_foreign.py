@@ -70,7 +70,7 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     assert foreign.database() == database
     assert foreign.theirs() == before
     names = foreign.run("docker", "ps", "-a", "--format", "{{.Names}}").stdout.split()
-    mine = {name for name in names if name.startswith("cyan-foreign")}
+    mine = {name for name in names if name.startswith(f"cyan-foreign-{foreign.name}-")}
     kept = {"cyan-foreign-flask-db-1"} if orders else set[str]()
     assert mine == {f"cyan-foreign-{foreign.name}-web-1", *kept}
 

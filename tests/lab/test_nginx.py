@@ -93,7 +93,8 @@ def test_the_sites_of_several_applications_are_kept_apart(tmp_path: Path) -> Non
     given = certificates.made(tmp_path, "shop.example", "api.shop.example")
     api = {"service": "api", "port": 9000, "host": "api.shop.example", "path": "/v1"}
     more = {"assets": ["/_next/static/*"], "snippet": str(snippet)}
-    shop = adopted(tmp_path, WEB, api, site={"domain": "shop.example", **given}, adopted=more)
+    web = {"service": "web", "port": 8000}
+    shop = adopted(tmp_path, web, api, site={"domain": "shop.example", **given}, adopted=more)
     blog = adopted(tmp_path, WEB, app="blog")
     for each in (shop, blog):
         for path, text in nginx.files(each):

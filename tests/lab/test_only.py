@@ -42,20 +42,13 @@ def shop(foreign: Foreign) -> Foreign:
     made = yaml.safe_load(path.read_text())
     made["cyan"] |= {"hold": {"timeout": 6}, "bake": {"seconds": 0.3}}
     path.write_text(yaml.safe_dump(made))
-    taken_over(foreign, orders=True)
+    taken_over(foreign, orders=foreign.name == "django")
     return foreign
 
 
 EITHER = pytest.mark.parametrize(
-    "foreign",
-    [
-        "django",
-        pytest.param("django@nginx", marks=pytest.mark.nightly),
-        pytest.param("django@newer", marks=pytest.mark.nightly),
-    ],
-    indirect=True,
+    "foreign", ["django", "django@nginx", "django@newer"], indirect=True
 )
-ONE = pytest.mark.parametrize("foreign", ["django"], indirect=True)
 
 
 def containers(app: Foreign) -> dict[str, Any]:
@@ -80,6 +73,27 @@ def versions(app: Foreign) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("foreign", ["parts"], indirect=True)
+def test_only_what_is_named_is_replaced(shop: Foreign) -> None:
+    def refused(*words: str) -> str:
+        done = shop.cyan("deploy", "--version", "v2", *words, check=False)
+        assert done.returncode == 2
+        return " ".join(done.stderr.split())
+
+    assert "--only store is no service" in refused("--only", "store")
+    assert "not --strategy colors" in refused("--only", "web", "--strategy", "colors")
+    before, store = ids(shop), shop.database()
+    with visitors(PORT, orders=False) as seen:
+        shop.cyan("deploy", "--only", "web", "--version", "v2")
+    assert (seen.failures, seen.on_kept) == ([], [])
+    assert seen.versions == {"v1", "v2"}
+    after = ids(shop)
+    assert {name for name in after if after[name] != before[name]} == {"web"}
+    assert shop.database() == store
+    assert versions(shop) == {"web": "v2", "admin": "v1"}
+
+
+@pytest.mark.nightly
 @EITHER
 def test_a_service_is_replaced_in_its_place_and_the_others_run_on(shop: Foreign) -> None:
     before = ids(shop)
@@ -106,6 +120,7 @@ def counted(app: Foreign) -> list[str]:
     return [line.split()[0] for line in app.text("/counted").splitlines()]
 
 
+@pytest.mark.nightly
 @EITHER
 def test_what_is_never_healthy_makes_way_for_what_was_there(shop: Foreign) -> None:
     before = ids(shop)
@@ -123,17 +138,6 @@ def test_what_is_never_healthy_makes_way_for_what_was_there(shop: Foreign) -> No
     assert versions(shop) == dict.fromkeys(("web", "worker", "beat"), "v2")
     shop.cyan("rollback")
     assert versions(shop) == dict.fromkeys(("web", "worker", "beat"), "v1")
-
-
-@ONE
-def test_what_cannot_be_replaced_by_itself_is_refused(shop: Foreign) -> None:
-    def refused(*words: str) -> str:
-        done = shop.cyan("deploy", "--version", "v2", *words, check=False)
-        assert done.returncode == 2
-        return " ".join(done.stderr.split())
-
-    assert "--only redis is no service" in refused("--only", "redis")
-    assert "not --strategy colors" in refused("--only", "web", "--strategy", "colors")
 
 
 def kill(app: Foreign, step: str, when: str, *words: str) -> None:
@@ -154,8 +158,9 @@ def kill(app: Foreign, step: str, when: str, *words: str) -> None:
 POINTS = list(product(STEPS, ("before", "after")))
 
 
-@ONE
-@pytest.mark.parametrize("then", [pytest.param(t, marks=pytest.mark.nightly) for t in NEXT])
+@pytest.mark.nightly
+@pytest.mark.parametrize("foreign", ["django"], indirect=True)
+@pytest.mark.parametrize("then", NEXT)
 def test_killed_at_any_point_it_drops_nothing_and_the_next_command_ends_clean(
     shop: Foreign, then: str
 ) -> None:
