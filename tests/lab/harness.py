@@ -274,9 +274,10 @@ class Lab:
         return {path.name for path in (self.folder / ".lab/host/traffic").iterdir()}
 
     def journal(self) -> list[dict[str, Any]]:
-        """The journal's entries."""
+        """The journal's entries, without one that is being written just now."""
         path = self.folder / ".lab/host/journal.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines() if line]
+        whole, _, _ = path.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line]
 
     def reached(self, step: str, begun: int) -> bool:
         """Whether a run that began after the journal's first `begun` lines came to a step."""
