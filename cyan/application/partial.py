@@ -74,9 +74,7 @@ def blended(source: str, live: str, services: Iterable[str]) -> str:
     """What the release is made from: what Compose resolved of `services`, and else what is live."""
     new, old = json.loads(source), json.loads(live)
     mine = {name: new["services"][name] for name in services}
-    shared = {key: {**(old.get(key) or {}), **(new.get(key) or {})} for key in SHARED}
-    made = {**new, "services": {**old["services"], **mine}}
-    return json.dumps(made | {key: each for key, each in shared.items() if each})
+    return json.dumps(_merged(new, old, {**old["services"], **mine}))
 
 
 def staying(file: str, live: str, services: Iterable[str], folder: PurePosixPath) -> str:
@@ -92,9 +90,13 @@ def staying(file: str, live: str, services: Iterable[str], folder: PurePosixPath
         for name, each in old["services"].items()
         if name not in mine
     }
+    return json.dumps(_merged(new, old, {**new["services"], **stays}), indent=1)
+
+
+def _merged(new: Given, old: Given, services: Given) -> Given:
+    """The new file with these services, and with what those of the old one refer to as well."""
     shared = {key: {**(old.get(key) or {}), **(new.get(key) or {})} for key in SHARED}
-    made = {**new, "services": {**new["services"], **stays}}
-    return json.dumps(made | {key: each for key, each in shared.items() if each}, indent=1)
+    return {**new, "services": services, **{key: each for key, each in shared.items() if each}}
 
 
 def _mounted(service: Given, folder: PurePosixPath) -> Iterator[Given]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cyan.settings import Settings
 
 WHOLE = (2, 7)
-"""The Caddy after the last of which it is known: 2.6.2 was tried, 2.6.4 is in the issue."""
+"""The first Caddy of which it is not known that it cuts answers: see `error_log.OWN_FAULT`."""
 SYNTAX = 5.0  # seconds that a shell may take to read a hook
 STYLE = {Level.OK: "green", Level.WARN: "yellow", Level.REFUSE: "red"}
 

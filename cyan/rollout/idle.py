@@ -86,10 +86,10 @@ def too_short(
 ) -> str:
     """That a color keeps a connection for less than the proxy's figure is safe with; "" if not.
 
-    It takes twice as long as the proxy keeps one. What cannot be measured is no fault.
+    It takes twice as long as that, MOST at most. What cannot be measured is no fault.
     """
     keeps, name = settings.site.keepalive, settings.public.service
-    safe = max(2 * keeps, USEFUL)
+    safe = min(max(2 * keeps, USEFUL), MOST)
     try:
         kept = _kept(host, engine, settings, containers, safe) if keeps else None
     except HostError:

@@ -126,13 +126,15 @@ def _put_back(job: Job, journal: Writer, waits: str) -> Undone:
             journal.switches_back(old)
     if not waits:
         waits = holding.held_again(job, old) if job.plan.run.waits else str(target.color)
+    # of a part nothing is left once what was there has its place again
+    early = failure.gather(job) if job.plan.run.only else None
     renamed_at, lacks = holding.put_back(job, waits)
     with suppress(JournalError):
         if switched:
             journal.switched_back(old, renamed_at)
         else:
             journal.put_back(old, renamed_at)
-    evidence = failure.gather(job)
+    evidence = early or failure.gather(job)
     return Undone(
         serving=f"{old} again: what waited went to it"
         + (f"; but {lacks} of it is not well: inv status" if lacks else ""),

@@ -106,8 +106,9 @@ def described(left: Unfinished, world: Observation) -> str:
             f"{killed}; inv deploy --resume finishes it, --abort {back}; "
             "any deploy or rollback starts from what is there"
         )
+    undone = "puts back what it replaced" if left.only else "removes what it started"
     return (
-        f"{killed}; inv deploy --resume goes on with it, --abort removes what it started; "
+        f"{killed}; inv deploy --resume goes on with it, --abort {undone}; "
         "any deploy or rollback starts from what is there"
     )
 

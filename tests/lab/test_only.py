@@ -129,6 +129,7 @@ def test_what_is_never_healthy_makes_way_for_what_was_there(shop: Foreign) -> No
         done = shop.cyan(*words, check=False)
     assert done.returncode == 1
     assert "v1 (blue) again: what waited went to it" in " ".join(done.stderr.split())
+    assert "Starting gunicorn" in done.stderr, "what the one that failed said is kept"
     assert not_the_proxys_own(shop, (*seen.failures, *seen.on_kept)) == []
     assert seen.versions == {"v1"}
     after = ids(shop)

@@ -107,12 +107,14 @@ class Wired:
     [
         (0, 0, ""),  # the proxy keeps none
         (0.6, 60, ""),
+        (3600, 60, ""),  # nobody watches it for two hours
         (0.6, 0.3, "a POST may meet it closing; cyan.site.keepalive: 0, inv proxy.reload"),
     ],
 )
 def test_a_release_that_keeps_connections_for_less_than_the_proxy_counts_on_is_told(
-    tmp_path: Path, keepalive: float, keeps: float, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keepalive: float, keeps: float, says: str
 ) -> None:
+    monkeypatch.setattr(idle, "MOST", 1.5)
     host = Machine(tmp_path).host
     with server(keeps) as port:
         wanted = adopted(tmp_path, site={"keepalive": keepalive})

@@ -83,6 +83,7 @@ def test_it_is_live_once_nobody_waits_any_more() -> None:
     assert left is not None
     assert left.only == ("platform",)
     assert (left.reached(HELD), left.holds(HELD)) == (False, True)
+    assert "--abort puts back what it replaced" in unfinished.described(left, HELD)
     assert left.reached(SWITCHED)
     assert unfinished.caught_up(HELD) is None
     noted = unfinished.caught_up(SWITCHED)

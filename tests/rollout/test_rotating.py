@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cyan.application.release import Release
 from cyan.errors import UsageError
 from cyan.hosts import session as turning
 from cyan.journal.entries import parse
-from cyan.names import Kind
-from cyan.releases.images import dump
+from cyan.names import Color, Kind
+from cyan.releases.images import ServiceImage, dump
 from cyan.rollout import plan as planning
 from cyan.rollout import preparing
 from cyan.sections import SecretsSettings
+from tests.proxies.test_front import adopted
 from tests.rollout.jobs import job
 from tests.rollout.test_unfinished import AFTER, BEFORE, RESUME, found
 from tests.rollout.worlds import V1_ON_BLUE, settings
+from tests.shell import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +77,16 @@ def test_whose_lock_is_taken_over_is_told_and_journalled_whatever_is_done_next(
     assert told == [entry.detail["text"]]
     assert "took over the lock of bob@desk doing 'deploy v1'" in told[0]
     assert entry.what == doing.partition(" ")[0]
+
+
+def test_what_a_release_ran_is_found_where_it_comes_back_in_the_other_color(tmp_path: Path) -> None:
+    wanted = adopted(tmp_path).model_copy(update={"directory": tmp_path})
+    folder = tmp_path / "releases/r0"
+    folder.mkdir(parents=True)
+    for name in ("compose.yml", ".env", "secrets.env"):
+        (folder / name).write_text("")
+    (folder / "images.json").write_text(dump((ServiceImage("web-blue", "shop:v0", "sha256:1"),)))
+    back = Release("r0", "v0", Color.BLUE)
+    host = Machine(tmp_path).host
+    request, _ = preparing._again(host, wanted, V1_ON_BLUE, back, RESUME)
+    assert [each.service for each in request.contents.images] == ["web-green"]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+
 from cyan.journal.entries import Entry, Event
-from cyan.rollout.status import recent
-from tests.rollout.worlds import NOW
+from cyan.names import Color
+from cyan.rollout.status import recent, show
+from tests.rollout.worlds import NOW, V1_ON_BLUE, container, settings
 
 BEGIN = Entry(NOW, "r1", "deploy", Event.BEGIN, "", "green", "v2", "r1")
 
@@ -20,3 +26,19 @@ def test_a_run_that_never_ended_is_told_although_a_later_note_is_about_it() -> N
     note = Entry(NOW + 9, "r1", "deploy", Event.NOTE, "switch", detail={"text": "found v2 live"})
     (line,) = recent((BEGIN, step, note), 5)
     assert line.endswith("not ended, last at healthy")
+
+
+def test_each_service_says_its_version_where_they_differ_and_whose_it_is() -> None:
+    web = replace(container("platform", Color.BLUE), version="v2", release="r2")
+    own = container("web")
+    world = replace(
+        V1_ON_BLUE, containers=(web, container("rag", Color.BLUE), own, container("db")), own=(own,)
+    )
+    console = Console(width=120, record=True, file=StringIO())
+    show(console, world, settings(), "host")
+    lines = [line.split() for line in console.export_text().splitlines()]
+    rows = {line[line.index("healthy") - 1]: line for line in lines if "healthy" in line}
+    assert "v2" in rows["platform"]
+    assert "v1" in rows["rag"]
+    assert rows["web"][:2] == ["own", "stack"]
+    assert rows["db"][0] == "shared"
