@@ -232,7 +232,7 @@ def _in_its_place(
     yield from (step for step in start if step.kind is not Kind.START)
     if not run.waits:
         return
-    if run.starts_all and not run.only:
+    if run.starts_all:
         names = work.called(settings, run.application.services, color)
         made = colors.project_of(settings, run.target).create(names)
         yield Step(Kind.CREATE, color, f"the containers of {run.target} are made", (made,))

@@ -71,7 +71,7 @@ class Run:
     @property
     def starts_all(self) -> bool:
         """Whether it, or an earlier try of it, starts every container of its target."""
-        return self.id == self.target.id
+        return self.id == self.target.id and not self.only
 
 
 @dataclass(frozen=True)

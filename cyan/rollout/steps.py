@@ -141,8 +141,7 @@ def start(job: Job, step: Step) -> Done:
 def healthy(job: Job, step: Step) -> Done:
     """Wait for consecutive passes of the engine's and the door's word on the standby."""
     wanted = job.settings.health.passes if job.plan.run.fresh else 1
-    run = job.plan.run
-    before = () if run.starts_all and not run.only else job.world.of(step.color)
+    before = () if job.plan.run.starts_all else job.world.of(step.color)
     began = time.monotonic()
     streak, count = Streak(), 0
     with site.door(job.host, job.settings, step.color) as door:

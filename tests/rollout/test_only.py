@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.application.release import Release
+from cyan.errors import UsageError
 from cyan.journal.entries import Entry, Event, parse
-from cyan.names import Color, Kind
+from cyan.names import Color, Kind, Strategy
+from cyan.proxies.in_flight import InFlight
 from cyan.rollout import plan as planning
-from cyan.rollout import unfinished
+from cyan.rollout import release_files, strategy, unfinished
 from cyan.rollout.drift import drift
 from cyan.rollout.planned import Plan, Request, Step
 from cyan.rollout.undo import undo
+from cyan.tasks import rotation
+from tests.proxies.test_front import adopted
 from tests.rollout.jobs import docker_calls, door, job, markers, writer
 from tests.rollout.worlds import NOW, V1_ON_BLUE, color, container, settings
+from tests.shell import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +68,59 @@ def test_it_takes_the_place_of_what_it_replaces_and_leaves_the_rest_alone() -> N
     (start,) = step(PLAN, Kind.START).commands
     assert start.endswith("up -d --no-build --pull never --no-deps platform")
     assert "mv -T /srv/demo/traffic/hold-blue" in step(PLAN, Kind.SWITCH).commands[0]
+
+
+def test_what_stays_is_judged_by_what_it_was_and_not_waited_for() -> None:
+    assert not PLAN.run.starts_all, "what its other containers had survived is no fault of theirs"
+    busy = replace(V1_ON_BLUE, in_flight=InFlight(3, 0))
+    plan = planning.deploy(REQUEST, busy, SETTINGS, "")
+    assert Kind.CLEAR not in {each.kind for each in plan.steps}, "users are asked to wait instead"
+
+
+def test_what_takes_work_by_itself_begins_after_the_switch() -> None:
+    plan = planning.deploy(replace(REQUEST, only=("platform", "crawler")), V1_ON_BLUE, SETTINGS, "")
+    assert step(plan, Kind.START).commands[0].endswith("--no-deps platform")
+    assert step(plan, Kind.STOP).commands[0].endswith("stop platform")
+    kinds = [each.kind for each in plan.steps]
+    assert kinds.index(Kind.SWITCH) < kinds.index(Kind.WORKERS)
+
+
+def test_it_holds_whatever_the_settings_say_and_not_where_nobody_could_wait(
+    tmp_path: Path,
+) -> None:
+    host, asked = Machine(tmp_path).host, replace(REQUEST, hold=False)
+    world = replace(V1_ON_BLUE, in_flight=InFlight(0, 0, waiting=0))
+    for each in Strategy:
+        wanted = settings(strategy=each)
+        found = strategy.decided(host, wanted, world, asked)
+        assert (found.hold, found.why) == (True, "only platform")
+    old = replace(V1_ON_BLUE, in_flight=InFlight(0, 0, waiting=None))
+    with pytest.raises(UsageError, match="no place where requests could wait"):
+        strategy.decided(host, SETTINGS, old, asked)
+
+
+def test_who_waits_does_not_wait_longer_than_compose_would_have_them(tmp_path: Path) -> None:
+    wanted = adopted(tmp_path)
+    assert wanted.adopted is not None
+    made = release_files._mould(REQUEST, PLAN.target, wanted, wanted.adopted)
+    assert made.held
+
+
+@pytest.mark.parametrize(
+    ("names", "strategy_of", "says"),
+    [
+        (("db",), "", "--only db is no service that a deploy could replace by itself"),
+        (("web",), "colors", "requests wait, which is not --strategy colors"),
+    ],
+)
+def test_what_cannot_be_replaced_by_itself_is_refused_before_a_host_is_asked(
+    tmp_path: Path, names: tuple[str, ...], strategy_of: str, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        rotation._only(adopted(tmp_path), names, strategy_of)
+    assert rotation._only(adopted(tmp_path), ("web", "web"), "hold") == ("web",)
+    with pytest.raises(UsageError, match="has Compose files made for cyan"):
+        rotation._only(SETTINGS, ("platform",), "")
 
 
 def test_nobody_waits_for_what_only_takes_work_by_itself() -> None:
