@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.client
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "foreign"
 PORT = 18900 + SHIFT
+SSH = 19222 + SHIFT  # of two that are adopted at once each would take the same one for free
 BASE = "cyan-foreign/base:1"
 NAMES = {
     "flask": (),
@@ -55,6 +59,7 @@ class Foreign:
     name: str
     folder: Path
     proxy: str = "caddy"
+    ssh: int = SSH
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in its folder."""
@@ -76,6 +81,7 @@ class Foreign:
         made = yaml.safe_load(path.read_text())
         if "--domain" in words:
             made["cyan"]["site"] |= {"port": PORT - 2, "tls_port": PORT - 1}
+        made["cyan"]["hosts"][0]["port"] = made["cyan"]["lab"]["ssh_port"] = self.ssh
         made["cyan"]["host_proxy"] = {
             "directory": str(self.folder.parent / "proxy"),
             "project": f"cyan-foreign{SHIFT}-proxy",
@@ -154,6 +160,20 @@ def foreign(
     app = Foreign(name, folder / name, proxy or "caddy")
     if proxy == "newer":
         newer.image(PROXIES["caddy"])
+    with alone(name):
+        yield from _up(app)
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Of the workers only one has an application of that name: its containers are called so."""
+    with (Path(tempfile.gettempdir()) / f"cyan-foreign-{name}").open("w") as mine:
+        fcntl.flock(mine, fcntl.LOCK_EX)
+        yield
+
+
+def _up(app: Foreign) -> Iterator[Foreign]:
+    """Its own stack runs, and is removed at the end."""
     shutil.copytree(FOLDER / app.name, app.folder)
     own = app.folder / "more.env"
     more = own.read_text() if own.exists() else ""

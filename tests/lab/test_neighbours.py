@@ -28,7 +28,7 @@ OTHER = PORT + 1
 @contextmanager
 def neighbour(app: Foreign) -> Iterator[Foreign]:
     """The same application under another name and on another port, its own stack running."""
-    other = replace(app, folder=app.folder.with_name("neighbour"))
+    other = replace(app, folder=app.folder.with_name("neighbour"), ssh=app.ssh + 1)
     shutil.copytree(FOLDER / app.name, other.folder)
     compose = other.folder / "compose.yaml"
     compose.write_text(compose.read_text().replace(f"cyan-foreign-{app.name}", "cyan-foreign-next"))
