@@ -40,7 +40,7 @@ def show(console: Console, world: Observation, settings: Settings, name: str) ->
     console.print(f"[bold]{settings.app}[/bold] on {name}: live is [bold]{world.serving}[/bold]")
     if world.owner:
         console.print(f"[yellow]locked[/yellow] by {world.owner.described}")
-    console.print(_colors(world))
+    console.print(_colors(world, settings))
     for line in drift(world, settings):
         console.print(f"[yellow]drift[/yellow]  {line}")
     runs = recent(world.journal, RECENT)
@@ -102,7 +102,7 @@ def meant(world: Observation, color: str, service: str, host: str) -> list[Conta
     return found
 
 
-def _colors(world: Observation) -> Table:
+def _colors(world: Observation, settings: Settings) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("color", "", "version", "service", "health", "since", "in flight"):
         table.add_column(heading)
@@ -123,10 +123,11 @@ def _colors(world: Observation) -> Table:
                 item.started_at[:19].replace("T", " "),
                 flight if first else "",
             )
+    own = settings.adopted.replaced if settings.adopted else ()  # what the colors took the place of
     for item in world.of(None):
         since = item.started_at[:19].replace("T", " ")
         health = _health(item.up, item.health or item.state)
-        whose = "own stack" if item in world.own else "shared"
+        whose = "own stack" if item.service in own else "shared"
         table.add_row("", whose, "", item.service, health, since, "")
     return table
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from cyan.journal.entries import Entry, Event
 from cyan.names import Color
 from cyan.rollout.status import recent, show
-from tests.rollout.worlds import NOW, V1_ON_BLUE, container, settings
+from tests.proxies.test_front import adopted
+from tests.rollout.worlds import NOW, V1_ON_BLUE, container
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BEGIN = Entry(NOW, "r1", "deploy", Event.BEGIN, "", "green", "v2", "r1")
 
@@ -28,14 +33,12 @@ def test_a_run_that_never_ended_is_told_although_a_later_note_is_about_it() -> N
     assert line.endswith("not ended, last at healthy")
 
 
-def test_each_service_says_its_version_where_they_differ_and_whose_it_is() -> None:
-    web = replace(container("platform", Color.BLUE), version="v2", release="r2")
-    own = container("web")
-    world = replace(
-        V1_ON_BLUE, containers=(web, container("rag", Color.BLUE), own, container("db")), own=(own,)
-    )
+def test_each_service_says_its_version_where_they_differ_and_whose_it_is(tmp_path: Path) -> None:
+    new = replace(container("platform", Color.BLUE), version="v2", release="r2")
+    others = (container("rag", Color.BLUE), container("web"), container("db"))
+    world = replace(V1_ON_BLUE, containers=(new, *others))
     console = Console(width=120, record=True, file=StringIO())
-    show(console, world, settings(), "host")
+    show(console, world, adopted(tmp_path), "host")
     lines = [line.split() for line in console.export_text().splitlines()]
     rows = {line[line.index("healthy") - 1]: line for line in lines if "healthy" in line}
     assert "v2" in rows["platform"]
