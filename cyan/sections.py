@@ -93,7 +93,8 @@ class SiteSettings(Model):
     Where the proxy is nginx: its `certificate`, with all that leads to a root, and its `key`, files
     on the host in PEM. Of an adopted application: whether answers say their color, as X-Color, and
     for how many seconds the proxy keeps an idle connection to it (0: not at all): shorter than the
-    application does, or a request meets it closing; and within how many seconds each answer
+    application does, or a request meets it closing; `auto`: for one second, a color that was seen
+    to keep it for twice as long, once it has baked; and within how many seconds each answer
     begins (0: whenever): a replica that does not by then is taken for lost, and who only asks is
     led to another. And where a proxy of the user's own stays in front, as what its users come to
     that one: what it says of them is passed on.
@@ -106,7 +107,7 @@ class SiteSettings(Model):
     certificate: AbsolutePath | None = None
     key: AbsolutePath | None = None
     tell_color: bool = False
-    keepalive: Annotated[float, Field(ge=0, le=3600)] = 0
+    keepalive: Literal["auto"] | Annotated[float, Field(ge=0, le=3600)] = "auto"
     answers_within: Annotated[float, Field(ge=0, le=3600)] = 0
     behind: Literal["", "http", "https"] = ""
 

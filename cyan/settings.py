@@ -159,7 +159,7 @@ class Settings(Model):
     def _nothing_is_ignored(self) -> Self:
         given = {
             "site.tell_color": self.site.tell_color,
-            "site.keepalive": self.site.keepalive,
+            "site.keepalive": self.site.keepalive != "auto",
             "site.answers_within": self.site.answers_within,
             "public.below": self.public.below,
             "site.behind": self.site.behind,
@@ -219,7 +219,7 @@ class Settings(Model):
         site, nginx = self.site, self.server is Server.NGINX
         if bool(site.certificate) != bool(site.key):
             raise ValueError("cyan.site.certificate and cyan.site.key are given together")
-        if site.keepalive and nginx:
+        if site.keepalive not in (0, "auto") and nginx:
             raise ValueError(
                 "cyan.site.keepalive is for Caddy: nginx keeps no connection to a color"
             )

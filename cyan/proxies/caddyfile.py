@@ -28,6 +28,9 @@ DIAL = "8s"
 """To connect to a color: where its backlog is full the first asking is dropped, and the kernel asks
 again after one second and after three (RFC 6298, section 2; Linux: tcp_syn_retries)."""
 
+KEEPS = 1.0
+"""Seconds that an idle connection is kept to a color that was seen to keep it for longer."""
+
 AGAIN = 8  # seconds that a second try may take
 
 _MAIN = f"""\
@@ -221,6 +224,7 @@ def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
         f"@green file {Color.GREEN}\n"
         f"@blue file {Color.BLUE}\n"
         f"@hold file {_HELD}\n"
+        f"{_kept(settings)}"
         "route {\n"
         "\thandle @maintenance {\n"
         "\t\theader Retry-After 60\n"
@@ -235,6 +239,12 @@ def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
 
 
 _HELD = " ".join(map(markers.held, (None, *Color)))
+
+
+def _kept(settings: Settings) -> str:
+    """The matchers of colors whose idle connections may be kept, where that is for cyan to see."""
+    by_itself = Color if settings.site.keepalive == "auto" else ()
+    return "".join(f"@{markers.kept(color)} file {markers.kept(color)}\n" for color in by_itself)
 
 
 def _hold(app: str) -> str:
@@ -289,7 +299,7 @@ def _handle(
     settings: Settings, route: RouteSettings, color: Color, matcher: str, *, door: bool
 ) -> str:
     name = f"{upstream(settings.app, color, route.service)}:{route.port}"
-    proxied = "\n".join(_proxied(settings, name, color, door=door))
+    proxied = _proxied(settings, name, color, door=door)
     if settings.adopted and settings.adopted.assets and not door:
         proxied = f"{_with_assets(settings, route, color)}{proxied}"
     if not route.path or route.path in {"/", "/*"}:
@@ -313,7 +323,23 @@ def _with_assets(settings: Settings, route: RouteSettings, color: Color) -> str:
     return f"@assets path {paths}\nhandle @assets {{\n{_indented(inner, 1)}}}\n"
 
 
-def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> Iterator[str]:
+def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> str:
+    keeps = settings.site.keepalive
+    if keeps != "auto":
+        return "\n".join(_upstream(settings, name, color, keeps, door=door))
+    none = "\n".join(_upstream(settings, name, color, 0, door=door))
+    if door:  # asked now and then: nothing would be kept
+        return none
+    some = "\n".join(_upstream(settings, name, color, KEEPS))
+    return (
+        f"handle @{markers.kept(color)} {{\n{_indented(some, 1)}}}\n"
+        f"handle {{\n{_indented(none, 1)}}}\n"
+    )
+
+
+def _upstream(
+    settings: Settings, name: str, color: Color, keeps: float, *, door: bool = False
+) -> Iterator[str]:
     told = settings.site.tell_color and not door
     if told:
         yield f"header X-Color {color}"
@@ -334,8 +360,8 @@ def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> Iter
         yield f"\t\tresponse_header_timeout {within:g}s"
     yield (
         "\t\tkeepalive off"
-        if not settings.site.keepalive
-        else (f"\t\tkeepalive {settings.site.keepalive:g}s\n\t\tkeepalive_idle_conns_per_host 256")
+        if not keeps
+        else (f"\t\tkeepalive {keeps:g}s\n\t\tkeepalive_idle_conns_per_host 256")
     )
     yield "\t}"
     yield "}"

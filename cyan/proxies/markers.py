@@ -17,12 +17,19 @@ HOLD = "hold"
 MAINTENANCE = "maintenance"
 
 LAMEDUCK = "lameduck"
+
+KEPT = "kept"
 """Markers beside the colors': the Caddyfile says what each does."""
 
 
 def held(color: Color | None) -> str:
     """The marker of a color whose requests wait; of None, of those that no color answers yet."""
     return f"{HOLD}-{color}" if color else HOLD
+
+
+def kept(color: Color) -> str:
+    """The marker of a color whose idle connections the proxy may keep: `cyan.rollout.idle`."""
+    return f"{KEPT}-{color}"
 
 
 def markers_of(settings: Settings) -> str:

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from cyan.hosts.look import Observation
     from cyan.settings import Settings
 
-MARKERS = {"blue", "green", "maintenance", "lameduck", *map(markers.held, (None, *Color))}
+MARKERS = {
+    *Color,
+    markers.MAINTENANCE,
+    markers.LAMEDUCK,
+    *map(markers.held, (None, *Color)),
+    *map(markers.kept, Color),
+}
 
 
 def drift(world: Observation, settings: Settings) -> tuple[str, ...]:

@@ -6,16 +6,22 @@ so the proxy must be the first to close, with room to spare.
 
 from __future__ import annotations
 
+import math
 import shlex
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyan.errors import HostError
 from cyan.names import Server
+from cyan.proxies import markers
+from cyan.proxies.caddyfile import KEEPS
 from cyan.rollout.preflight import Check, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cyan.adopted import RouteSettings
     from cyan.engines.containers import Container
     from cyan.engines.docker import Engine
     from cyan.hosts.look import Observation
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 MOST = 8.0  # seconds that it is watched; who keeps it longer keeps it long enough
+LEAST = 2 * KEEPS
+"""Seconds for which a color keeps a connection that the proxy may keep by itself."""
 USEFUL = 1.0  # seconds: who keeps a connection for less had better have none kept
 KEEP = 3.0  # seconds that the proxy keeps one at most
 
@@ -60,9 +68,9 @@ def measured(host: Host, address: tuple[str, int], path: str, name: str, most: f
     return most if code == "124" else min(float(ended) - float(began), most)
 
 
-def judged(service: str, kept: float, keeps: float) -> Check:
+def judged(service: str, kept: float, keeps: float, *, auto: bool = False) -> Check:
     """Whether the proxy may keep its idle connections to `service` for `keeps` seconds."""
-    if kept != kept:  # noqa: PLR0124 - NaN
+    if math.isnan(kept):
         return Check("keepalive", Level.WARN, f"{service} did not say how long it keeps one", "")
     long = f"{kept:.1f} s" if kept < MOST else f"{MOST:g} s or more"
     wanted = fits(kept)
@@ -70,35 +78,59 @@ def judged(service: str, kept: float, keeps: float) -> Check:
     if keeps > wanted:
         todo = f"a POST may meet it closing: cyan.site.keepalive: {wanted:.2g}, inv proxy.reload"
         return Check("keepalive", Level.WARN, says, todo)
-    if wanted and not keeps:
+    if auto:
+        says += f"; auto: {KEEPS:g} s, once a color that keeps it for {LEAST:g} s has baked"
+    elif wanted and not keeps:
         says += f" (none); {wanted:.2g} s are safe: cyan.site.keepalive"
     return Check("keepalive", Level.OK, says)
 
 
 def of(host: Host, engine: Engine, settings: Settings, world: Observation) -> Check | None:
     """The check of the live color of an adopted application; None of another's, or of none."""
-    kept = _kept(host, engine, settings, world.of(world.live) if world.live else (), MOST)
-    return None if kept is None else judged(settings.public.service, kept, settings.site.keepalive)
+    keeps, auto, live = settings.site.keepalive, settings.site.keepalive == "auto", world.live
+    found = _kept(host, engine, settings, world.of(live), MOST) if live else None
+    if found is None or live is None:
+        return None
+    if keeps == "auto":
+        keeps = KEEPS if markers.kept(live) in world.markers else 0
+    service, kept = found
+    return judged(service, kept, keeps, auto=auto)
 
 
-def too_short(
-    host: Host, engine: Engine, settings: Settings, containers: Iterable[Container]
-) -> str:
-    """That a color keeps a connection for less than the proxy's figure is safe with; "" if not.
+@dataclass(frozen=True)
+class Seen:
+    """What a color that bakes was seen to do: `wrong` "" where the proxy may go on as it does.
 
-    It takes twice as long as that, MOST at most. What cannot be measured is no fault.
+    `long` is that it keeps an idle connection for as long as `auto` wants.
     """
-    keeps, name = settings.site.keepalive, settings.public.service
-    safe = min(max(2 * keeps, USEFUL), MOST)
+
+    wrong: str = ""
+    long: bool = False
+
+
+def seen(host: Host, engine: Engine, settings: Settings, containers: Iterable[Container]) -> Seen:
+    """How a color's idle connections fare beside the proxy's figure, or beside what `auto` wants.
+
+    It takes twice as long as that, MOST at most. What cannot be measured is no fault, and nothing
+    is kept by it.
+    """
+    keeps = settings.site.keepalive
+    if keeps == 0:
+        return Seen()
+    safe = LEAST if keeps == "auto" else min(max(2 * keeps, USEFUL), MOST)
     try:
-        kept = _kept(host, engine, settings, containers, safe) if keeps else None
+        found = _kept(host, engine, settings, containers, safe)
     except HostError:
-        kept = None
-    if kept is None or kept != kept or kept >= safe:  # noqa: PLR0124 - NaN: it said nothing
-        return ""
-    return (
-        f"{name} keeps an idle connection for {kept:.1f} s and the proxy for {keeps:g} s: a POST "
-        f"may meet it closing; cyan.site.keepalive: {fits(kept):.2g}, inv proxy.reload, and again"
+        found = None
+    service, kept = found or ("", math.nan)
+    if keeps == "auto":
+        return Seen(long=kept >= safe)
+    if not kept < safe:  # nor where it said nothing: NaN
+        return Seen()
+    return Seen(
+        f"{service} keeps an idle connection for {kept:.1f} s and the proxy for {keeps:g} s: a "
+        f"POST may meet it closing; cyan.site.keepalive: {fits(kept):.2g}, inv proxy.reload, and "
+        "again"
     )
 
 
@@ -108,14 +140,37 @@ def _kept(
     settings: Settings,
     containers: Iterable[Container],
     most: float,
-) -> float | None:
-    """For how many seconds a color's public service keeps a connection; None where none counts."""
-    public = settings.public
-    counts = settings.adopted is not None and settings.server is Server.CADDY
-    mine = (each for each in containers if each.service == public.service)
-    here = (each for each in mine if each.state == "running" and not each.node)
-    running = next(here, None)
-    address = engine.wiring(running.id).address if counts and running else ""
-    if not address:
+) -> tuple[str, float] | None:
+    """Who of those that users reach keeps a connection least long, and for how many seconds.
+
+    NaN where one of them did not say; None where none counts.
+    """
+    if settings.adopted is None or settings.server is not Server.CADDY:
         return None
-    return measured(host, (address, public.port), public.ready, settings.site.name, most)
+    here = {each.service: each for each in containers if each.state == "running" and not each.node}
+    asked = {(route.service, route.port): route for route in reversed(settings.adopted.routes)}
+    if any(service not in here for service, _ in asked):
+        return None
+    where = {service: engine.wiring(here[service].id).address for service, _ in asked}
+    if not all(where.values()):
+        return None
+
+    def ask(route: RouteSettings) -> tuple[str, float]:
+        address, path, name = (where[route.service], route.port), *_request(settings, route)
+        return route.service, measured(host, address, path, name, most)
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return min(pool.map(ask, asked.values()), key=lambda each: _order(each[1]))
+
+
+def _request(settings: Settings, route: RouteSettings) -> tuple[str, str]:
+    """The path that is asked for, and the host."""
+    public = settings.public
+    if (route.service, route.port) == (public.service, public.port):
+        return public.ready, settings.site.name
+    return route.path.rstrip("*") or "/", route.host or settings.site.name
+
+
+def _order(kept: float) -> float:
+    """The least first; who did not say, NaN, before all."""
+    return -1.0 if math.isnan(kept) else kept

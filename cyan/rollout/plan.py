@@ -99,6 +99,10 @@ def _start(
         commands = work.replaced(settings, application.of_part(request.only), target)
     else:
         commands = work.started(settings, application, target, within)
+    if settings.adopted:  # its idle connections are its own: seen anew when it bakes
+        kept = markers.kept(target.color)
+        lower = markers.mark_command(str(settings.directory), kept, up=False)
+        commands = (f"{lower} && {commands[0]}", *commands[1:]) if commands else ()
     return (
         *(Step(*each) for each in left),
         *(() if request.only else _clear(world, target.color)),

@@ -15,7 +15,7 @@ from cyan.hosts.session import proxy_lock
 from cyan.journal.while_held import WhileHeld
 from cyan.migrations import apply
 from cyan.names import EngineKind, Kind
-from cyan.proxies import front
+from cyan.proxies import front, markers
 from cyan.releases.fetch import Fetch
 from cyan.releases.fetch import fetch as fetch_release
 from cyan.releases.images import told
@@ -232,14 +232,18 @@ def bake(job: Job, step: Step) -> Done:
     """Watch the new live color; the old one is still warm."""
     before = job.containers(step.color)
     asking = ThreadPoolExecutor(1)  # nobody waits for it where the color goes bad meanwhile
-    idling = asking.submit(idle.too_short, job.host, job.engine, job.settings, before)
+    idling = asking.submit(idle.seen, job.host, job.engine, job.settings, before)
     asking.shutdown(wait=False)
     with site.door(job.host, job.settings, step.color) as door:
         done = baking.watch(job, step, lambda: _look(job, door, before, working=True))
-    if wrong := idling.result():
-        raise baking.went_bad(job, wrong)
+    kept = idling.result()
+    if kept.wrong:
+        raise baking.went_bad(job, kept.wrong)
     if job.settings.bake.prove and (told := proving.seen(job)).failed:
         raise baking.went_bad(job, told.sentence)
+    if kept.long:
+        mark = markers.kept(step.color)
+        job.run(markers.mark_command(str(job.settings.directory), mark, up=True))
     return done
 
 

@@ -188,11 +188,15 @@ def _up(app: Foreign) -> Iterator[Foreign]:
         app.run(*DOCKER, "down", "-v", "-t", "1", check=False)
 
 
+def proxies_of(app: Foreign) -> list[str]:
+    """The containers of the host's proxy: two, while one takes over from the other."""
+    project = f"label=com.docker.compose.project=cyan-foreign{SHIFT}-proxy"
+    return app.run("docker", "ps", "-q", "--filter", project).stdout.split()
+
+
 def not_the_proxys_own(app: Foreign, failures: Iterable[str]) -> list[str]:
     """The failures without those that Caddy 2.6 made by itself, as its log tells: one for one."""
-    project = f"label=com.docker.compose.project=cyan-foreign{SHIFT}-proxy"
-    proxies = app.run("docker", "ps", "-q", "--filter", project).stdout.split()
-    logs = [app.run("docker", "logs", each) for each in proxies]
+    logs = [app.run("docker", "logs", each) for each in proxies_of(app)]
     said = "".join(log.stdout + log.stderr for log in logs)
     own = [
         line

@@ -21,6 +21,7 @@ from tests.lab.foreign_apps import (
     VERSIONS,
     Foreign,
     foreign,
+    proxies_of,
     rotated,
     taken_over,
 )
@@ -30,6 +31,15 @@ from tests.lab.visitors import visitors
 __all__ = ["foreign"]
 
 pytestmark = pytest.mark.lab
+
+
+def idle_ones(app: Foreign) -> bool:
+    """Whether the proxy keeps a connection to the application that was used just now."""
+    assert app.text()
+    (proxy,) = proxies_of(app)
+    table = app.run("docker", "exec", proxy, "cat", "/proc/net/tcp").stdout
+    rows = [line.split() for line in table.splitlines()[1:]]
+    return any(row[2].endswith(":1F40") and row[3] == "01" for row in rows)  # port 8000, open
 
 
 @pytest.mark.parametrize(
@@ -62,6 +72,8 @@ def test_an_application_is_taken_over_rotated_and_given_back_as_it_was(foreign: 
     assert f"removed cyan-foreign-{foreign.name}-web-1 of its own stack" in cleaned
     foreign.run(*DOCKER, "up", "-d")  # as its authors always did: it must do no harm
     rotated(foreign, 2, orders=orders)
+    # Flask's own server keeps no connection; nginx, as a proxy, none to a color
+    assert idle_ones(foreign) == (not orders and foreign.proxy != "nginx")
     with visitors(PORT, orders=orders) as seen:
         foreign.cyan("init", "--undo")
         until(foreign.answers, "its own stack answers")

@@ -80,15 +80,30 @@ def test_each_color_is_asked_by_a_name_of_this_application_only(tmp_path: Path) 
     text = caddyfile.sites_of(adopted(tmp_path))
     assert text.startswith("http://:3000 {\n")
     for color in Color:  # twice: what has waited is led as if it had come just now
-        assert text.count(f"reverse_proxy shop-{color}-web:8000 {{") == 2
+        assert text.count(f"handle @{color} {{") == 2
+        assert text.count(f"reverse_proxy shop-{color}-web:8000 {{") == 2 * 2  # kept, or not
     assert "root /traffic/shop" in text
     assert "X-Color" not in text
 
 
+def test_idle_connections_are_kept_to_a_color_that_keeps_them_for_longer_unless_one_says(
+    tmp_path: Path,
+) -> None:
+    text = caddyfile.sites_of(adopted(tmp_path))
+    for color in Color:
+        assert text.count(f"@kept-{color} file kept-{color}\n") == 1
+        assert text.count(f"handle @kept-{color} {{") == 2
+    assert text.count("keepalive 1s") == text.count("keepalive off") == 4
+    assert "keepalive 1s" not in caddyfile.doors_of(adopted(tmp_path))
+    for given, says in ((0, "keepalive off"), (2, "keepalive 2s")):
+        text = caddyfile.sites_of(adopted(tmp_path, site={"keepalive": given}))
+        assert (text.count(says), text.count("kept")) == (4, 0)
+
+
 def test_the_color_is_told_where_the_site_says_so(tmp_path: Path) -> None:
     text = caddyfile.sites_of(adopted(tmp_path, site={"tell_color": True}))
-    assert text.count("header X-Color green") == 2
-    assert text.count("header_down -X-Color") == 4
+    assert text.count("header X-Color green") == 2 * 2
+    assert text.count("header_down -X-Color") == 4 * 2
     assert "X-Color" not in caddyfile.doors_of(adopted(tmp_path, site={"tell_color": True}))
 
 

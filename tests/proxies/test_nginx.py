@@ -252,7 +252,7 @@ def test_who_is_in_front_is_believed_and_only_where_nobody_else_can_come(tmp_pat
     assert "proxy_pass http://127.0.0.1:3000;" in block
     assert "listen 443 ssl http2;" in block
     by_caddy = adopted(tmp_path, here, site=site, proxy="caddy")
-    assert caddyfile.sites_of(by_caddy).count("trusted_proxies private_ranges") == 4
+    assert caddyfile.sites_of(by_caddy).count("trusted_proxies private_ranges") == 8
     for changes, says in (
         ({"site": site}, "port 3000 is open to everybody"),
         ({"site": {"behind": "https", "domain": "shop.example", **TLS}}, "has the domain"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from cyan.engines.docker import Wiring
 from cyan.names import Color
 from cyan.rollout import idle
-from cyan.rollout.idle import MOST, fits, judged, measured
+from cyan.rollout.idle import MOST, Seen, fits, judged, measured
 from cyan.rollout.preflight import Level
 from tests.proxies.test_front import adopted
 from tests.rollout.worlds import container
@@ -102,6 +102,25 @@ class Wired:
         return Wiring("web", frozenset(), "127.0.0.1", ())
 
 
+@contextmanager
+def asked(base: Path, keepalive: object, *keeps: float) -> Iterator[Seen]:
+    """What is seen of an application whose routes lead to servers that keep so long."""
+    with ExitStack() as stack:
+        ports = [stack.enter_context(server(each)) for each in keeps]
+        services = ("web", "api")[: len(ports)]
+        routes = [
+            {"service": name, "port": port, "path": f"/{name}"}
+            for name, port in zip(services, ports, strict=True)
+        ]
+        routes[0] |= {"published": 3000}
+        wanted = adopted(base, *routes, site={"keepalive": keepalive})
+        found = [container(name, Color.BLUE) for name in ("web", "api")]
+        yield idle.seen(Machine(base).host, cast("Engine", Wired()), wanted, found)
+        for port in ports:  # who was not asked is let go
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("keepalive", "keeps", "says"),
     [
@@ -109,21 +128,35 @@ class Wired:
         (0.6, 60, ""),
         (3600, 60, ""),  # nobody watches it for two hours
         (0.6, 0.3, "a POST may meet it closing; cyan.site.keepalive: 0, inv proxy.reload"),
+        ("auto", 0.3, ""),  # it is not kept, then
     ],
 )
 def test_a_release_that_keeps_connections_for_less_than_the_proxy_counts_on_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keepalive: float, keeps: float, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keepalive: object, keeps: float, says: str
 ) -> None:
     monkeypatch.setattr(idle, "MOST", 1.5)
-    host = Machine(tmp_path).host
-    with server(keeps) as port:
-        wanted = adopted(tmp_path, site={"keepalive": keepalive})
-        public = wanted.public.model_copy(update={"port": port})
-        wanted = wanted.model_copy(update={"public": public})
-        found = [container("web", Color.BLUE)]
-        told = idle.too_short(host, cast("Engine", Wired()), wanted, found)
-        if not keepalive:  # nobody has asked: let it end
-            with socket.create_connection(("127.0.0.1", port)) as client:
-                client.sendall(b"\r\n\r\n")
-    assert says in told
-    assert bool(told) is bool(says)
+    with asked(tmp_path, keepalive, keeps) as seen:
+        assert says in seen.wrong
+        assert bool(seen.wrong) is bool(says)
+        assert not seen.long
+
+
+@pytest.mark.parametrize(
+    ("keeps", "long"), [((60,), True), ((0.5,), False), ((60, 60), True), ((60, 0.5), False)]
+)
+def test_all_that_users_reach_keeps_connections_long_enough_or_none_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: tuple[float, ...], long: bool
+) -> None:
+    monkeypatch.setattr(idle, "LEAST", 0.8)
+    with asked(tmp_path, "auto", *keeps) as seen:
+        assert seen == Seen(long=long)
+
+
+def test_nothing_is_kept_where_a_service_could_not_be_asked(tmp_path: Path) -> None:
+    wanted = adopted(tmp_path)
+    host, engine = Machine(tmp_path).host, cast("Engine", Wired())
+    assert idle.seen(host, engine, wanted, [container("api", Color.BLUE)]) == Seen()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    wanted = adopted(tmp_path, {"service": "web", "port": port, "published": 3000})
+    assert idle.seen(host, engine, wanted, [container("web", Color.BLUE)]) == Seen()

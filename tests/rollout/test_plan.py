@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +18,7 @@ from cyan.rollout import plan as planning
 from cyan.rollout import release_files
 from cyan.rollout.planned import Plan, Request
 from cyan.sections import DrainSettings, HealthSettings, SmokeCheck, WarmSettings
+from tests.proxies.test_front import adopted
 from tests.rollout.worlds import (
     EMPTY,
     NOW,
@@ -28,6 +31,9 @@ from tests.rollout.worlds import (
     world,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SETTINGS = settings(smoke=(SmokeCheck(path="/"),))
 DEPLOY = Request("deploy", "v3", "ann")
 ROLLBACK = Request("rollback", "", "ann")
@@ -39,6 +45,16 @@ def kinds(plan: Plan) -> list[Kind]:
 
 def command(plan: Plan, kind: Kind) -> str:
     return next(step.commands[0] for step in plan.steps if step.kind is kind)
+
+
+def test_a_colors_idle_connections_are_not_kept_until_its_new_release_was_seen_to(
+    tmp_path: Path,
+) -> None:
+    made = {name: {"image": name} for name in ("web", "api", "db")}
+    text = json.dumps({"services": made, "x-cyan": {"folder": "/srv"}})
+    first = planning.deploy(DEPLOY, EMPTY, adopted(tmp_path), text)
+    assert command(first, Kind.START).startswith("rm -f -- /srv/cyan/shop/traffic/kept-blue && ")
+    assert "kept-" not in command(planning.deploy(DEPLOY, EMPTY, SETTINGS, ""), Kind.START)
 
 
 def test_a_deploy_switches_only_after_health_and_smoke_and_drains_after_the_switch() -> None:
