@@ -96,7 +96,9 @@ class SiteSettings(Model):
     application does, or a request meets it closing; `auto`: for one second, a color that was seen
     to keep it for twice as long, once it has baked; and within how many seconds each answer
     begins (0: whenever): a replica that does not by then is taken for lost, and who only asks is
-    led to another. And where a proxy of the user's own stays in front, as what its users come to
+    led to another. With `sticky`, of several hosts: who was answered by the new color on one is by
+    it on all, from before the first is switched until the last one has been: a cookie, of Caddy's.
+    And where a proxy of the user's own stays in front, as what its users come to
     that one: what it says of them is passed on.
     """
 
@@ -109,6 +111,7 @@ class SiteSettings(Model):
     tell_color: bool = False
     keepalive: Literal["auto"] | Annotated[float, Field(ge=0, le=3600)] = "auto"
     answers_within: Annotated[float, Field(ge=0, le=3600)] = 0
+    sticky: bool = False
     behind: Literal["", "http", "https"] = ""
 
     @model_validator(mode="before")

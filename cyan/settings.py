@@ -161,6 +161,7 @@ class Settings(Model):
             "site.tell_color": self.site.tell_color,
             "site.keepalive": self.site.keepalive != "auto",
             "site.answers_within": self.site.answers_within,
+            "site.sticky": self.site.sticky,
             "public.below": self.public.below,
             "site.behind": self.site.behind,
             "verify.application": self.verify.application,
@@ -225,6 +226,8 @@ class Settings(Model):
             )
         if site.answers_within and nginx:
             raise ValueError("cyan.site.answers_within is for Caddy")
+        if site.sticky and nginx:
+            raise ValueError("cyan.site.sticky is for Caddy")
         if site.certificate and not nginx:
             raise ValueError("cyan.site.certificate is for nginx: Caddy gets its own")
         if site.domain and nginx and not site.certificate:

@@ -87,6 +87,12 @@ def version_variables(raw: Mapping[str, Any], rotating: Iterable[str]) -> tuple[
     return tuple(dict.fromkeys(found))
 
 
+def repository(image: str) -> str:
+    """An image's name without tag and digest: pure."""
+    name = image.partition("@")[0]
+    return name[: _after_the_name(name)]
+
+
 def _after_the_name(image: str) -> int:
     """Where the tag of an image begins; its end where it has none.
 

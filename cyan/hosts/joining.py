@@ -146,7 +146,7 @@ def give_back(by: Runner, settings: Settings, seen: Seen) -> str:
         again=_started_again(settings) if before.stopped else ":",
         then=write_files([sharing.record(settings, mine)]),
     )
-    return fronting.moved(by, move, "the ports are given back")
+    return fronting.moved(by, move, f"the ports are {'given back' if before.stopped else 'free'}")
 
 
 def forget(by: Runner, host: Host, settings: Settings) -> tuple[str, ...]:

@@ -21,19 +21,25 @@ if TYPE_CHECKING:
 CALLED_OFF = 174  # exit code of a command that was never told
 WITHIN = 15.0  # seconds for the host to be ready, and for what the command says
 POLL = 0.005  # seconds
-WAITS = 'echo ready; read -r word && [ "$word" = go ] || exit {code}; {command}'
+WAITS = (
+    "{{ {first}; }} && echo ready || exit 1; "
+    'read -r word && [ "$word" = go ] || exit {code}; {command}'
+)
 
 
 class Armed:
     """A command that is about to run on a host, under its lock. Raises HostError where it is not.
 
+    What is to be done on every host before any of them is told, `first`, is done by then.
+
     Its answer may take `WITHIN`; it is closed by who made it.
     """
 
-    def __init__(self, host: Host, lock: Lock, command: str) -> None:
+    def __init__(self, host: Host, lock: Lock, command: str, first: str = ":") -> None:
         self._host = host
         self._command = command
-        self._channel = host.channel(lock.guarded(WAITS.format(code=CALLED_OFF, command=command)))
+        waits = WAITS.format(first=first, code=CALLED_OFF, command=command)
+        self._channel = host.channel(lock.guarded(waits))
         self._channel.settimeout(WITHIN)
         self._answers = self._channel.makefile("r")
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import collect
+from cyan.application.source import repository, source_of
 from cyan.configured import NODES, node_file
 from cyan.errors import CyanError
 from cyan.rollout.provision import provision
@@ -79,7 +80,7 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
                     missing,
                 )
             )
-    _bring(wanted)
+    _bring(settings, wanted)
     machines = [_machine(name, folder) for name in wanted]
     _know(machines, folder)
     kept = [each.model_dump(mode="json", exclude_defaults=True) for each in machines]
@@ -104,7 +105,7 @@ def podman(settings: Settings, say: Callable[[str], None]) -> HostSettings:
         image, mounted = built("podman", PODMAN), (f"{settings.directory}:{settings.directory}",)
         legacy = () if modern else LEGACY
         _start(name, name, folder, image, "/sbin/init", *legacy, mounted=mounted)
-    _bring([name])
+    _bring(settings, [name])
     machine = _first(settings, name)
     say(f"{machine.address}: {name}, a host with Podman")
     return machine
@@ -137,7 +138,7 @@ def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSet
         if not _is_of_a_swarm(name):
             join = ("docker", "swarm", "join", "--token", token, f"{address}:2377")
             docker("exec", name, *join)
-    _bring(wanted)
+    _bring(settings, wanted)
     machine = _first(settings, manager)
     say(f"{machine.address}: {manager}, the manager of a swarm of {count} nodes")
     return machine
@@ -197,9 +198,12 @@ def _start(
         time.sleep(0.2)
 
 
-def _bring(nodes: Sequence[str]) -> None:
-    """Give the lab's images to those that lack one: there is no registry that would."""
-    images = {each for each in docker(*IMAGES).split() if each.startswith("cyan-demo/")} - {BASE}
+def _bring(settings: Settings, nodes: Sequence[str]) -> None:
+    """Give this machine's images to those that lack one: a lab may have no registry that would."""
+    ours = _repositories(settings)
+    images = {each for each in docker(*IMAGES).split() if repository(each) in ours} - {BASE}
+    if not images:
+        return
 
     def lacking() -> list[str]:
         return [each for each in nodes if images - _images(each)]
@@ -217,6 +221,16 @@ def _bring(nodes: Sequence[str]) -> None:
     )
     if done.returncode != 0 or lacking():
         raise CyanError("the images did not come to the lab's hosts", evidence=done.stderr)
+
+
+def _repositories(settings: Settings) -> set[str]:
+    """The names, without a tag, of the images that the application and the host's proxy may run."""
+    if settings.adopted is None:
+        here = map(repository, docker(*IMAGES).split())
+        return {each for each in here if each.startswith("cyan-demo/")}
+    services = json.loads(source_of(settings, ""))["services"].values()
+    asked = (each["image"] for each in services if "image" in each)
+    return {*map(repository, (settings.host_proxy.image, *asked))}
 
 
 def _images(node: str) -> set[str]:

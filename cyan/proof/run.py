@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cyan.proof.scenario import Act
     from cyan.proof.verdict import Judgement
 
+NOTHING = nullcontext()
 POLL = 0.1
 RECOVERY = 2.0
 ENDING = 60.0
@@ -100,15 +101,18 @@ def run(spec: RunSpec, system: SystemUnderTest, display: Display) -> Judgement:
     return run_on_all((Part(spec, system),), display)[0]
 
 
-def run_on_all(parts: Sequence[Part], display: Display) -> tuple[Judgement, ...]:
+def run_on_all(
+    parts: Sequence[Part], display: Display, beside: AbstractContextManager[object] = NOTHING
+) -> tuple[Judgement, ...]:
     """The same on several hosts at once: each act is one command, which is for all of them.
 
-    Each has a load and witnesses of its own, and is judged by itself. Raises ProofError.
+    Each has a load and witnesses of its own, and is judged by itself; what goes on `beside` all of
+    them is over before the logs are collected. Raises ProofError.
     """
     for each in parts:
         (each.spec.folder / "acts").mkdir(parents=True)
         _keep(each.spec.folder / "settings.json", each.spec.measured_on)
-    told = _under_load(parts, display)
+    told = _under_load(parts, display, beside)
     display.says("collecting the logs")
     for each in parts[1:]:
         acts = parts[0].spec.folder / "acts"
@@ -166,7 +170,9 @@ class _Hosts:
         return tuple(replace(done, before=before, after=after) for before, after in pairs)
 
 
-def _under_load(parts: Sequence[Part], display: Display) -> tuple[History, ...]:
+def _under_load(
+    parts: Sequence[Part], display: Display, beside: AbstractContextManager[object]
+) -> tuple[History, ...]:
     spec, hosts = parts[0].spec, _Hosts([each.system for each in parts])
     stage = Stage(spec.project, spec.folder / "acts", hosts.observe, spec.command)
     clocks = [each.system.clock() for each in parts]
@@ -177,6 +183,7 @@ def _under_load(parts: Sequence[Part], display: Display) -> tuple[History, ...]:
         for swarm in swarms:
             swarm.wait_ready()
         begun = time.time_ns()
+        stack.enter_context(beside)
         all_of_them = _Swarms(swarms)
         performed = (*opening, *_acts(parts, stage, hosts, all_of_them, display, len(opening)))
         ended = time.time_ns()

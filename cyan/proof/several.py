@@ -6,7 +6,7 @@ import json
 import math
 import re
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cyan.errors import UsageError
@@ -15,8 +15,10 @@ from cyan.proof.findings import Verdict, worst
 from cyan.proof.history import SECOND
 from cyan.proof.page import page
 from cyan.proof.relay.process import nobody
+from cyan.proof.roaming import Roamed, Roamers
 from cyan.proof.run import Part, run_on_all
 from cyan.proof.statistics import upper_bound
+from cyan.proof.verdict import based
 from cyan.proof.wording import rate
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class OfAll:
     bound: float
     hosts: tuple[OfHost, ...]
     acts: tuple[Together, ...]
+    roamed: Roamed
+    sticky: bool
 
     def as_json(self) -> dict[str, Any]:
         """For verdict.json."""
@@ -102,18 +106,37 @@ class OfAll:
                 }
                 for each in self.acts
             ],
+            "roaming": {**asdict(self.roamed), "judged": self.sticky},
         }
 
 
-def judge(hosts: tuple[OfHost, ...]) -> OfAll:
-    """The worst of the hosts' verdicts; a fail where an act left them with different versions."""
+def judge(hosts: tuple[OfHost, ...], roamed: Roamed, *, sticky: bool = False) -> OfAll:
+    """The worst of the hosts' verdicts; a fail where an act left them with different versions.
+
+    So is a user who came to all hosts and was not answered, or, where sessions are `sticky`, by the
+    old version again.
+    """
     acts = _acts(hosts)
     apart = tuple(each for each in acts if not each.agree)
-    verdict = worst((*(each.judgement.verdict for each in hosts), *[Verdict.FAIL] * len(apart)))
+    verdict = worst(
+        (
+            *(each.judgement.verdict for each in hosts),
+            *[Verdict.FAIL] * len(apart),
+            _of_roamers(roamed, sticky=sticky),
+        )
+    )
     n = sum(each.judgement.n for each in hosts)
     drops = sum(len(each.judgement.drops) for each in hosts)
     bound = upper_bound(min(drops, n), n)
-    return OfAll(verdict, _sentence(verdict, n, drops, hosts, acts), n, drops, bound, hosts, acts)
+    more = "" if _of_roamers(roamed, sticky=sticky) is Verdict.PASS else roamed.sentence
+    sentence = f"{_sentence(verdict, n, drops, hosts, acts)} {more}".strip()
+    return OfAll(verdict, sentence, n, drops, bound, hosts, acts, roamed, sticky)
+
+
+def _of_roamers(roamed: Roamed, *, sticky: bool) -> Verdict:
+    if roamed.failures or (sticky and roamed.back):
+        return Verdict.FAIL
+    return Verdict.UNKNOWN if sticky and roamed.unknown else Verdict.PASS
 
 
 def _acts(hosts: Sequence[OfHost]) -> tuple[Together, ...]:
@@ -153,6 +176,7 @@ def _sentence(
         return (
             f"Not one of {n:,} requests to {len(hosts)} hosts{within} was dropped in "
             f"{len(acts)} act{'' if len(acts) == 1 else 's'}."
+            f"{based(hosts[0].judgement.measured_on)}"
         )
     apart = [f"after “{each.act}” the hosts differ: {_versions(each)}" for each in acts
              if not each.agree]  # fmt: skip
@@ -201,14 +225,16 @@ def run(
             Part(asking.prepared(settings, folder, project, acts, share, system, url, at), system)
             for folder, system, at in zip(folders, systems, machines, strict=True)
         ]
+        roamers = Roamers(settings, [each.spec.load for each in parts])
         with live.shown(acts, console, *folders, watch=options.watch) as display:
-            judged = run_on_all(parts, display)
-    found = judge(
-        tuple(
-            OfHost(machine.address, folder.name, judgement)
-            for machine, folder, judgement in zip(machines, folders, judged, strict=True)
-        )
+            judged = run_on_all(parts, display, roamers)
+    hosts = tuple(
+        OfHost(machine.address, folder.name, judgement)
+        for machine, folder, judgement in zip(machines, folders, judged, strict=True)
     )
+    switches = max(len(each.judgement.history.switches) for each in hosts)
+    roamed = roamers.judged(folders, switches)
+    found = judge(hosts, roamed, sticky=settings.site.sticky)
     write(found, whole)
     _tell(found, whole, console)
     return found
@@ -240,5 +266,7 @@ def _tell(found: OfAll, folder: Path, console: Console) -> None:
         style = verify.STYLE[each.judgement.verdict]
         dropped = f"{len(each.judgement.drops):,} of {each.judgement.n:,} dropped"
         console.print(f"      [{style}]{each.judgement.verdict}[/]  {each.host}: {dropped}")
+    if found.roamed.sentence:
+        console.print(f"      {found.roamed.sentence}")
     console.print(f"      [dim]report: {folder / 'report.html'}[/dim]")
     verify.tell_of_all(folder, console)

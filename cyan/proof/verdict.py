@@ -86,7 +86,7 @@ def judge(
     drops = drop_ids(findings)
     return Judgement(
         verdict=verdict,
-        sentence=_sentence(verdict, n, len(drops), findings, history) + _based(measured_on),
+        sentence=_sentence(verdict, n, len(drops), findings, history) + based(measured_on),
         n=n,
         drops=drops,
         bound=upper_bound(min(len(drops), n), n),
@@ -97,7 +97,8 @@ def judge(
     )
 
 
-def _based(measured_on: Mapping[str, Any]) -> str:
+def based(measured_on: Mapping[str, Any]) -> str:
+    """What follows a sentence where not every witness was there; "" where all were."""
     told = basis(measured_on)
     return f" (Judged {told}.)" if told else ""
 

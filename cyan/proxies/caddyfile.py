@@ -215,7 +215,8 @@ def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
     also of what has waited, finds where it went.
     """
     colors = "".join(
-        f"\thandle @{color} {{\n{_indented(_to(settings, routes, color), 2)}\t}}\n"
+        f"\thandle @{color} {{\n"
+        f"{_indented(_pinning(settings, color, _to(settings, routes, color)), 2)}\t}}\n"
         for color in (Color.GREEN, Color.BLUE)
     )
     return (
@@ -225,11 +226,13 @@ def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
         f"@blue file {Color.BLUE}\n"
         f"@hold file {_HELD}\n"
         f"{_kept(settings)}"
+        f"{_pins(settings)}"
         "route {\n"
         "\thandle @maintenance {\n"
         "\t\theader Retry-After 60\n"
         '\t\trespond "503: the site is in maintenance" 503\n'
         "\t}\n"
+        f"{_indented(_pinned(settings, routes), 1)}"
         f"{colors}"
         f"{_indented(_hold(settings.app), 1)}"
         f"{colors}"
@@ -245,6 +248,58 @@ def _kept(settings: Settings) -> str:
     """The matchers of colors whose idle connections may be kept, where that is for cyan to see."""
     by_itself = Color if settings.site.keepalive == "auto" else ()
     return "".join(f"@{markers.kept(color)} file {markers.kept(color)}\n" for color in by_itself)
+
+
+def cookie(app: str) -> str:
+    """The name of the cookie by which a session stays with a color."""
+    return f"cyan-{app}"
+
+
+def _pins(settings: Settings) -> str:
+    """The matchers of `site.sticky`: whether sessions are pinned, and whether this one is.
+
+    A value is looked for as a file: it is none but a marker's name (the matcher takes patterns).
+    """
+    if not settings.site.sticky:
+        return ""
+    name = cookie(settings.app)
+    return f"@has-pin header Cookie *{name}=*\n" + "".join(
+        f"@pin-{color} file {markers.pin(color)}\n"
+        f"@pins-{color} file {markers.pin(color)}-*\n"
+        f"@pinned-{color} {{\n"
+        f'\theader_regexp Cookie "(^|; ?){name}=/?{markers.pin(color)}-[A-Za-z0-9._-]+(;|$)"\n'
+        "\tfile {\n"
+        f"\t\ttry_files {{http.request.cookie.{name}}}\n"
+        "\t}\n"
+        "}\n"
+        for color in Color
+    )
+
+
+def _pinned(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
+    """Lead who is pinned to a color there, whoever is live; all others go on."""
+    if not settings.site.sticky:
+        return ""
+    to = "".join(
+        f"\thandle @pinned-{color} {{\n{_indented(_to(settings, routes, color), 2)}\t}}\n"
+        for color in Color
+    )
+    return f"route @has-pin {{\n{to}}}\n"
+
+
+def _pinning(settings: Settings, color: Color, to: str) -> str:
+    """What leads to a color, and has a session that it answers stay with it while it is to."""
+    if not settings.site.sticky:
+        return to
+    value = f"{cookie(settings.app)}={{http.matchers.file.relative}}; Path=/; HttpOnly"
+    return (
+        "route {\n"
+        f"\troute @pin-{color} {{\n"
+        f'\t\theader @pins-{color} +Set-Cookie "{value}; SameSite=Lax"\n'
+        "\t}\n"
+        f"{_indented(to, 1)}"
+        "}\n"
+    )
 
 
 def _hold(app: str) -> str:

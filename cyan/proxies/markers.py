@@ -19,6 +19,8 @@ MAINTENANCE = "maintenance"
 LAMEDUCK = "lameduck"
 
 KEPT = "kept"
+
+PIN = "pin"
 """Markers beside the colors': the Caddyfile says what each does."""
 
 
@@ -30,6 +32,25 @@ def held(color: Color | None) -> str:
 def kept(color: Color) -> str:
     """The marker of a color whose idle connections the proxy may keep: `cyan.rollout.idle`."""
     return f"{KEPT}-{color}"
+
+
+def pin(color: Color, release: str = "") -> str:
+    """The marker by which sessions stay with a color: that there are any, or those of a release.
+
+    The latter is the value of their cookie, too.
+    """
+    return f"{PIN}-{color}-{release}" if release else f"{PIN}-{color}"
+
+
+def pin_command(directory: str, color: Color, release: str) -> str:
+    """The shell command by which sessions that a release answers stay with it, and no others."""
+    raised = (shlex.quote(f"{directory}/traffic/{pin(color, each)}") for each in (release, ""))
+    return f"{unpin_command(directory)} && touch -- {' '.join(raised)}"
+
+
+def unpin_command(directory: str) -> str:
+    """The shell command by which no session stays with any color; safe to repeat."""
+    return f"rm -f -- {shlex.quote(f'{directory}/traffic')}/{PIN}-*"
 
 
 def markers_of(settings: Settings) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from cyan import interrupt
 from cyan.errors import DeployError
 from cyan.proxies import markers
+from cyan.proxies.log_line import color_of, headers_of
 from cyan.rollout.health import State
 from cyan.rollout.job import Done
-from cyan.rollout.logged import Log, headers_of, identified
+from cyan.rollout.logged import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -91,7 +92,7 @@ def served(line: str) -> Served | None:
         return None
     if status == UPGRADED or _of_maintenance(told):
         return None
-    color = headers_of(told).get("X-Color") or identified(told)[0]
+    color = color_of(told)
     return Served(ended - duration, duration, status, color)
 
 

@@ -38,7 +38,8 @@ def drift(world: Observation, settings: Settings) -> tuple[str, ...]:
 def _markers(world: Observation) -> Iterator[str]:
     if {"blue", "green"} <= world.markers:
         yield "both markers exist; the proxy obeys green; the next deploy mends it"
-    for name in sorted(world.markers - MARKERS):
+    unknown = world.markers - MARKERS
+    for name in sorted(each for each in unknown if not each.startswith(f"{markers.PIN}-")):
         yield f"traffic/{name} is no marker; remove it"
     if world.held:
         yield f"{world.serving}; inv deploy --resume or --abort ends it"

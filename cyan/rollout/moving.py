@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cyan.journal.armed import Armed
+from cyan.proxies import markers
 
 if TYPE_CHECKING:
     from cyan.rollout.job import Job
@@ -23,9 +24,22 @@ def moved(job: Job, command: str, *, back: bool = False) -> float:
     meeting, name = job.fleet.meeting, job.fleet.name
     if not back:
         meeting.offsets[name] = job.host.clock(readings=READINGS).offset
-    armed = Armed(job.host, job.lock, command)
+    armed = Armed(job.host, job.lock, command, _first(job, back=back))
     try:
         output = meeting.back(name, armed) if back else meeting.commit(name, armed)
     finally:
         armed.close()
     return float(output.stdout)
+
+
+def _first(job: Job, *, back: bool) -> str:
+    """What is done on every host before any of them is switched, as a shell command.
+
+    Who is answered by the target on one host stays with it on all: `site.sticky`.
+    """
+    directory, plan = str(job.settings.directory), job.plan
+    if not job.settings.site.sticky or plan.old is None:
+        return ":"
+    if back:
+        return f"{markers.unpin_command(directory)} || true"  # users are served badly: go on
+    return markers.pin_command(directory, plan.target.color, plan.target.id)

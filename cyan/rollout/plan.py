@@ -94,7 +94,8 @@ def _start(
     live, within = _live(world), patience(settings)
     left = work.left_behind(settings, world, live) if live else ()
     what = f"{', '.join(request.only)} of {target}" if request.only else f"{target}"
-    says = f"{what} starts " + ("in its place" if request.hold else f"beside {world.serving}")
+    beside = f" beside {world.serving}" if world.live or world.own else ""
+    says = f"{what} starts{' in its place' if request.hold else beside}"
     if request.only:
         commands = work.replaced(settings, application.of_part(request.only), target)
     else:
@@ -102,6 +103,8 @@ def _start(
     if settings.adopted:  # its idle connections are its own: seen anew when it bakes
         kept = markers.kept(target.color)
         lower = markers.mark_command(str(settings.directory), kept, up=False)
+        if settings.site.sticky:
+            lower = f"{lower} && {markers.unpin_command(str(settings.directory))}"
         commands = (f"{lower} && {commands[0]}", *commands[1:]) if commands else ()
     return (
         *(Step(*each) for each in left),

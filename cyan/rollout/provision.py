@@ -12,7 +12,7 @@ from cyan.application.secrets import NO_SECRETS
 from cyan.application.source import source_of
 from cyan.bundled import bundled
 from cyan.engines import compose
-from cyan.errors import DeployError
+from cyan.errors import CyanError
 from cyan.hosts import joining
 from cyan.hosts.session import owner
 from cyan.journal.lock import Lock
@@ -86,7 +86,7 @@ def _adopted(host: Host, settings: Settings, secrets: Secrets) -> str:
         try:
             own = joining.Own(source, mounted.brought(host, lock, settings, source))
             done, theirs = joining.join(host, lock, by, settings, own)
-        except DeployError as error:
+        except CyanError as error:
             error.where = error.where or host.name
             raise
     if own.brought:

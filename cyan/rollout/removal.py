@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from cyan.engines import colors, compose
 from cyan.errors import DeployError
-from cyan.hosts import joining
+from cyan.hosts import joining, sharing
 from cyan.hosts.session import proxy_lock, session
 from cyan.journal.entries import Event
 from cyan.journal.lock import take_away
 from cyan.names import Color
+from cyan.proxies import markers
 from cyan.rollout import draining
 from cyan.world.host import Host
 from cyan.world.shell import quoted_path
@@ -71,6 +72,7 @@ def cleanup(
         _begin(lock, world, "cleanup", standby)
         if any(item.state == "running" for item in found):
             report.note(draining.drain(host, settings, world, standby).says)
+        lock.run(markers.unpin_command(str(settings.directory)))  # nobody stays with it
         lock.run(colors.down(settings, standby, compose.grace(found, settings.drain.timeout)))
         _end(lock, world, "cleanup", standby)
         more = f", and {', '.join(own)} of its own stack" if own else ""
@@ -94,9 +96,12 @@ def reset(
         _begin(lock, world, "reset", world.live)
         if settings.adopted:
             with proxy_lock(mine, "reset", report.note, lock_wait) as by:
+                joined = sharing.look(mine.host, settings).joined.get(settings.app)
                 says = joining.withdraw(mine.host, by, settings)
             _end(lock, world, "reset", world.live)
-            return Removed(f"what cyan brought of {settings.app}; {says}", "its own stack")
+            own = world.own or (joined and joined.stopped)
+            serving = "its own stack" if own else "nothing: this host had no stack of its own"
+            return Removed(f"what cyan brought of {settings.app}; {says}", serving)
         traffic = quoted_path(settings.directory, "traffic")
         lock.run(f"cd {traffic} && rm -f -- blue green lameduck")
         for color in Color:

@@ -71,7 +71,8 @@ def preflight(job: Job, _step: Step) -> Done:
         )
     troubles = tuple(f"{item.name}: {item.says}" for item in found if item.level is not Level.OK)
     memory = next(item.says for item in found if item.name == "memory")
-    says = f"{len(found)} checks; {memory}; live is {job.world.serving}"
+    live = f"live is {job.world.serving}" if job.world.live or job.world.own else job.world.serving
+    says = f"{len(found)} checks; {memory}; {live}"
     if job.plan.run.waits:
         says += f"; up to {front.REQUESTS} requests may wait, {front.LONGEST} s at most"
     return Done(says, {"checks": [f"{item.name}: {item.says}" for item in found]}, troubles)
@@ -90,7 +91,9 @@ def fetch(job: Job, step: Step) -> Done:
 
 
 def prune(job: Job, _step: Step) -> Done:
-    """Remove old releases and the images that only they ran."""
+    """Remove old releases and the images that only they ran; every host has switched by now."""
+    if job.settings.site.sticky:
+        job.run(markers.unpin_command(str(job.settings.directory)))
     needed = {job.plan.target.id, *([job.plan.old.id] if job.plan.old else [])}
     says, releases, images = prune_releases(job, needed)
     return Done(says, {"releases": releases, "images": images})

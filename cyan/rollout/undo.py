@@ -42,6 +42,7 @@ def undo(job: Job, failed: Step, journal: Writer) -> Undone:
     fault in the steps after those leaves the switch as it is. A target that was there before the
     run is never removed: it is left as it was found.
     """
+    _unpin(job)
     if job.plan.run.hold and (waits := _waits(job)):
         return _put_back(job, journal, waits)
     if not _switched(job) or (job.plan.run.only and failed.kind.phase is Phase.PREPARE):
@@ -70,6 +71,7 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
 
     Its containers may have been live for a moment: they are drained before they are removed.
     """
+    _unpin(job)
     if job.plan.run.hold and (waits := _waits(job)):
         return _put_back(job, journal, waits)
     if left.reached(job.world):
@@ -91,6 +93,12 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
         _drain(job)
         _leave(job)
     return Undone(serving=f"{job.world.serving}, untouched")
+
+
+def _unpin(job: Job) -> None:
+    """Have no session stay with what is about to be removed."""
+    if job.settings.site.sticky:
+        job.run(markers.unpin_command(str(job.settings.directory)))
 
 
 def _markers(job: Job) -> frozenset[str]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from cyan.errors import DeployError
 from cyan.hosts import site
+from cyan.proxies.log_line import identified
 from cyan.rollout.health import Look, State
 from cyan.rollout.job import Done
-from cyan.rollout.logged import Log, identified
+from cyan.rollout.logged import Log
 from cyan.rollout.preflight import CERTIFICATE, unneeded
 
 if TYPE_CHECKING:

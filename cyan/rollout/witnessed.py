@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyan.hosts.site import OURS
 from cyan.proxies.error_log import ABORTED
+from cyan.proxies.log_line import UNANSWERED, color_of, headers_of, id_of
 from cyan.rollout.baking import SERVER_ERROR, UPGRADED, Served
-from cyan.rollout.logged import UNANSWERED, headers_of, identified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -176,21 +176,16 @@ def answered(line: str) -> Served | None:
     try:
         told: Mapping[str, Any] = json.loads(line)
         status, duration, ended = told["status"], told["duration"], told["ts"]
-        request = told["request"]
+        sent = id_of(told) if told["request"] else ""
     except (ValueError, KeyError, TypeError):
         return None
     headers = headers_of(told)
-    if status in {UPGRADED, 0} or "Retry-After" in headers or _ours(request):
+    if status in {UPGRADED, 0} or "Retry-After" in headers or sent.startswith(OURS):
         return None
-    color = headers.get("X-Color") or identified(told)[0]
+    color = color_of(told)
     own = not told.get("size") or str(told.get("user_id")).endswith(UNANSWERED)
     alone = status in BY_THE_PROXY and "Content-Type" not in headers and own
     return Served(ended - duration, duration, status, "" if alone else color or "unnamed")
-
-
-def _ours(request: Mapping[str, Any]) -> bool:
-    number = (request.get("headers") or {}).get("X-Request-Id", [""])[0]
-    return str(number).startswith(OURS)
 
 
 def _span(answers: Sequence[Served], aborted: Sequence[float], start: float, end: float) -> Span:

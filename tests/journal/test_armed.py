@@ -46,6 +46,18 @@ def test_it_is_never_done_where_its_deployer_lets_go_of_it(
     assert not (tmp_path / "done").exists()
 
 
+def test_what_comes_first_is_done_before_anybody_is_told_and_where_it_fails_nobody_is(
+    machine: Machine, ours: Lock, tmp_path: Path
+) -> None:
+    first = f"touch {tmp_path}/first"
+    waits = Armed(machine.host, ours, f"touch {tmp_path}/done", first)
+    assert (tmp_path / "first").exists()
+    waits.close()
+    assert not (tmp_path / "done").exists()
+    with pytest.raises(HostError, match=r"not ready to be switched \(no room\)"):
+        Armed(machine.host, ours, f"touch {tmp_path}/done", "echo no room >&2; false")
+
+
 def test_a_command_that_fails_says_why(machine: Machine, ours: Lock) -> None:
     waits = armed(machine, ours, "echo 'read-only file system' >&2; exit 3")
     waits.go()

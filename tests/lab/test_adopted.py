@@ -14,7 +14,7 @@ from cyan.adopted import AdoptedSettings
 from cyan.application.color import Mould, color_file, upstream
 from cyan.application.source import OURS, resolve
 from cyan.names import Color
-from cyan.proxies import caddyfile
+from cyan.proxies import caddyfile, markers
 from tests.conftest import SHIFT
 from tests.lab.harness import until
 from tests.proxies.test_front import adopted
@@ -135,12 +135,12 @@ def test_caddy_takes_what_the_routes_of_two_applications_become(tmp_path: Path) 
 
 
 @pytest.fixture
-def old_pages(tmp_path: Path) -> Iterator[int]:
+def both(tmp_path: Path) -> Iterator[int]:
     """Both colors behind the proxy, green live: each has an asset of its own. The site's port."""
     tmp_path.chmod(0o755)
-    port, name = 18700 + SHIFT, f"cyan-assets{SHIFT}"
+    port, name = 18700 + SHIFT, f"cyan-both{SHIFT}"
     route = {"service": "web", "port": 80, "published": port}
-    wanted = adopted(tmp_path, route)
+    wanted = adopted(tmp_path, route, site={"sticky": True})
     assert wanted.adopted is not None
     assets = wanted.adopted.model_copy(update={"assets": ("/assets/*",)})
     for path, text in caddyfile.files(wanted.model_copy(update={"adopted": assets})):
@@ -179,23 +179,58 @@ def old_pages(tmp_path: Path) -> Iterator[int]:
 
 def answer(port: int, path: str) -> tuple[int, str]:
     """What the site answers; 0 where it does not."""
+    return told(port, path)[:2]
+
+
+def told(port: int, path: str = "/", cookie: str = "") -> tuple[int, str, str]:
+    """The same to who has a cookie, and the one that it gives."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
         found = connection.getresponse()
-        return found.status, found.read().decode()
+        return found.status, found.read().decode(), found.headers.get("Set-Cookie", "")
     except OSError:
-        return 0, ""
+        return 0, "", ""
     finally:
         connection.close()
 
 
-def test_an_old_page_gets_its_assets_from_the_color_that_was_live(old_pages: int) -> None:
-    assert answer(old_pages, "/") == (HTTPStatus.OK, "green")
-    assert answer(old_pages, "/assets/green.js") == (HTTPStatus.OK, "green")
-    assert answer(old_pages, "/assets/blue.js") == (HTTPStatus.OK, "blue")
-    assert answer(old_pages, "/assets/none.js")[0] == HTTPStatus.NOT_FOUND
-    assert answer(old_pages, "/blue.html")[0] == HTTPStatus.NOT_FOUND
-    docker("rm", "-f", f"cyan-assets{SHIFT}-blue")
-    assert answer(old_pages, "/assets/blue.js")[0] == HTTPStatus.NOT_FOUND, "and no 502"
-    assert answer(old_pages, "/assets/green.js") == (HTTPStatus.OK, "green")
+def test_an_old_page_gets_its_assets_from_the_color_that_was_live(both: int) -> None:
+    assert answer(both, "/") == (HTTPStatus.OK, "green")
+    assert answer(both, "/assets/green.js") == (HTTPStatus.OK, "green")
+    assert answer(both, "/assets/blue.js") == (HTTPStatus.OK, "blue")
+    assert answer(both, "/assets/none.js")[0] == HTTPStatus.NOT_FOUND
+    assert answer(both, "/blue.html")[0] == HTTPStatus.NOT_FOUND
+    docker("rm", "-f", f"cyan-both{SHIFT}-blue")
+    assert answer(both, "/assets/blue.js")[0] == HTTPStatus.NOT_FOUND, "and no 502"
+    assert answer(both, "/assets/green.js") == (HTTPStatus.OK, "green")
+
+
+def test_who_was_answered_by_the_new_color_stays_with_it_where_the_old_one_is_live_still(
+    both: int, tmp_path: Path
+) -> None:
+    def run(command: str) -> None:
+        subprocess.run(["bash", "-c", command], check=True)
+
+    host, release = str(tmp_path / "host"), "20261121T013000.250Z-v1.2_3"
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/traffic").symlink_to(tmp_path / "traffic/shop")
+    assert told(both) == (HTTPStatus.OK, "green", "")
+    run(markers.pin_command(host, Color.BLUE, release))
+    assert told(both) == (HTTPStatus.OK, "green", ""), "not switched, and nobody stays"
+    run(markers.switch_command(host, "green", "blue"))
+    status, color, given = told(both, cookie="theirs=1")
+    assert (status, color) == (HTTPStatus.OK, "blue")
+    pinned = f"pin-blue-{release}; Path=/; HttpOnly; SameSite=Lax"
+    assert given in {f"cyan-shop={pinned}", f"cyan-shop=/{pinned}"}
+    mine = f"theirs=1; {given.partition(';')[0]}; last=2"
+    run(markers.switch_command(host, "blue", "green"))  # as another host, which has to switch yet
+    assert told(both, cookie=mine)[:2] == (HTTPStatus.OK, "blue")
+    assert told(both)[:2] == (HTTPStatus.OK, "green")
+    for forged in ("*", "pin-blue-*", "pin-blue", "blue", "pin-green-x", "pin-blue-../green"):
+        said = told(both, cookie=f"cyan-shop={forged}")
+        assert said[:2] == (HTTPStatus.OK, "green"), forged
+    run(markers.pin_command(host, Color.BLUE, "another"))
+    assert told(both, cookie=mine)[:2] == (HTTPStatus.OK, "green"), "of an earlier run"
+    run(markers.unpin_command(host))
+    assert told(both, cookie=mine) == (HTTPStatus.OK, "green", "")

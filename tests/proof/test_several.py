@@ -12,8 +12,9 @@ from cyan.proof import several
 from cyan.proof.findings import Verdict
 from cyan.proof.history import SECOND, Clock, Container, History, Observation, Performed, Switch
 from cyan.proof.load import Pace, together
+from cyan.proof.roaming import Roamed
 from cyan.proof.scenario import Act, Traffic
-from cyan.proof.several import OfHost
+from cyan.proof.several import OfAll, OfHost
 from cyan.proof.verdict import Judgement
 
 if TYPE_CHECKING:
@@ -46,8 +47,31 @@ def of_host(  # noqa: PLR0913 - one fault each
     return OfHost(host, f"20261127-{host}-verify", judged)
 
 
+def judged(*hosts: OfHost, roamed: Roamed = Roamed(4, 900), sticky: bool = True) -> OfAll:  # noqa: B008 - frozen
+    return several.judge(hosts, roamed, sticky=sticky)
+
+
+@pytest.mark.parametrize(
+    ("roamed", "sticky", "verdict"),
+    [
+        (Roamed(4, 900), True, Verdict.PASS),
+        (Roamed(4, 900, back=1), True, Verdict.FAIL),
+        (Roamed(4, 900, back=1), False, Verdict.PASS),
+        (Roamed(4, 900, unknown=2), True, Verdict.UNKNOWN),
+        (Roamed(4, 900, ("1.0 roam-1: status 502",)), False, Verdict.FAIL),
+    ],
+)
+def test_a_user_of_all_hosts_is_answered_and_never_by_the_old_version_again_where_it_is_promised(
+    roamed: Roamed, sticky: bool, verdict: Verdict
+) -> None:
+    found = judged(of_host("a"), of_host("b"), roamed=roamed, sticky=sticky)
+    assert found.verdict is verdict
+    assert (roamed.sentence in found.sentence) is (verdict is not Verdict.PASS)
+    assert found.as_json()["roaming"]["back"] == roamed.back
+
+
 def test_hosts_that_all_pass_pass_together_and_it_says_how_far_apart_they_switched() -> None:
-    found = several.judge((of_host("a", at=12.0), of_host("b", at=12.004), of_host("c", at=12.001)))
+    found = judged(of_host("a", at=12.0), of_host("b", at=12.004), of_host("c", at=12.001))
     assert found.verdict is Verdict.PASS
     assert (found.n, found.drops) == (3000, 0)
     assert found.sentence == (
@@ -60,7 +84,7 @@ def test_hosts_that_all_pass_pass_together_and_it_says_how_far_apart_they_switch
 
 
 def test_one_host_that_fails_fails_all_and_is_named() -> None:
-    found = several.judge((of_host("a"), of_host("b", Verdict.FAIL, drops=("1", "2"))))
+    found = judged(of_host("a"), of_host("b", Verdict.FAIL, drops=("1", "2")))
     assert found.verdict is Verdict.FAIL
     assert found.sentence == (
         "2 of 2,000 requests were dropped. 1 of 2 hosts did not pass. b: what was found of b"
@@ -68,26 +92,26 @@ def test_one_host_that_fails_fails_all_and_is_named() -> None:
 
 
 def test_a_host_of_which_too_little_is_known_is_no_pass() -> None:
-    found = several.judge((of_host("a", Verdict.UNKNOWN), of_host("b")))
+    found = judged(of_host("a", Verdict.UNKNOWN), of_host("b"))
     assert found.verdict is Verdict.UNKNOWN
     assert "a: what was found of a" in found.sentence
 
 
 def test_hosts_that_an_act_left_with_different_versions_fail_though_each_one_passed() -> None:
-    found = several.judge((of_host("a"), of_host("b", version="v1")))
+    found = judged(of_host("a"), of_host("b", version="v1"))
     assert found.verdict is Verdict.FAIL
     assert found.sentence == "after “deploy v2” the hosts differ: a v2, b v1"
 
 
 def test_an_act_that_did_not_switch_everywhere_has_no_distance() -> None:
-    found = several.judge((of_host("a"), of_host("b", switched=False)))
+    found = judged(of_host("a"), of_host("b", switched=False))
     assert math.isnan(found.acts[0].spread_ms)
     assert found.as_json()["acts"][0]["spread_ms"] is None
     assert found.sentence == "Not one of 2,000 requests to 2 hosts was dropped in 1 act."
 
 
 def test_its_page_leads_to_the_page_of_each_host(tmp_path: Path) -> None:
-    found = several.judge((of_host("a"), of_host("b", Verdict.FAIL, drops=("1",))))
+    found = judged(of_host("a"), of_host("b", Verdict.FAIL, drops=("1",)))
     several.write(found, tmp_path / "20261127-fleet")
     text = (tmp_path / "20261127-fleet/report.html").read_text()
     assert 'href="../20261127-a-verify/report.html"' in text

@@ -100,6 +100,18 @@ def test_idle_connections_are_kept_to_a_color_that_keeps_them_for_longer_unless_
         assert (text.count(says), text.count("kept")) == (4, 0)
 
 
+def test_sessions_stay_with_a_color_only_where_the_site_says_so(tmp_path: Path) -> None:
+    text = caddyfile.sites_of(adopted(tmp_path, site={"sticky": True}))
+    for color in Color:
+        assert text.count(f"handle @pinned-{color} {{") == 1
+        assert text.count(f"header @pins-{color} +Set-Cookie") == 2  # also what has waited
+    assert text.index("handle @maintenance") < text.index("route @has-pin") < text.index("@green {")
+    assert "pin" not in caddyfile.sites_of(adopted(tmp_path))
+    assert "pin" not in caddyfile.doors_of(adopted(tmp_path, site={"sticky": True}))
+    with pytest.raises(UsageError, match=r"cyan\.site\.sticky is for Caddy"):
+        adopted(tmp_path, site={"sticky": True}, proxy="nginx")
+
+
 def test_the_color_is_told_where_the_site_says_so(tmp_path: Path) -> None:
     text = caddyfile.sites_of(adopted(tmp_path, site={"tell_color": True}))
     assert text.count("header X-Color green") == 2 * 2

@@ -54,6 +54,9 @@ def test_a_colors_idle_connections_are_not_kept_until_its_new_release_was_seen_t
     text = json.dumps({"services": made, "x-cyan": {"folder": "/srv"}})
     first = planning.deploy(DEPLOY, EMPTY, adopted(tmp_path), text)
     assert command(first, Kind.START).startswith("rm -f -- /srv/cyan/shop/traffic/kept-blue && ")
+    sticky = adopted(tmp_path, site={"sticky": True})
+    lowered = command(planning.deploy(DEPLOY, EMPTY, sticky, text), Kind.START)
+    assert " && rm -f -- /srv/cyan/shop/traffic/pin-* && " in lowered
     assert "kept-" not in command(planning.deploy(DEPLOY, EMPTY, SETTINGS, ""), Kind.START)
 
 
@@ -80,7 +83,7 @@ def test_the_steps_of_every_plan_stand_in_the_order_of_the_design() -> None:
         assert found == sorted(found, key=list(Kind).index)
 
 
-def test_no_command_before_the_switch_names_the_live_project() -> None:
+def test_no_loweredbefore_the_switch_names_the_live_project() -> None:
     plan = planning.deploy(DEPLOY, V1_ON_BLUE, SETTINGS, "")
     before = plan.steps[: kinds(plan).index(Kind.SWITCH)]
     assert not [word for step in before for word in step.commands if "demo-blue" in word]
