@@ -31,3 +31,8 @@ def loopback(app: str) -> str:
 def waiting(app: str) -> str:
     """Where an application's requests wait, in the proxy's container."""
     return f"{loopback(app)}:{WAITING}"
+
+
+def indented(text: str, by: int) -> str:
+    """The lines of a Caddyfile within so many more braces."""
+    return "".join(f"{chr(9) * by}{line}\n" if line else "\n" for line in text.splitlines())

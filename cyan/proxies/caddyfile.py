@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from cyan.application.color import upstream
 from cyan.bundled import text_of
 from cyan.names import Color
-from cyan.proxies import caddy, markers
+from cyan.proxies import caddy, markers, sticky
+from cyan.proxies.caddy import indented
 from cyan.proxies.front import DOOR, DYING, GRACE, LONGEST, REQUESTS
 from cyan.proxies.sites import USUAL
 from cyan.proxies.sites import sites_of as sites_of_routes
@@ -75,7 +76,7 @@ def doors_of(settings: Settings) -> str:
         f"@{settings.app}-{color} header {DOOR} {settings.app}-{color}\n"
         f"handle @{settings.app}-{color} {{\n"
         f"\trequest_header -{DOOR}\n"
-        f"{_indented(_by_host(settings, color), 1)}"
+        f"{indented(_by_host(settings, color), 1)}"
         "}\n"
         for color in Color
     )
@@ -93,7 +94,7 @@ def _site(settings: Settings, site: Site) -> str:
             _marker(settings, site.routes),
         )
     )
-    made = f"{site.address} {{\n{_indented(body, 1)}}}\n"
+    made = f"{site.address} {{\n{indented(body, 1)}}}\n"
     plain = settings.site.port
     if site.port or plain == USUAL[0]:  # from there Caddy redirects by itself
         return made
@@ -214,10 +215,10 @@ def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
     The switch is a rename that may fall between the looks at green and at blue; the second look,
     also of what has waited, finds where it went.
     """
+    to = {color: _to(settings, routes, color) for color in (Color.GREEN, Color.BLUE)}
     colors = "".join(
-        f"\thandle @{color} {{\n"
-        f"{_indented(_pinning(settings, color, _to(settings, routes, color)), 2)}\t}}\n"
-        for color in (Color.GREEN, Color.BLUE)
+        f"\thandle @{color} {{\n{indented(sticky.giving(settings, color, text), 2)}\t}}\n"
+        for color, text in to.items()
     )
     return (
         f"root * /traffic/{settings.app}\n"
@@ -226,15 +227,15 @@ def _marker(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
         f"@blue file {Color.BLUE}\n"
         f"@hold file {_HELD}\n"
         f"{_kept(settings)}"
-        f"{_pins(settings)}"
+        f"{sticky.matchers(settings)}"
         "route {\n"
         "\thandle @maintenance {\n"
         "\t\theader Retry-After 60\n"
         '\t\trespond "503: the site is in maintenance" 503\n'
         "\t}\n"
-        f"{_indented(_pinned(settings, routes), 1)}"
+        f"{indented(sticky.leading(settings, to), 1)}"
         f"{colors}"
-        f"{_indented(_hold(settings.app), 1)}"
+        f"{indented(_hold(settings.app), 1)}"
         f"{colors}"
         f'\trespond "503: no color of {settings.app} is live" 503\n'
         "}\n"
@@ -248,58 +249,6 @@ def _kept(settings: Settings) -> str:
     """The matchers of colors whose idle connections may be kept, where that is for cyan to see."""
     by_itself = Color if settings.site.keepalive == "auto" else ()
     return "".join(f"@{markers.kept(color)} file {markers.kept(color)}\n" for color in by_itself)
-
-
-def cookie(app: str) -> str:
-    """The name of the cookie by which a session stays with a color."""
-    return f"cyan-{app}"
-
-
-def _pins(settings: Settings) -> str:
-    """The matchers of `site.sticky`: whether sessions are pinned, and whether this one is.
-
-    A value is looked for as a file: it is none but a marker's name (the matcher takes patterns).
-    """
-    if not settings.site.sticky:
-        return ""
-    name = cookie(settings.app)
-    return f"@has-pin header Cookie *{name}=*\n" + "".join(
-        f"@pin-{color} file {markers.pin(color)}\n"
-        f"@pins-{color} file {markers.pin(color)}-*\n"
-        f"@pinned-{color} {{\n"
-        f'\theader_regexp Cookie "(^|; ?){name}=/?{markers.pin(color)}-[A-Za-z0-9._-]+(;|$)"\n'
-        "\tfile {\n"
-        f"\t\ttry_files {{http.request.cookie.{name}}}\n"
-        "\t}\n"
-        "}\n"
-        for color in Color
-    )
-
-
-def _pinned(settings: Settings, routes: tuple[RouteSettings, ...]) -> str:
-    """Lead who is pinned to a color there, whoever is live; all others go on."""
-    if not settings.site.sticky:
-        return ""
-    to = "".join(
-        f"\thandle @pinned-{color} {{\n{_indented(_to(settings, routes, color), 2)}\t}}\n"
-        for color in Color
-    )
-    return f"route @has-pin {{\n{to}}}\n"
-
-
-def _pinning(settings: Settings, color: Color, to: str) -> str:
-    """What leads to a color, and has a session that it answers stay with it while it is to."""
-    if not settings.site.sticky:
-        return to
-    value = f"{cookie(settings.app)}={{http.matchers.file.relative}}; Path=/; HttpOnly"
-    return (
-        "route {\n"
-        f"\troute @pin-{color} {{\n"
-        f'\t\theader @pins-{color} +Set-Cookie "{value}; SameSite=Lax"\n'
-        "\t}\n"
-        f"{_indented(to, 1)}"
-        "}\n"
-    )
 
 
 def _hold(app: str) -> str:
@@ -333,7 +282,7 @@ def _by_host(settings: Settings, color: Color) -> str:
     for number, site in enumerate(sites):
         host = site.routes[0].host
         name = f"{settings.app}-{color}-{number}"
-        inner = _indented(_to(settings, site.routes, color, door=True), 1)
+        inner = indented(_to(settings, site.routes, color, door=True), 1)
         asked = f"@{name} host {host}\nhandle @{name}" if host else "handle"
         parts.append((not host, f"{asked} {{\n{inner}}}\n"))
     return "".join(text for _, text in sorted(parts, key=lambda each: each[0]))
@@ -358,9 +307,9 @@ def _handle(
     if settings.adopted and settings.adopted.assets and not door:
         proxied = f"{_with_assets(settings, route, color)}{proxied}"
     if not route.path or route.path in {"/", "/*"}:
-        return f"handle {{\n{_indented(proxied, 1)}}}\n"
+        return f"handle {{\n{indented(proxied, 1)}}}\n"
     paths = [route.path] if "*" in route.path else [route.path, f"{route.path.rstrip('/')}/*"]
-    return f"@{matcher} path {' '.join(paths)}\nhandle @{matcher} {{\n{_indented(proxied, 1)}}}\n"
+    return f"@{matcher} path {' '.join(paths)}\nhandle @{matcher} {{\n{indented(proxied, 1)}}}\n"
 
 
 def _with_assets(settings: Settings, route: RouteSettings, color: Color) -> str:
@@ -371,11 +320,11 @@ def _with_assets(settings: Settings, route: RouteSettings, color: Color) -> str:
         for each in (color, color.other)
     )
     plain = f"transport http {{\n\tdial_timeout {DIAL}\n\tkeepalive off\n}}\n"
-    other = _indented(f"{theirs} {{\n{_indented(plain, 1)}}}\n", 1)
+    other = indented(f"{theirs} {{\n{indented(plain, 1)}}}\n", 1)
     asked = f"{plain}@none status 404\nhandle_response @none {{\n{other}}}\n"
-    inner = f"{mine} {{\n{_indented(asked, 1)}}}\n"
+    inner = f"{mine} {{\n{indented(asked, 1)}}}\n"
     paths = " ".join(settings.adopted.assets)
-    return f"@assets path {paths}\nhandle @assets {{\n{_indented(inner, 1)}}}\n"
+    return f"@assets path {paths}\nhandle @assets {{\n{indented(inner, 1)}}}\n"
 
 
 def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> str:
@@ -387,8 +336,8 @@ def _proxied(settings: Settings, name: str, color: Color, *, door: bool) -> str:
         return none
     some = "\n".join(_upstream(settings, name, color, KEEPS))
     return (
-        f"handle @{markers.kept(color)} {{\n{_indented(some, 1)}}}\n"
-        f"handle {{\n{_indented(none, 1)}}}\n"
+        f"handle @{markers.kept(color)} {{\n{indented(some, 1)}}}\n"
+        f"handle {{\n{indented(none, 1)}}}\n"
     )
 
 
@@ -420,7 +369,3 @@ def _upstream(
     )
     yield "\t}"
     yield "}"
-
-
-def _indented(text: str, by: int) -> str:
-    return "".join(f"{chr(9) * by}{line}\n" if line else "\n" for line in text.splitlines())

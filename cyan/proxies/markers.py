@@ -34,23 +34,25 @@ def kept(color: Color) -> str:
     return f"{KEPT}-{color}"
 
 
-def pin(color: Color, release: str = "") -> str:
-    """The marker by which sessions stay with a color: that there are any, or those of a release.
-
-    The latter is the value of their cookie, too.
-    """
-    return f"{PIN}-{color}-{release}" if release else f"{PIN}-{color}"
+def pin(run: str) -> str:
+    """The marker of a run whose sessions stay with what answered them; their cookie's value."""
+    return f"{PIN}-{run}"
 
 
-def pin_command(directory: str, color: Color, release: str) -> str:
-    """The shell command by which sessions that a release answers stay with it, and no others."""
-    raised = (shlex.quote(f"{directory}/traffic/{pin(color, each)}") for each in (release, ""))
+def pinned(color: Color) -> str:
+    """The marker of the color with which they stay on this host; it may be the other on another."""
+    return f"{PIN}ned-{color}"
+
+
+def pin_command(directory: str, run: str, color: Color) -> str:
+    """The shell command by which the sessions of a run stay with a color, and no others."""
+    raised = (shlex.quote(f"{directory}/traffic/{each}") for each in (pin(run), pinned(color)))
     return f"{unpin_command(directory)} && touch -- {' '.join(raised)}"
 
 
 def unpin_command(directory: str) -> str:
     """The shell command by which no session stays with any color; safe to repeat."""
-    return f"rm -f -- {shlex.quote(f'{directory}/traffic')}/{PIN}-*"
+    return f"rm -f -- {shlex.quote(f'{directory}/traffic/{PIN}')}*-*"
 
 
 def markers_of(settings: Settings) -> str:

@@ -39,7 +39,7 @@ def _markers(world: Observation) -> Iterator[str]:
     if {"blue", "green"} <= world.markers:
         yield "both markers exist; the proxy obeys green; the next deploy mends it"
     unknown = world.markers - MARKERS
-    for name in sorted(each for each in unknown if not each.startswith(f"{markers.PIN}-")):
+    for name in sorted(each for each in unknown if not each.startswith(markers.PIN)):
         yield f"traffic/{name} is no marker; remove it"
     if world.held:
         yield f"{world.serving}; inv deploy --resume or --abort ends it"

@@ -42,4 +42,4 @@ def _first(job: Job, *, back: bool) -> str:
         return ":"
     if back:
         return f"{markers.unpin_command(directory)} || true"  # users are served badly: go on
-    return markers.pin_command(directory, plan.target.color, plan.target.id)
+    return markers.pin_command(directory, plan.run.id, plan.target.color)

@@ -212,25 +212,25 @@ def test_who_was_answered_by_the_new_color_stays_with_it_where_the_old_one_is_li
     def run(command: str) -> None:
         subprocess.run(["bash", "-c", command], check=True)
 
-    host, release = str(tmp_path / "host"), "20261121T013000.250Z-v1.2_3"
+    host, run_ = str(tmp_path / "host"), "20261121T013000.250Z-v1.2_3"
     (tmp_path / "host").mkdir()
     (tmp_path / "host/traffic").symlink_to(tmp_path / "traffic/shop")
     assert told(both) == (HTTPStatus.OK, "green", "")
-    run(markers.pin_command(host, Color.BLUE, release))
+    run(markers.pin_command(host, run_, Color.BLUE))
     assert told(both) == (HTTPStatus.OK, "green", ""), "not switched, and nobody stays"
     run(markers.switch_command(host, "green", "blue"))
     status, color, given = told(both, cookie="theirs=1")
     assert (status, color) == (HTTPStatus.OK, "blue")
-    pinned = f"pin-blue-{release}; Path=/; HttpOnly; SameSite=Lax"
+    pinned = f"pin-{run_}; Path=/; HttpOnly; SameSite=Lax"
     assert given in {f"cyan-shop={pinned}", f"cyan-shop=/{pinned}"}
     mine = f"theirs=1; {given.partition(';')[0]}; last=2"
     run(markers.switch_command(host, "blue", "green"))  # as another host, which has to switch yet
     assert told(both, cookie=mine)[:2] == (HTTPStatus.OK, "blue")
     assert told(both)[:2] == (HTTPStatus.OK, "green")
-    for forged in ("*", "pin-blue-*", "pin-blue", "blue", "pin-green-x", "pin-blue-../green"):
+    for forged in ("*", "pin-*", "pinned-blue", "blue", "pin-x", "pin-../blue"):
         said = told(both, cookie=f"cyan-shop={forged}")
         assert said[:2] == (HTTPStatus.OK, "green"), forged
-    run(markers.pin_command(host, Color.BLUE, "another"))
+    run(markers.pin_command(host, "another", Color.BLUE))
     assert told(both, cookie=mine)[:2] == (HTTPStatus.OK, "green"), "of an earlier run"
     run(markers.unpin_command(host))
     assert told(both, cookie=mine) == (HTTPStatus.OK, "green", "")

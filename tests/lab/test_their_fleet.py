@@ -63,7 +63,7 @@ class Three:
 
     def pinned(self) -> list[str]:
         """The markers of the first host by which sessions stay with a color."""
-        found = (self.app.folder / ".lab/host/traffic").glob("pin-*")
+        found = (self.app.folder / ".lab/host/traffic").glob("pin*")
         return sorted(path.name for path in found)
 
     def interrupted(self, point: str, *words: str) -> None:
@@ -107,6 +107,7 @@ def test_it_is_switched_on_all_hosts_and_no_session_goes_back_while_one_is_behin
 ) -> None:
     assert three.versions() == ["v1"] * 3
     second = three.addresses[1]
+    three.app.cyan("deploy", "--version", "v1", "--host", second)  # in its other color
     with (
         visitors(PORT, orders=False) as here,
         visitors(PORT, orders=False, address=second) as there,
@@ -139,8 +140,6 @@ def test_of_a_host_that_is_left_behind_sessions_get_the_new_version_until_it_is_
     three.app.cyan(*(["rollback"] if then == "rollback" else ["deploy", f"--{then}"]))
     assert three.versions() == ["v2" if then == "resume" else "v1"] * 3
     assert three.pinned() == []
-    forged = "cyan-cyan-foreign-chunked=pin-green-x"
-    assert three.asked(three.addresses[1], forged)[0] == three.versions()[1]
     three.app.cyan("deploy", "--version", "v1" if then == "resume" else "v2")
     assert len({*three.versions()}) == 1
 

@@ -104,7 +104,8 @@ def test_sessions_stay_with_a_color_only_where_the_site_says_so(tmp_path: Path) 
     text = caddyfile.sites_of(adopted(tmp_path, site={"sticky": True}))
     for color in Color:
         assert text.count(f"handle @pinned-{color} {{") == 1
-        assert text.count(f"header @pins-{color} +Set-Cookie") == 2  # also what has waited
+        assert text.count(f"route @pinned-{color} {{") == 2  # also what has waited
+    assert text.count("header @pin +Set-Cookie") == 2 * 2
     assert text.index("handle @maintenance") < text.index("route @has-pin") < text.index("@green {")
     assert "pin" not in caddyfile.sites_of(adopted(tmp_path))
     assert "pin" not in caddyfile.doors_of(adopted(tmp_path, site={"sticky": True}))

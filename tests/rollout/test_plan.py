@@ -56,7 +56,7 @@ def test_a_colors_idle_connections_are_not_kept_until_its_new_release_was_seen_t
     assert command(first, Kind.START).startswith("rm -f -- /srv/cyan/shop/traffic/kept-blue && ")
     sticky = adopted(tmp_path, site={"sticky": True})
     lowered = command(planning.deploy(DEPLOY, EMPTY, sticky, text), Kind.START)
-    assert " && rm -f -- /srv/cyan/shop/traffic/pin-* && " in lowered
+    assert " && rm -f -- /srv/cyan/shop/traffic/pin*-* && " in lowered
     assert "kept-" not in command(planning.deploy(DEPLOY, EMPTY, SETTINGS, ""), Kind.START)
 
 
