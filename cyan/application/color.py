@@ -11,21 +11,18 @@ container's networks in the order of their names.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from cyan.application.source import OURS
+from cyan.application.mounts import FILES, Given, folder_of, goes_along, mounts_of, there
 from cyan.errors import UsageError
 from cyan.names import Color, Role, in_color
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from cyan.adopted import AdoptedSettings
-
-Given = Mapping[str, Any]
 
 ACTING = (
     "caddy",
@@ -56,12 +53,6 @@ STARTED: Given = {"condition": "service_started", "required": True}
 
 NETWORK = "cyan.color"
 """The color's network, in its file: what nobody else calls one of theirs."""
-
-WRITTEN = (".db", ".log", ".sqlite", ".sqlite3")
-"""How the names of files end that an application writes: of those a release has no copy."""
-
-FILES = "files"
-"""The folder within the release's that holds what is mounted from the checkout."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +101,6 @@ def but(given: Given, *keys: str) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in keys}
 
 
-def there(mount: Given, folder: PurePosixPath, adopted: AdoptedSettings) -> Given:
-    """A mount as it is where the application's own stack lies on the host."""
-    source = PurePosixPath(str(mount.get("source") or ""))
-    if mount["type"] != "bind" or not source.is_relative_to(folder):
-        return mount
-    return {
-        **mount,
-        "source": str(PurePosixPath(adopted.there or folder, source.relative_to(folder))),
-    }
-
-
 def upstream(app: str, color: Color, service: str) -> str:
     """The name by which the proxy asks a color's service: of all applications, only this one's."""
     return f"{app}-{color}-{service}"
@@ -141,33 +121,6 @@ def color_file(source: str, mould: Mould) -> str:
         if found := _top(key, config, services):
             made[key] = found
     return json.dumps(made, indent=1)
-
-
-def files_of(source: str, adopted: AdoptedSettings, only: Collection[str] = ()) -> tuple[str, ...]:
-    """What of the checkout goes with a release, by its path in the folder: files, or folders.
-
-    Files that are mounted, folders that are mounted to be read, configs and secrets; those of
-    `only` some services, where any are given.
-    """
-    config: Given = json.loads(source)
-    folder = folder_of(config)
-    meant = [name for name in adopted.rotating if not only or name in only]
-    found = [
-        each["source"]
-        for name in meant
-        for each in _mounts(name, config, adopted)
-        if each["type"] == "bind" and goes_along(each)
-    ]
-    bound = [
-        str(config[key][each["source"]].get("file") or "")
-        for key in ("configs", "secrets")
-        for name in meant
-        for each in config["services"][name].get(key) or ()
-    ]
-    inside = (PurePosixPath(path) for path in (*found, *bound) if path)
-    return tuple(
-        sorted({str(path.relative_to(folder)) for path in inside if path.is_relative_to(folder)})
-    )
 
 
 def external_names(source: str, adopted: AdoptedSettings) -> tuple[External, ...]:
@@ -279,7 +232,7 @@ class _Service:
     def _volumes(self) -> list[Given]:
         folder = folder_of(self.config)
         made: list[Given] = []
-        for each in _mounts(self.name, self.config, self.mould.adopted):
+        for each in mounts_of(self.name, self.config, self.mould.adopted):
             source = PurePosixPath(str(each.get("source") or ""))
             if each["type"] != "bind" or not source.is_relative_to(folder):
                 made.append(each)
@@ -356,22 +309,6 @@ def _known(config: Given, adopted: AdoptedSettings) -> None:
         )
 
 
-def _mounts(name: str, config: Given, adopted: AdoptedSettings) -> Iterator[Given]:
-    """What is mounted into a service, without what is left out."""
-    for each in config["services"][name].get("volumes") or ():
-        if f"{name}:{each['target']}" not in adopted.without:
-            yield each
-
-
-def goes_along(mount: Given) -> bool:
-    """Whether what is mounted from the checkout goes with a release: a file, or what is only read.
-
-    What is written must outlive the release, and stays where it is.
-    """
-    name = PurePosixPath(str(mount["source"])).name
-    return bool(mount.get("read_only")) or ("." in name and not name.endswith(WRITTEN))
-
-
 def _also_called(service: Given) -> Iterator[str]:
     """The other names that a service has: its container's, and its aliases."""
     if name := service.get("container_name"):
@@ -427,8 +364,3 @@ def _real(config: Given, key: str, name: str) -> str:
     """The name that a network or volume has on the host."""
     given: Given = (config.get(key) or {}).get(name) or {}
     return str(given.get("name") or f"{config['name']}_{name}")
-
-
-def folder_of(config: Given) -> PurePosixPath:
-    """The folder of this machine in which the Compose file lies."""
-    return PurePosixPath(str(config[OURS]["folder"]))

@@ -6,7 +6,8 @@ import json
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from cyan.application.color import FILES, Given, but, folder_of, goes_along, there
+from cyan.application.color import but
+from cyan.application.mounts import FILES, Given, folder_of, goes_along, there
 from cyan.application.source import OURS
 
 if TYPE_CHECKING:

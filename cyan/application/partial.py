@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cyan.application.color import FILES
+from cyan.application.mounts import FILES
 from cyan.errors import UsageError
 from cyan.names import Role
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyan.application.color import FILES
+from cyan.application.mounts import FILES
 from cyan.application.secrets import NO_SECRETS, Redaction, Secrets
 from cyan.engines.stack import Stack
 from cyan.errors import HostError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cyan.application.color import FILES
 from cyan.application.compose_file import ComposeFile
+from cyan.application.mounts import FILES
 from cyan.engines import colors, stack, transfer
 from cyan.engines.stack import Stack
 from cyan.errors import DeployError, HostError

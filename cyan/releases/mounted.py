@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from cyan.application import own_stack
-from cyan.application.color import FILES
+from cyan.application.mounts import FILES
 from cyan.errors import UsageError
 from cyan.hosts import sharing
 from cyan.world.shell import quoted_path

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cyan.application import partial
-from cyan.application.color import files_of
+from cyan.application.mounts import files_of
 from cyan.application.secrets import collect
 from cyan.application.source import source_of
 from cyan.errors import DeployError, UsageError

@@ -16,8 +16,8 @@ from cyan.application.color import (
     Mould,
     color_file,
     external_names,
-    files_of,
 )
+from cyan.application.mounts import files_of
 from cyan.application.own_stack import mounted, own_file
 from cyan.application.source import OURS, resolve, version_variables
 from cyan.errors import UsageError
