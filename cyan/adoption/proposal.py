@@ -10,6 +10,7 @@ from cyan.adoption import known
 from cyan.adoption.mounts import code_mounts, code_of, is_code, is_data, keeps_a_file, lasts, short
 from cyan.adoption.routes import TLS_PORTS, Route, routes_told, the_public_one
 from cyan.adoption.services import SOCKET, Judged, Port, judge, services_of
+from cyan.application.color import others_of
 from cyan.names import Role
 
 if TYPE_CHECKING:
@@ -97,8 +98,20 @@ def propose(config: Mapping[str, Any], folder: PurePosixPath, told: Mapping[str,
     code = tuple(
         f"{each.name}:{mount.target}" for each in rotating for mount in code_of(each, folder)
     )
-    notes = (*_notes(judged, rotating), *_of_the_alone(alone))
+    notes = (*_notes(judged, rotating), *_of_harmless(rotating, folder), *_of_the_alone(alone))
     return Proposal(judged, routes, questions, refusals, notes, code, alone)
+
+
+def _of_harmless(rotating: tuple[Judged, ...], folder: PurePosixPath) -> Iterator[str]:
+    """That both colors have a volume of which no question is asked."""
+    shared: dict[str, list[str]] = {}
+    for each in rotating:
+        for mount in each.service.mounts:
+            if mount.kind == "volume" and mount.source and not is_data(mount, folder):
+                shared.setdefault(mount.source, []).append(each.name)
+    if shared:
+        said = "; ".join(f"{source} ({', '.join(names)})" for source, names in shared.items())
+        yield f"both colors have the same volumes, by their own names: {said}"
 
 
 def _of_the_alone(alone: tuple[str, ...]) -> Iterator[str]:
@@ -133,14 +146,14 @@ def _of_one(each: Judged, staying: set[str]) -> Iterator[Refusal]:
             "two colors cannot both have the host's own ports",
             "publish ports in its place, or keep one color (hold)",
         )
-    other = str(raw.get("network_mode") or "").removeprefix("service:")
-    if other in staying:
-        yield Refusal(
-            each.name,
-            "network_mode",
-            f"both colors would be in the one network of {other}, which stays",
-            f"--service {other}=web, if it may rotate as well",
-        )
+    for key, other in others_of(raw):
+        if other in staying:
+            yield Refusal(
+                each.name,
+                key,
+                f"both colors would have it of {other}, which stays",
+                f"--service {other}=web, if it may rotate as well",
+            )
     for port in service.ports:
         what = known.OTHER_PORTS.get(port.target) or (
             "UDP" if _only_udp(port, service.ports) else ""
@@ -302,21 +315,37 @@ def _notes(judged: tuple[Judged, ...], rotating: tuple[Judged, ...]) -> Iterator
         if names:
             yield f"{key} of {', '.join(names)} is left out: {why}"
     bare = [
-        each.name
-        for each in rotating
-        if each.role is Role.WEB and not each.service.raw.get("healthcheck")
+        each.name for each in rotating if each.role is Role.WEB and not _checked(each.service.raw)
     ]
     if bare:
         yield f"{', '.join(bare)}: no health check; the door decides, GET / below 500 counts"
-    for what, role in (
-        ("starts at the switch and ends with the old color's drain", Role.WORKER),
-        ("never runs twice: the old one ends before the new one starts", Role.SCHEDULER),
-        ("runs once for each deploy, before the colors change", Role.ONCE),
-        ("is not touched, nor its data", Role.SHARED),
+    for role, one, several in (
+        (
+            Role.WORKER,
+            "starts at the switch and ends with the old color's drain",
+            "start at the switch and end with the old color's drain",
+        ),
+        (
+            Role.SCHEDULER,
+            "never runs twice: the old one ends before the new one starts",
+            "never run twice: the old ones end before the new ones start",
+        ),
+        (
+            Role.ONCE,
+            "runs once for each deploy, before the colors change",
+            "run once for each deploy, before the colors change",
+        ),
+        (Role.SHARED, "is not touched, nor its data", "are not touched, nor their data"),
     ):
         names = [each.name for each in judged if each.role is role]
         if names:
-            yield f"{', '.join(names)} {what}"
+            yield f"{', '.join(names)} {one if len(names) == 1 else several}"
+
+
+def _checked(service: Mapping[str, Any]) -> bool:
+    """Whether a service has a health check that is on."""
+    check = service.get("healthcheck") or {}
+    return bool(check) and not check.get("disable") and check.get("test") != ["NONE"]
 
 
 def _only_udp(port: Port, ports: tuple[Port, ...]) -> bool:

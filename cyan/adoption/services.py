@@ -160,11 +160,18 @@ def words_of(name: str) -> frozenset[str]:
 
 
 def _judged(service: Service, every: tuple[Service, ...]) -> Judged:
-    for rule in (_once, _data, _scheduler, _tool, _proxy, _worker):
+    for rule in (_off, _once, _data, _scheduler, _tool, _proxy, _worker):
         found = rule(service, every)
         if found:
             return found
     return _web(service, every)
+
+
+def _off(service: Service, _every: tuple[Service, ...]) -> Judged | None:
+    asked = (service.raw.get("scale"), (service.raw.get("deploy") or {}).get("replicas"))
+    if 0 in asked:
+        return Judged(service, Role.TOOL, "it is switched off: it has no replicas")
+    return None
 
 
 def _data(service: Service, _every: tuple[Service, ...]) -> Judged | None:

@@ -40,6 +40,9 @@ ACTING = (
 OWN = ("build", "depends_on", "image", "labels", "networks", "network_mode", "volumes")
 """Keys of a service that a color has of its own."""
 
+JOINED = ("network_mode", "ipc", "pid")
+"""Keys of what a service may have of another one's: `service:NAME`."""
+
 LEFT_OUT = ("ports", "container_name", "hostname", "links", "external_links", "profiles")
 """Keys that a color lacks: the proxy publishes, and a name would be one for two."""
 
@@ -136,6 +139,17 @@ def external_names(source: str, adopted: AdoptedSettings) -> tuple[External, ...
     return tuple(dict.fromkeys(found))
 
 
+def others_of(service: Given) -> tuple[tuple[str, str], ...]:
+    """The services of whose containers one has something: the key that says so, and the name."""
+    given = ((key, str(service.get(key) or "")) for key in JOINED)
+    joined = ((key, mode.partition(":")) for key, mode in given)
+    mounted = (str(each).partition(":") for each in service.get("volumes_from") or ())
+    return (
+        *((key, name) for key, (kind, _, name) in joined if kind == "service"),
+        *(("volumes_from", name) for name, _, _ in mounted if name != "container"),
+    )
+
+
 class _Service:
     """One service of a color."""
 
@@ -164,17 +178,31 @@ class _Service:
             kept["depends_on"] = needs
         if volumes := self._volumes():
             kept["volumes"] = volumes
-        mode = str(self.given.get("network_mode") or "")
-        if mode.startswith("service:"):
-            kept["network_mode"] = f"service:{self.mould.named(mode.removeprefix('service:'))}"
-        elif mode:
-            kept["network_mode"] = mode
-        else:
+        kept |= self._joined()
+        if "network_mode" not in kept:
             kept["networks"] = self._networks()
             links = self._links() if self.mould.linked else ()
             if links:  # an empty list is none where Compose merges two files
                 kept["external_links"] = links
         return kept
+
+    def _joined(self) -> dict[str, Any]:
+        """What it has of others, which are its own color's."""
+        found: dict[str, Any] = {}
+        for key in JOINED:
+            if mode := str(self.given.get(key) or ""):
+                other = mode.removeprefix("service:")
+                found[key] = mode if other == mode else f"service:{self.mould.named(other)}"
+        if mounted := self.given.get("volumes_from"):
+            found["volumes_from"] = [
+                each if each.startswith("container:") else self._called(each) for each in mounted
+            ]
+        return found
+
+    def _called(self, mounted: str) -> str:
+        """The service whose volumes are mounted, as NAME or NAME:ro."""
+        name, mark, how = mounted.partition(":")
+        return f"{self.mould.named(name)}{mark}{how}"
 
     @property
     def _grace(self) -> float:

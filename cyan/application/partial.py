@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cyan.application.color import others_of
 from cyan.application.mounts import FILES
 from cyan.errors import UsageError
 from cyan.names import Role
@@ -65,8 +66,7 @@ def _needs(service: Given) -> set[str]:
 def _follows(service: Given) -> set[str]:
     """With whose containers a service's own are replaced, whether it differs or not."""
     needs: Given = service.get("depends_on") or {}
-    mode = str(service.get("network_mode") or "")
-    inside = {mode.removeprefix("service:")} if mode.startswith("service:") else set()
+    inside = {name for _, name in others_of(service)}
     return inside | {name for name, how in needs.items() if how.get("restart")}
 
 

@@ -88,6 +88,11 @@ def test_what_has_no_port_and_no_dependents_is_a_worker_but_not_behind_a_proxy()
     assert roles(web=WEB, mailer=alone, proxy={"image": "traefik"})["mailer"] is Role.WEB
 
 
+@pytest.mark.parametrize("off", [{"scale": 0}, {"deploy": {"replicas": 0}}])
+def test_what_is_switched_off_stays_so(off: dict[str, Any]) -> None:
+    assert roles(web=WEB, off={**WEB, **off})["off"] is Role.TOOL
+
+
 def test_what_the_user_says_of_a_service_counts() -> None:
     found = proposed({"db": Role.WEB}, web=WEB, db={"image": "postgres"})
     assert {each.name: (each.role, each.why) for each in found.services}["db"] == (
@@ -179,9 +184,28 @@ def test_where_every_service_is_behind_a_profile_it_is_said_how_to_choose() -> N
 def test_the_network_of_a_service_that_stays_is_not_for_two_colors() -> None:
     shared = {**WEB, "network_mode": "service:vpn"}
     (refusal,) = proposed(web=shared, vpn={"image": "tailscale/tailscale"}).refusals
-    assert "both colors would be in the one network of vpn" in str(refusal)
+    assert "network_mode: both colors would have it of vpn, which stays" in str(refusal)
     told = {"vpn": Role.WEB}
     assert proposed(told, web=shared, vpn={"image": "tailscale/tailscale"}).refusals == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [("ipc", "service:side"), ("pid", "service:side"), ("volumes_from", ["side:ro"])],
+)
+def test_what_a_service_has_of_another_one_is_its_own_colors(key: str, given: object) -> None:
+    shared = {**WEB, key: given}
+    assert proposed(web=shared, side=WEB).refusals == ()
+    (refusal,) = proposed({"side": Role.SHARED}, web=shared, side=WEB).refusals
+    assert f"web.{key}: both colors would have it of side, which stays" in str(refusal)
+
+
+def test_volumes_that_both_colors_have_without_a_question_are_told() -> None:
+    volumes = [{"type": "volume", "source": "uploads", "target": "/srv/uploads"}]
+    found = proposed(web={**WEB, "volumes": volumes}, api={**WEB, "volumes": volumes})
+    assert found.questions == ()
+    told = "both colors have the same volumes, by their own names: uploads (api, web)"
+    assert told in found.notes
 
 
 def test_each_router_of_traefik_leads_to_the_port_of_the_service_that_it_names() -> None:

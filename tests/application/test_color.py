@@ -112,6 +112,25 @@ def test_within_its_network_a_service_has_all_its_names_and_elsewhere_only_the_n
     }
 
 
+def test_what_a_service_has_of_another_ones_containers_is_its_own_colors() -> None:
+    joined = {
+        "ipc": "service:api",
+        "pid": "service:api",
+        "network_mode": "service:api",
+        "volumes_from": ["api", "api:ro", "container:else"],
+    }
+    services = {**SERVICES, "web": {**SERVICES["web"], **joined}}
+    text = json.dumps({**CONFIG, "services": services})
+    web = json.loads(color_file(text, mould()))["services"]["web-blue"]
+    assert {key: web[key] for key in joined} == {
+        "ipc": "service:api-blue",
+        "pid": "service:api-blue",
+        "network_mode": "service:api-blue",
+        "volumes_from": ["api-blue", "api-blue:ro", "container:else"],
+    }
+    assert not {"networks", "external_links"} & set(web)
+
+
 def test_a_name_is_linked_to_the_one_container_that_has_it() -> None:
     services = made()["services"]
     assert services["web-blue"]["external_links"] == [
