@@ -22,6 +22,9 @@ USUAL = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.y
 """What Compose itself looks for, in its order:
 https://docs.docker.com/compose/intro/compose-application-model/#the-compose-file."""
 
+NO_VERSION = "none"
+"""The tag of what is not to run."""
+
 OURS = "x-cyan"
 _VARIABLE = re.compile(r"\$(?:\{(\w+)|(\w+))")
 
@@ -56,6 +59,28 @@ def resolve(
     return found
 
 
+def without_version(
+    folder: Path,
+    files: Sequence[object],
+    environment: Iterable[tuple[str, str]] = (),
+    services: Iterable[str] = (),
+) -> Mapping[str, Any]:
+    """The application as it is without cyan, which gives the version that its tags ask for.
+
+    A file that takes no tag from nobody (`${TAG:?}`) has another in its place; `services` are those
+    whose tags may be so, all of them unless given. Raises UsageError as `resolve`.
+    """
+    given = tuple(environment)
+    try:
+        return resolve(folder, files, given)
+    except UsageError:
+        raw = resolve(folder, files, (), "--no-interpolate")
+        tags = version_variables(raw, services or raw.get("services") or {})
+        if not tags:
+            raise
+        return resolve(folder, files, (*((name, NO_VERSION) for name in tags), *given))
+
+
 def source_of(settings: Settings, version: str, environment: Iterable[tuple[str, str]] = ()) -> str:
     """What a color's Compose file is made from, for a version: cyan's template, or their own files.
 
@@ -65,10 +90,13 @@ def source_of(settings: Settings, version: str, environment: Iterable[tuple[str,
     if settings.adopted is None:
         return settings.stateless_text
     folder, files = settings.adopted.folder, settings.adopted.files
-    raw = resolve(folder, files, (), "--no-interpolate")
-    tags = version_variables(raw, settings.adopted.rotating) if version else ()
-    named = [(name, version) for name in tags]
-    config = dict(resolve(folder, files, (*named, *environment)))
+    rotating = settings.adopted.rotating
+    if version:
+        tags = version_variables(resolve(folder, files, (), "--no-interpolate"), rotating)
+        named = ((name, version) for name in tags)
+        config = dict(resolve(folder, files, (*named, *environment)))
+    else:
+        config = dict(without_version(folder, files, environment, rotating))
     if settings.engine is EngineKind.PODMAN:  # whose API of Docker does not know it
         for each in config["services"].values():
             (each.get("healthcheck") or {}).pop("start_interval", None)

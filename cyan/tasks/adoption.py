@@ -76,7 +76,7 @@ def init(
     """
     from cyan.adoption.decide import decide
     from cyan.adoption.printed import as_json, show
-    from cyan.application.source import resolve
+    from cyan.application.source import without_version
     from cyan.names import EngineKind, Server
     from cyan.terminal import console
 
@@ -85,7 +85,7 @@ def init(
         return
     server, runs = _one_of(Server, "proxy", proxy), _one_of(EngineKind, "engine", engine)
     folder, files = Path.cwd(), _files(file or ())
-    config = resolve(folder, files)
+    config = without_version(folder, files)
     told = _told(service or (), config.get("services") or {})
     routes = tuple(_route(each) for each in route or ())
     agreed = {name.strip() for each in agree or () for name in each.split(",")}

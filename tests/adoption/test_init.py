@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from cyan.application.source import NO_VERSION, source_of
 from cyan.configured import load
 
 if TYPE_CHECKING:
@@ -55,6 +56,28 @@ def test_a_plain_application_is_shown_and_nothing_is_written(run: Run, tmp_path:
     assert "beat never runs twice" in done.stdout
     assert "It can be rotated as it is: beat, web." in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"compose.yaml", ".env"}
+
+
+def test_a_tag_that_must_be_given_is_the_version_and_any_other_such_variable_is_asked_for(
+    run: Run, tmp_path: Path
+) -> None:
+    web = 'services: {web: {image: "shop/web:${TAG:?which one}", ports: ["80:8000"]}}'
+    (tmp_path / "compose.yaml").write_text(web)
+    done = run("--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = yaml.safe_load((tmp_path / "invoke.yaml").read_text())
+    settings = load(made["cyan"], {}, tmp_path)
+    for version, tag in (("v7", "v7"), ("", NO_VERSION)):
+        config = json.loads(source_of(settings, version))
+        assert config["services"]["web"]["image"] == f"shop/web:{tag}"
+    (tmp_path / ".env").write_text("TAG=v1\n")
+    config = json.loads(source_of(settings, ""))
+    assert config["services"]["web"]["image"] == "shop/web:v1"
+    (tmp_path / ".env").unlink()
+    (tmp_path / "compose.yaml").write_text(web.replace("ports", 'hostname: "${WHO:?}", ports'))
+    told = run("--check")
+    assert told.returncode == 2
+    assert "required variable WHO is missing a value" in told.stderr
 
 
 def test_what_is_to_be_decided_is_exit_code_1_also_for_machines(run: Run, tmp_path: Path) -> None:
