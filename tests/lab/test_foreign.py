@@ -35,11 +35,15 @@ pytestmark = pytest.mark.lab
 
 def idle_ones(app: Foreign) -> bool:
     """Whether the proxy keeps a connection to the application that was used just now."""
-    assert app.text()
     (proxy,) = proxies_of(app)
-    table = app.run("docker", "exec", proxy, "cat", "/proc/net/tcp").stdout
-    rows = [line.split() for line in table.splitlines()[1:]]
-    return any(row[2].endswith(":1F40") and row[3] == "01" for row in rows)  # port 8000, open
+
+    def one() -> bool:
+        assert app.text()
+        table = app.run("docker", "exec", proxy, "cat", "/proc/net/tcp").stdout
+        rows = [line.split() for line in table.splitlines()[1:]]
+        return any(row[2].endswith(":1F40") and row[3] == "01" for row in rows)  # port 8000, open
+
+    return any(one() for _ in range(5))  # a busy machine may look later than a second after it
 
 
 @pytest.mark.parametrize(
