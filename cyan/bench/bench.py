@@ -8,32 +8,37 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from cyan.bench import launch, one_node, page, ways
+from cyan.bench.as_it_is import FOLDER, adopted
+from cyan.bench.as_it_is import NAME as AS_IT_IS
+from cyan.bench.certificate import CERTIFICATE, NAME
 from cyan.bench.measure import Done, Row, row
 from cyan.configured import with_nodes
 from cyan.errors import CyanError, ProofError, UsageError
 from cyan.lab import lab
 from cyan.lab.nodes import docker
 from cyan.proof.client_log import read_client
+from cyan.proof.host_under_test import HostUnderTest
 from cyan.proof.load import Load, Swarm
-from cyan.proof.relay.process import RelayOptions, relayed
+from cyan.proof.relay.process import RelayOptions, led
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import Console
 
     from cyan.bench.options import Options
     from cyan.bench.ways import Way
+    from cyan.sections import HostSettings
     from cyan.settings import Settings
 
 HANGS = 300  # seconds after which a command is ended
@@ -65,20 +70,24 @@ def bench(settings: Settings, project: Path, options: Options, console: Console)
 
 def _way(settings: Settings, project: Path, way: Way, folder: Path, options: Options) -> Row:
     folder.mkdir(parents=True)
-    with _ready(settings, project, way, folder) as (run, urls, app):
+    if options.http2 and (way.given or not (way.proxy or way.lab)):
+        raise ProofError("it has no certificate: its users come to ports that speak no TLS")
+    with _ready(settings, project, way, folder) as ready:
+        run = ready.run
         first = run("deploy", VERSIONS[0], "")
         if first.code != 0:
             raise ProofError(f"its first deploy ended with {first.code}", where=str(folder))
         if way.proxy and not way.swarm:
             _compose(folder, "proxy", "up", "-d", "--wait")
             time.sleep(2)
-        with _loaded(settings, urls, folder, options) as swarms, _memory(app) as memory:
+        loaded = _loaded(settings, ready.sites, folder, options)
+        with loaded as swarms, _memory(ready) as memory:
             for swarm in swarms.values():
                 swarm.wait_ready()
             begun = time.time_ns()
             time.sleep(options.steady)
             steady = begun, time.time_ns()
-            done, left = _acts(run, app, options)
+            done, left = _acts(ready, options)
             time.sleep(2)
             for swarm in swarms.values():
                 swarm.finish()
@@ -91,16 +100,17 @@ def _way(settings: Settings, project: Path, way: Way, folder: Path, options: Opt
 
 @contextmanager
 def _loaded(
-    settings: Settings, urls: Sequence[str], folder: Path, options: Options
+    settings: Settings, sites: Sequence[Site], folder: Path, options: Options
 ) -> Iterator[dict[Path, Swarm]]:
-    """A part of the load for each URL, while the block runs: the swarms by their folders."""
-    part = replace(options, rate=options.rate / len(urls), sessions=options.sessions // len(urls))
+    """A part of the load for each site, while the block runs: the swarms by their folders."""
+    parts = len(sites)
+    part = replace(options, rate=options.rate / parts, sessions=options.sessions // parts)
+    relay = RelayOptions(options.rtt) if options.rtt else None
     with ExitStack() as stack:
         swarms = {}
-        for number, url in enumerate(urls, 1):
-            way = relayed(url, RelayOptions(options.rtt)) if options.rtt else nullcontext(url)
-            load = _load(settings, stack.enter_context(way), part)
-            client = folder / f"client{number if len(urls) > 1 else ''}"
+        for number, site in enumerate(sites, 1):
+            load = stack.enter_context(led(_load(settings, site, part), relay))
+            client = folder / f"client{number if parts > 1 else ''}"
             swarms[client] = stack.enter_context(Swarm(load, client))
         yield swarms
 
@@ -113,9 +123,9 @@ def _together(clients: Iterable[Path]) -> pd.DataFrame:
     return made.astype(dict.fromkeys(texts, "category"))  # which it forgets where they differ
 
 
-def _load(settings: Settings, url: str, options: Options) -> Load:
-    return Load(
-        url=url,
+def _load(settings: Settings, site: Site, options: Options) -> Load:
+    load = Load(
+        url=f"http://{site.address}:{site.port}",
         locustfile=settings.verify.locustfile,
         rate=options.rate,
         sessions=options.sessions,
@@ -123,12 +133,20 @@ def _load(settings: Settings, url: str, options: Options) -> Load:
         extra=("--fresh-connections",) if options.fresh else (),
         in_flight=IN_FLIGHT,
     )
+    if not options.http2:
+        return load
+    return replace(
+        load,
+        secure=f"https://{NAME}:{site.tls_port}",
+        through=f"https://{site.address}:{site.tls_port}",
+        authority=site.authority(),
+    )
 
 
-def _acts(run: Run, app: str, options: Options) -> tuple[list[Done], int]:
+def _acts(ready: Ready, options: Options) -> tuple[list[Done], int]:
     """Deploy, go back, and deploy what never gets healthy; and how many containers that left."""
     done: list[Done] = []
-    old = VERSIONS[0]
+    run, old = ready.run, VERSIONS[0]
     for version, _ in zip(cycle(reversed(VERSIONS)), range(options.rotations), strict=False):
         done.append(run("deploy", version, old))
         old = version
@@ -136,9 +154,20 @@ def _acts(run: Run, app: str, options: Options) -> tuple[list[Done], int]:
     back = next(each for each in VERSIONS if each != old)
     done.append(run("rollback", back, old))
     time.sleep(BETWEEN)
-    before = _running(app, BROKEN)
+    before = _running(ready, BROKEN)
     done.append(run("fails", BROKEN, back))
-    return done, len(_running(app, BROKEN) - before)
+    time.sleep(BETWEEN)  # Swarm removes containers after it has said so
+    return done, len(_running(ready, BROKEN) - before)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where users come to: plain HTTP, and HTTPS for localhost; whom these trust there, PEM."""
+
+    address: str
+    port: int
+    tls_port: int
+    authority: Callable[[], str]
 
 
 class Run:
@@ -147,7 +176,7 @@ class Run:
     def __init__(self, way: Way, folder: Path, project: Path) -> None:
         self._way = way
         self._folder = folder
-        self._project = project
+        self._where = project if way.lab else folder / FOLDER if way.engine else folder
 
     def __call__(self, kind: str, version: str, old: str) -> Done:
         """Run one of them. It is ended after `HANGS` seconds, with the code 124."""
@@ -159,10 +188,10 @@ class Run:
             "cleanup": "$INV cleanup",
             "proxy": "$INV proxy.upgrade",
         }[kind]
-        also = "" if way.proxy or way.lab else "-f ports.yml"
+        also = "" if way.proxy or way.ours else "-f ports.yml"
         inv = f"{sys.executable} -m cyan"
         given = {"VERSION": version, "OLD": old, "ALSO": also, "INV": inv, **dict(way.given)}
-        text = words if way.lab else ways.script(words)
+        text = words if way.ours else ways.script(words)
         took = self._folder.absolute() / "took.json"
         launched = [sys.executable, "-I", "-S", launch.__file__, str(took)]
         begun = time.time_ns()
@@ -171,7 +200,7 @@ class Run:
             log.flush()
             subprocess.run(  # noqa: S603 - our own scripts
                 [*launched, "timeout", str(HANGS), "bash", "-c", text],
-                cwd=self._project if way.lab else self._folder,
+                cwd=self._where,
                 env={**os.environ, **given},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -181,47 +210,74 @@ class Run:
         return Done(kind, version, begun, time.time_ns(), **json.loads(took.read_text()))
 
 
+@dataclass(frozen=True)
+class Ready:
+    """Who runs a way's scripts, its sites, the value of its containers' label, and where they are.
+
+    `node` is the container that has their engine; "" where that is this machine's.
+    """
+
+    run: Run
+    sites: Sequence[Site]
+    app: str
+    node: str = ""
+
+    def docker(self, *words: str) -> str:
+        """What a command of Docker's says of its engine."""
+        return docker(*(("exec", self.node, "docker") if self.node else ()), *words)
+
+
 @contextmanager
-def _ready(
-    settings: Settings, project: Path, way: Way, folder: Path
-) -> Iterator[tuple[Run, tuple[str, ...], str]]:
-    """What a way needs, while the block runs: who runs its scripts, its URLs, its label's value."""
+def _ready(settings: Settings, project: Path, way: Way, folder: Path) -> Iterator[Ready]:
+    """What a way needs, while the block runs."""
     run = Run(way, folder, project)
+    trusted = (folder / "proxy" / CERTIFICATE).read_text
     if way.lab:
-        with _with_hosts(settings, way.hosts) as urls:
+        with _with_hosts(settings, way.hosts) as sites:
             run("cleanup", "", "")  # what an earlier way left warm is none of this one's
             with _with_its_proxy(way, run, Run(replace(way, given=()), folder, project)):
-                yield run, urls, settings.app
+                yield Ready(run, sites, settings.app)
+        return
+    if way.engine:
+        demo = (project / "compose/stateless.yml").read_text()
+        with adopted(way, folder, demo, ways.PORT) as (address, node):
+            yield Ready(run, (Site(address, ways.PORT, 0, str),), AS_IT_IS, node)
         return
     ways.write(way, folder, project)
+    here = Site("127.0.0.1", ways.PORT, ways.TLS_PORT, trusted)
     if way.swarm:
         with one_node.node(folder) as address:
-            yield run, (f"http://{address}:{ways.PORT}",), ways.APP
+            yield Ready(run, (replace(here, address=address),), ways.APP)
         return
     _remove(folder)
     if way.image == ways.NGINX:
         docker("build", "-q", "-t", ways.NGINX, "-", given=ways.DOCKERFILE)
     try:
         _compose(folder, "shared", "up", "-d", "--wait")
-        yield run, (f"http://127.0.0.1:{ways.PORT}",), ways.APP
+        yield Ready(run, (here,), ways.APP)
     finally:
         _remove(folder)
 
 
 @contextmanager
-def _with_hosts(settings: Settings, count: int) -> Iterator[tuple[str, ...]]:
-    """The lab with so many hosts: their sites' URLs, while the block runs."""
+def _with_hosts(settings: Settings, count: int) -> Iterator[tuple[Site, ...]]:
+    """The lab with so many hosts: their sites, while the block runs."""
     lab.up(settings, lambda _: None, count)
-    here = urlsplit(settings.site.url)
-    others = with_nodes(settings.model_copy(update={"hosts": settings.hosts[:1]})).hosts[1:]
+    hosts = with_nodes(settings.model_copy(update={"hosts": settings.hosts[:1]})).hosts
+    port, tls_port = settings.site.port, settings.site.tls_port
     try:
-        yield (
-            settings.site.url,
-            *(f"{here.scheme}://{each.address}:{here.port}" for each in others),
+        yield tuple(
+            Site(each.address, port, tls_port, partial(_authority, settings, each))
+            for each in hosts
         )
     finally:
         if count > 1:
             lab.up(settings, lambda _: None, 1)
+
+
+def _authority(settings: Settings, machine: HostSettings) -> str:
+    with HostUnderTest(settings, machine) as host:
+        return host.authority()
 
 
 @contextmanager
@@ -252,23 +308,23 @@ def _compose(folder: Path, file: str, *words: str) -> None:
     docker("compose", "--progress", "quiet", "-p", ways.APP, "-f", f"{folder}/{file}.yml", *words)
 
 
-def _running(app: str, version: str) -> set[str]:
+def _running(ready: Ready, version: str) -> set[str]:
     """The containers of a version that are there."""
-    filters = [f"label=cyan.app={app}", f"label=cyan.version={version}"]
+    filters = [f"label=cyan.app={ready.app}", f"label=cyan.version={version}"]
     words = [word for each in filters for word in ("--filter", each)]
-    return {*docker("ps", "-aq", *words).split()}
+    return {*ready.docker("ps", "-aq", *words).split()}
 
 
 @contextmanager
-def _memory(app: str) -> Iterator[list[int]]:
+def _memory(ready: Ready) -> Iterator[list[int]]:
     """The bytes that what rotates uses, about once a second while the block runs."""
     found: list[int] = []
     stop = threading.Event()
 
     def look() -> None:
         while not stop.wait(1.0):
-            labels = ("--filter", f"label=cyan.app={app}", "--filter", "label=cyan.color")
-            ids = docker("ps", "-q", "--no-trunc", *labels).split()
+            labels = ("--filter", f"label=cyan.app={ready.app}", "--filter", "label=cyan.color")
+            ids = ready.docker("ps", "-q", "--no-trunc", *labels).split()
             found.append(sum(_used(each) for each in ids))
 
     thread = threading.Thread(target=look, daemon=True)

@@ -28,11 +28,11 @@ UNKNOWN = ("mem_limit", "scale", "networks", "tmpfs")  # to a stack, or otherwis
 UPDATE = {"order": "start-first", "failure_action": "rollback"}
 
 
-def stack_file(demo: str, shared: Mapping[str, Any], proxy: Mapping[str, Any], port: int) -> str:
+def stack_file(demo: str, shared: Mapping[str, Any], proxy: Mapping[str, Any]) -> str:
     """The demo, what both of its versions share, and its proxy as one stack, JSON: pure.
 
     `demo` is the Compose file of a color, YAML. New tasks before old ones, back by itself where
-    they fail, names by DNS round robin: as Docker's documentation has it. `port` is the node's.
+    they fail, names by DNS round robin: as Docker's documentation has it.
     """
     services = yaml.safe_load(demo)["services"]
     made = {
@@ -41,10 +41,9 @@ def stack_file(demo: str, shared: Mapping[str, Any], proxy: Mapping[str, Any], p
         for name, each in services.items()
     }
     once = {"deploy": {"endpoint_mode": "dnsrr"}, "networks": ["app"]}
-    open_ = {"target": 8080, "published": port, "mode": "host"}
     made |= {
         "database": {**_known(shared), **once},
-        "proxy": {**proxy, **once, "ports": [open_]},
+        "proxy": {**proxy, **once},
     }
     network = {"app": {"name": NETWORK, "external": True}}
     return json.dumps({"services": made, "networks": network}, indent=1)

@@ -20,4 +20,5 @@ class Options:
     steady: float = 10
     rtt: float = 0.0
     fresh: bool = False
+    http2: bool = False
     seed: int = 1

@@ -86,12 +86,14 @@ def _about(options: Options) -> dict[str, Any]:
     words += [f"--users={options.sessions}", f"--seed={options.seed}"]
     words += [f"--rtt={options.rtt * 1000:.0f}ms"] if options.rtt else []
     words += ["--fresh-connections"] if options.fresh else []
+    words += ["--http2"] if options.http2 else []
     return {
         "run again": " ".join(words),
         "load": f"{options.rate:g} requests a second on {options.sessions} connections, "
         "none sent twice, each on its schedule",
         "round trip added": f"{options.rtt * 1000:.0f} ms" if options.rtt else "none",
         "connections": "a new one for each request" if options.fresh else "kept",
+        "HTTP/2 over TLS": "some of the users" if options.http2 else "nobody",
         "machine": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "engine": _engine(),
         "cyan": version("cyan"),

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from cyan.bench import one_node
+from cyan.bench import certificate, one_node
+from cyan.bench.certificate import CERTIFICATE, KEY, NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 APP = "cyan-bench"
-PORT = 18980
+PORT, TLS_PORT = 18980, 18981
 WITHIN = 45  # seconds that a release may take to get healthy
 SERVICES = ("rag", "platform", "crawler")  # what asks comes after whom it asks
 PLACES = ("app", "blue", "green")
@@ -41,7 +42,8 @@ class Way:
     way back to $VERSION from $OLD, and the deploy of a release that never gets healthy. `proxy` are
     the files that its proxy reads; none where users come to the application's own port, or where
     cyan's lab is used: `lab`, with so many `hosts`, and settings of its own where they are `given`,
-    by environment. `swarm`: on a node of a swarm, where its scripts' Docker commands go.
+    by environment. `swarm`: on a node of a swarm, where its scripts' Docker commands go. `engine`
+    is that of the demo as it would be without cyan, which is adopted: `cyan.bench.as_it_is`.
     """
 
     name: str
@@ -56,6 +58,12 @@ class Way:
     hosts: int = 1
     swarm: bool = False
     given: tuple[tuple[str, str], ...] = ()
+    engine: str = ""
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is cyan's own, whose scripts are its commands."""
+        return self.lab or bool(self.engine)
 
     @property
     def takes_back(self) -> str:
@@ -66,6 +74,16 @@ class Way:
     def failing(self) -> str:
         """How it deploys what never gets healthy."""
         return self.fails or f"export FAULT=never-healthy; {self.deploy}"
+
+
+def over_tls(text: str) -> str:
+    """A proxy's file whose site is there over TLS as well, with HTTP/2, on port 8443."""
+    files = f"/etc/caddy/{CERTIFICATE}", f"/etc/caddy/{KEY}"
+    if "listen 8080;" in text:  # nginx
+        secure = "listen 8443 ssl http2; ssl_certificate {}; ssl_certificate_key {};".format(*files)
+        return text.replace("listen 8080;", f"listen 8080; {secure}")
+    site = f"https://{NAME}:8443 {{\n\ttls {' '.join(files)}\n"
+    return text + text.replace(":8080 {\n", site)
 
 
 def script(words: str) -> str:
@@ -274,6 +292,24 @@ WAYS = (
         lab=True,
         hosts=3,
     ),
+    Way(
+        "cyan adopted",
+        "the demo as it would be without cyan, one plain Compose file, adopted by cyan init",
+        "docs/adopt.md",
+        _CYAN,
+        back="exec $INV rollback",
+        fails=f"export HEALTH_CHECK_TIMEOUT={WITHIN}; {_CYAN} --env FAULT=never-healthy",
+        engine="docker",
+    ),
+    Way(
+        "cyan swarm",
+        "the same on a swarm of one node, two stacks of which one is live",
+        "docs/swarm.md",
+        _CYAN,
+        back="exec $INV rollback",
+        fails=f"export HEALTH_CHECK_TIMEOUT={WITHIN}; {_CYAN} --env FAULT=never-healthy",
+        engine="swarm",
+    ),
 )
 BY_NAME = {way.name: way for way in WAYS}
 
@@ -292,23 +328,26 @@ def write(way: Way, folder: Path, project: Path) -> None:
     )
     (folder / "proxy").mkdir()
     for name, text in way.proxy:
-        (folder / "proxy" / name).write_text(text)
+        (folder / "proxy" / name).write_text(over_tls(text))
+    certificate.write(folder / "proxy")
     (folder / "shared.yml").write_text(_SHARED.substitute(app=APP))
     made = {
         "services": {
             "proxy": {
                 "image": way.image,
                 "volumes": [f"{folder}/proxy:/etc/caddy:ro"],
-                "ports": [f"127.0.0.1:{PORT}:8080"],
+                "ports": [f"127.0.0.1:{PORT}:8080", f"127.0.0.1:{TLS_PORT}:8443"],
                 "networks": [*PLACES],
             }
         },
         "networks": {each: {"name": f"{APP}-{each}", "external": True} for each in PLACES},
     }
     (folder / "proxy.yml").write_text(json.dumps(made))
-    proxy = {"image": way.image, "volumes": [f"{folder}/proxy:/etc/caddy:ro"]}
+    open_ = ((8080, PORT), (8443, TLS_PORT))
+    ports = [{"target": own, "published": at, "mode": "host"} for own, at in open_]
+    proxy = {"image": way.image, "volumes": [f"{folder}/proxy:/etc/caddy:ro"], "ports": ports}
     database = yaml.safe_load(_SHARED.substitute(app=APP))["services"]["database"]
-    text = one_node.stack_file((folder / "app.yml").read_text(), database, proxy, PORT)
+    text = one_node.stack_file((folder / "app.yml").read_text(), database, proxy)
     (folder / "stack.json").write_text(text)
 
 

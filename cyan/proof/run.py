@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from cyan.errors import HostError, ProofError
 from cyan.proof import collected, history
 from cyan.proof.history import Clock, History, Observation, Performed
 from cyan.proof.load import Load, Pace, Swarm, together
 from cyan.proof.perform import Stage, perform
-from cyan.proof.relay.process import RelayOptions, relayed
+from cyan.proof.relay.process import RelayOptions, led
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -216,28 +215,8 @@ def _finished(swarm: Swarm) -> None:
 
 @contextmanager
 def _swarm(spec: RunSpec) -> Iterator[Swarm]:
-    with _load(spec) as load, Swarm(load, spec.folder / "client") as swarm:
+    with led(spec.load, spec.relay) as load, Swarm(load, spec.folder / "client") as swarm:
         yield swarm
-
-
-@contextmanager
-def _load(spec: RunSpec) -> Iterator[Load]:
-    """The load, through its relay where it has one; TLS has its own, which never plants."""
-    load, relay = spec.load, spec.relay
-    with ExitStack() as relays:
-        if relay:
-            way = relays.enter_context(relayed(load.url, relay, load.connect))
-            there = urlsplit(way).netloc
-            secure = load.url.startswith("https:")
-            load = replace(load, connect=there) if secure else replace(load, url=way, connect="")
-        if relay and load.secure:
-            only = replace(relay, planted=None)
-            there = urlsplit(load.through).netloc or spec.load.connect
-            way = relays.enter_context(relayed(load.secure, only, there))
-            load = replace(load, through=way)
-        elif load.secure and load.connect and not load.through:
-            load = replace(load, through=f"https://{load.connect}")
-        yield load
 
 
 def _opening(

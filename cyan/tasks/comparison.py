@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "seed": "of the choice of requests",
         "rtt": "a round trip to add between swarm and site, such as 40ms",
         "fresh_connections": "a new connection for every request",
+        "http2": "some of the users come over HTTPS with HTTP/2",
     },
 )
 def bench(
@@ -34,6 +35,7 @@ def bench(
     seed: int = 1,
     rtt: str = "0",
     fresh_connections: bool = False,
+    http2: bool = False,
 ) -> None:
     """Compare ways to deploy under the same load, each as its own documentation says it."""
     from cyan.bench import bench as comparison
@@ -54,5 +56,6 @@ def bench(
         seed=seed,
         rtt=seconds(rtt),
         fresh=fresh_connections,
+        http2=http2,
     )
     comparison.bench(wanted, project_folder(), options, console)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
+import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
-from cyan.bench import launch, page
+from cyan.bench import as_it_is, certificate, launch, page
 from cyan.bench.bench import chosen
 from cyan.bench.measure import Done, both_answer, row
 from cyan.bench.options import Options
-from cyan.bench.ways import BY_NAME, WAYS, script, write
+from cyan.bench.ways import BY_NAME, WAYS, over_tls, script, write
 from cyan.errors import UsageError
 from cyan.proof.history import SECOND
 from tests.conftest import PROJECT
@@ -114,6 +118,48 @@ def test_how_long_two_versions_answer_counts_from_the_first_of_the_new_to_the_la
     assert both_answer(frame(quiet()), FAILS) == 0
 
 
+def test_every_proxy_has_its_site_over_tls_as_well() -> None:
+    for way in WAYS:
+        for name, text in way.proxy:
+            secure = over_tls(text)
+            assert "8443" in secure, (way.name, name)
+            assert "/etc/caddy/site.pem" in secure
+            assert "8080" in secure
+
+
+@pytest.mark.lab
+def test_caddy_takes_each_of_its_files(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    certificate.write(tmp_path)
+    words = ["docker", "run", "--rm", "--network", "none", "-v", f"{tmp_path}:/etc/caddy:ro"]
+    for way in WAYS:
+        for name, text in way.proxy:
+            if name == "Caddyfile":
+                (tmp_path / name).write_text(over_tls(text))
+                check = ["validate", "--config", f"/etc/caddy/{name}", "--adapter", "caddyfile"]
+                done = subprocess.run(
+                    [*words, way.image, "caddy", *check],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, (way.name, done.stderr)
+
+
+def test_its_certificate_is_one_that_its_clients_trust_as_localhost(tmp_path: Path) -> None:
+    certificate.write(tmp_path)
+    files = tmp_path / certificate.CERTIFICATE, tmp_path / certificate.KEY
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(*files)
+    trusting = ssl.create_default_context(cadata=files[0].read_text())
+    one, other = socket.socketpair()
+    with one, other, ThreadPoolExecutor(1) as pool:
+        served = pool.submit(ours.wrap_socket, other, server_side=True)
+        with trusting.wrap_socket(one, server_hostname="localhost") as client:
+            assert client.getpeercert()
+        served.result().close()
+
+
 @pytest.mark.parametrize("name", [*BY_NAME])
 def test_the_scripts_of_a_way_are_a_shells_words(name: str, tmp_path: Path) -> None:
     way = BY_NAME[name]
@@ -134,6 +180,26 @@ def test_the_stack_of_the_demo_keeps_what_a_stack_would_ignore(tmp_path: Path) -
     assert services["platform"]["networks"] == {"app": {"aliases": ["${COLOR}"]}}
     assert services["platform"]["deploy"]["update_config"]["order"] == "start-first"
     assert "update_config" not in services["database"]["deploy"]
+
+
+@pytest.mark.lab
+def test_the_demo_without_cyan_is_one_file_that_is_adopted_without_a_question(
+    tmp_path: Path,
+) -> None:
+    demo = (PROJECT / "compose/stateless.yml").read_text()
+    (tmp_path / "compose.yaml").write_text(as_it_is.compose_file(demo, 8080))
+    assert not re.search("cyan[.]|COLOR|RELEASE|DIRECTORY", (tmp_path / "compose.yaml").read_text())
+    for engine in ("docker", "swarm"):
+        words = ("init", "--check", "--json", "--engine", engine)
+        done = subprocess.run(
+            [sys.executable, "-m", "cyan", *words], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        services = json.loads(done.stdout)["services"]
+        told = {name: each["role"] for name, each in services.items()}
+        assert told == {
+            "crawler": "worker", "database": "shared", "platform": "web", "rag": "web"
+        }  # fmt: skip
 
 
 def test_a_way_that_nobody_knows_is_refused() -> None:

@@ -16,9 +16,8 @@ from cyan.errors import UsageError
 from cyan.proof import theirs
 from cyan.proof.asking import Options, measured, spec_of
 from cyan.proof.load import Load
-from cyan.proof.relay.process import RelayOptions
+from cyan.proof.relay.process import RelayOptions, led
 from cyan.proof.remote_workers import RemoteWorkers
-from cyan.proof.run import RunSpec, _load
 from cyan.proof.scenario import full
 from tests.rollout import worlds
 
@@ -64,7 +63,7 @@ def test_a_round_trip_is_added_before_tls_too(tmp_path: Path, planting: bool) ->
     with closing(socket.create_server(("127.0.0.1", 0))) as site:
         address = f"https://localhost:{site.getsockname()[1]}"
         load = Load("http://127.0.0.1:9", Path(), secure=address)
-        with _load(RunSpec(tmp_path, tmp_path, (), load, relay=relay)) as relayed:
+        with led(load, relay) as relayed:
             assert relayed.secure == address
             assert relayed.url != load.url
             port = urlsplit(relayed.through).port or 0

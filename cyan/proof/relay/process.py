@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cyan.proof.load import Load
     from cyan.proof.relay.plants import Draw
 
 END_WITHIN = 10.0
@@ -69,6 +70,26 @@ def relayed(url: str, relay: RelayOptions, connect: str = "") -> Iterator[str]:
         finally:
             process.stdin.close()
             _end(process)
+
+
+@contextmanager
+def led(load: Load, relay: RelayOptions | None) -> Iterator[Load]:
+    """The load, through its relay where it has one; TLS has its own, which never plants."""
+    with ExitStack() as relays:
+        given = load
+        if relay:
+            way = relays.enter_context(relayed(load.url, relay, load.connect))
+            there = urlsplit(way).netloc
+            secure = load.url.startswith("https:")
+            load = replace(load, connect=there) if secure else replace(load, url=way, connect="")
+        if relay and load.secure:
+            only = replace(relay, planted=None)
+            there = urlsplit(load.through).netloc or given.connect
+            way = relays.enter_context(relayed(load.secure, only, there))
+            load = replace(load, through=way)
+        elif load.secure and load.connect and not load.through:
+            load = replace(load, through=f"https://{load.connect}")
+        yield load
 
 
 def _end(process: subprocess.Popen[str]) -> None:
