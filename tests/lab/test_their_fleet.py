@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["foreign"]
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 
 
 class Both:
@@ -124,7 +124,6 @@ def test_it_is_switched_on_all_hosts_and_no_session_goes_back_while_one_is_behin
     assert (here.failures, there.failures) == ([], [])
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
 @pytest.mark.parametrize("then", ["resume", "abort", "rollback"])
 def test_of_a_host_that_is_left_behind_sessions_get_the_new_version_until_it_is_taken_along(
@@ -143,7 +142,6 @@ def test_of_a_host_that_is_left_behind_sessions_get_the_new_version_until_it_is_
     assert len({*both.versions()}) == 1
 
 
-@pytest.mark.nightly
 @pytest.mark.alone
 @pytest.mark.parametrize("foreign", ["chunked"], indirect=True)
 def test_its_verification_has_users_that_change_hosts_and_tells_who_was_left_out_of_it(
