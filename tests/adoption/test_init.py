@@ -78,6 +78,9 @@ def test_a_tag_that_must_be_given_is_the_version_and_any_other_such_variable_is_
     told = run("--check")
     assert told.returncode == 2
     assert "required variable WHO is missing a value" in told.stderr
+    fixed = 'services: {web: {image: "shop/web:1", hostname: "${WHO:?}", ports: ["80:8000"]}}'
+    (tmp_path / "compose.yaml").write_text(fixed)
+    assert run("--check").returncode == 2, "no tag is missing: nothing is in the place of it"
 
 
 def test_what_is_to_be_decided_is_exit_code_1_also_for_machines(run: Run, tmp_path: Path) -> None:

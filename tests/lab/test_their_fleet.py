@@ -122,6 +122,9 @@ def test_it_is_switched_on_all_hosts_and_no_session_goes_back_while_one_is_behin
         assert both.versions() == ["v2"] * 2
         assert both.pinned() == []
     assert (here.failures, there.failures) == ([], [])
+    told = both.app.cyan("init", "--undo").stdout
+    assert told.count("serving: its own stack") == 1
+    assert told.count("serving: nothing: this host had no stack of its own") == 1
 
 
 @pytest.mark.parametrize("foreign", ["chunked"], indirect=True)

@@ -10,11 +10,20 @@ from cyan.journal import entries as journal
 from cyan.journal.entries import Entry, Event
 from cyan.journal.lock import Owner
 from cyan.names import Color
+from cyan.proxies import markers
 from cyan.rollout.drift import drift
 from cyan.sections import WarmSettings
 from tests.rollout.worlds import EMPTY, NOW, V1_ON_BLUE, V2_ON_GREEN, container, settings
 
 SETTINGS = settings()
+
+
+def test_what_a_marker_of_ours_says_is_no_drift_and_what_is_none_is_named() -> None:
+    ours = {markers.kept(Color.BLUE), markers.pin("r2"), markers.pinned(Color.GREEN)}
+    world = replace(V1_ON_BLUE, markers=V1_ON_BLUE.markers | ours)
+    assert drift(world, SETTINGS) == ()
+    world = replace(V1_ON_BLUE, markers=V1_ON_BLUE.markers | {"notes"})
+    assert drift(world, SETTINGS) == ("traffic/notes is no marker; remove it",)
 
 
 def test_a_clean_world_has_no_drift() -> None:

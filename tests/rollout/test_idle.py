@@ -160,3 +160,19 @@ def test_nothing_is_kept_where_a_service_could_not_be_asked(tmp_path: Path) -> N
         port = closed.getsockname()[1]
     wanted = adopted(tmp_path, {"service": "web", "port": port, "published": 3000})
     assert idle.seen(host, engine, wanted, [container("web", Color.BLUE)]) == Seen()
+
+
+def test_one_that_does_not_answer_has_none_kept_whatever_the_others_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle, "LEAST", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        gone = closed.getsockname()[1]
+    with server(60) as port:
+        routes = (
+            {"service": "web", "port": port, "published": 3000},
+            {"service": "api", "port": gone, "path": "/api"},
+        )
+        found = [container(name, Color.BLUE) for name in ("web", "api")]
+        host, engine = Machine(tmp_path).host, cast("Engine", Wired())
+        assert idle.seen(host, engine, adopted(tmp_path, *routes), found) == Seen()

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cyan.configured import load
+from cyan.errors import HostError
+from cyan.hosts import joining
 from cyan.rollout.provision import changed, provision
+from tests.proxies.test_front import adopted
 from tests.rollout.worlds import NAMES
 from tests.shell import Machine
 
@@ -53,3 +56,20 @@ def test_what_compose_would_make_anew_is_told_by_service() -> None:
 """
     assert changed(tried, made) == ("proxy",)
     assert changed(tried, "") == changed("", made) == ()
+
+
+def test_what_stands_in_an_adopted_applications_way_is_told_with_its_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def join(*_: object) -> None:
+        raise HostError("the proxy would not take its configuration")
+
+    host = Machine(tmp_path).host
+    monkeypatch.setattr(joining, "join", join)
+    monkeypatch.setattr("cyan.rollout.provision.source_of", lambda *_: "{}")
+    monkeypatch.setattr("cyan.releases.mounted.brought", lambda *_: ())
+    wanted = adopted(tmp_path).model_copy(update={"directory": tmp_path / "app"})
+    front = wanted.host_proxy.model_copy(update={"directory": tmp_path / "front"})
+    with pytest.raises(HostError) as caught:
+        provision(host, wanted.model_copy(update={"host_proxy": front}))
+    assert caught.value.where == host.name
