@@ -62,9 +62,9 @@ def measured(host: Host, address: tuple[str, int], path: str, name: str, most: f
     """
     words = ("bash", "-c", WATCH, "cyan-idle", address[0], str(address[1]), path, name, str(most))
     done = host.run(shlex.join(words), check=False)
-    if done.code != 0:
-        return float("nan")
-    began, ended, code = done.stdout.split()
+    if done.code != 0 or len(told := done.stdout.split()) < 3:  # noqa: PLR2004 - an old bash
+        return math.nan
+    began, ended, code = told
     return most if code == "124" else min(float(ended) - float(began), most)
 
 

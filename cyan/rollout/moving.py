@@ -35,11 +35,15 @@ def moved(job: Job, command: str, *, back: bool = False) -> float:
 def _first(job: Job, *, back: bool) -> str:
     """What is done on every host before any of them is switched, as a shell command.
 
-    Who is answered by the target on one host stays with it on all: `site.sticky`.
+    Who is answered by the target on one host stays with it on all: `site.sticky`. Not where
+    requests wait: nobody gets the old version meanwhile, and of a deployer that is gone the host
+    puts that one back, and stops the target.
     """
     directory, plan = str(job.settings.directory), job.plan
     if not job.settings.site.sticky or plan.old is None:
         return ":"
     if back:
         return f"{markers.unpin_command(directory)} || true"  # users are served badly: go on
+    if plan.run.hold:
+        return ":"
     return markers.pin_command(directory, plan.run.id, plan.target.color)

@@ -98,7 +98,7 @@ def abandon(job: Job, left: Unfinished, journal: Writer) -> Undone:
 def _unpin(job: Job) -> None:
     """Have no session stay with what is about to be removed."""
     if job.settings.site.sticky:
-        job.run(markers.unpin_command(str(job.settings.directory)))
+        job.run(f"{markers.unpin_command(str(job.settings.directory))} || true")  # users first
 
 
 def _markers(job: Job) -> frozenset[str]:
