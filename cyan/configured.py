@@ -67,19 +67,19 @@ def with_nodes(settings: Settings) -> Settings:
 
 
 def node_file(settings: Settings) -> Path:
-    """Where the lab's one host is written down that is not this machine."""
+    """Where the lab's hosts are written down where this machine is none of them."""
     return settings.lab.directory / f"{settings.engine}.json"
 
 
 def with_own_node(settings: Settings) -> Settings:
-    """The lab is the host that `inv lab.up` made, once it has."""
+    """The lab is the hosts that `inv lab.up` made, once it has."""
     made = node_file(settings)
     if not made.exists():
         return settings
-    node = HostSettings.model_validate_json(made.read_text())
-    lab = settings.lab.model_copy(update={"nodes": (node.address,)})
-    site = settings.site.model_copy(update={"host": node.address})
-    return settings.model_copy(update={"hosts": (node,), "lab": lab, "site": site})
+    nodes = tuple(HostSettings.model_validate(each) for each in json.loads(made.read_text()))
+    lab = settings.lab.model_copy(update={"nodes": tuple(each.address for each in nodes)})
+    site = settings.site.model_copy(update={"host": nodes[0].address})
+    return settings.model_copy(update={"hosts": nodes, "lab": lab, "site": site})
 
 
 def machine_of(name: str, settings: Settings) -> HostSettings:

@@ -169,6 +169,23 @@ class DoorSettings(Model):
         return self.blue if color is Color.BLUE else self.green
 
 
+class PlaceSettings(Model):
+    """The node of a swarm that a color runs on, as `docker node ls` calls it; any unless given."""
+
+    host: Name | None = None
+
+
+class ColorsSettings(Model):
+    """Where each color runs, if that is one node: its own, or whichever the proxy is on."""
+
+    blue: PlaceSettings = PlaceSettings()
+    green: PlaceSettings = PlaceSettings()
+
+    def host_of(self, color: Color) -> str:
+        """The node of a color; "" for any."""
+        return (self.blue if color is Color.BLUE else self.green).host or ""
+
+
 class HealthSettings(Model):
     """When a standby color counts as healthy; `services` have a timeout of their own."""
 

@@ -14,6 +14,7 @@ from cyan.bundled import bundled, text_of
 from cyan.names import APP_PATTERN, Color, EngineKind, Role, Server, Strategy, in_color
 from cyan.sections import (
     BakeSettings,
+    ColorsSettings,
     ComposeSettings,
     DoorSettings,
     DrainSettings,
@@ -66,8 +67,8 @@ LOOPBACK = ("127.0.0.1", "::1")
 class Settings(Model):
     """Every setting; `invoke.yaml` beside tasks.py shows each with a comment.
 
-    What runs containers is the hosts' `engine`: docker, podman (5 or newer), or swarm, where the
-    one host is a manager.
+    What runs containers is the hosts' `engine`: docker, podman (5 or newer), or swarm, where each
+    host is a manager and has a proxy; the first one begins and ends what runs, for all of them.
     `proxy` is the shared service that is the proxy, or `nginx` or `caddy`, which is its `server`
     and may be said so, too. An application that is `adopted` has no Compose files and no Caddyfile
     of cyan's: what they would say follows from its own, and its proxy is the host's.
@@ -88,6 +89,7 @@ class Settings(Model):
     public: PublicSettings
     site: SiteSettings = Field(default_factory=lambda: SiteSettings.model_validate({}))
     doors: DoorSettings = DoorSettings()
+    colors: ColorsSettings = ColorsSettings()
     health: HealthSettings = HealthSettings()
     drain: DrainSettings = DrainSettings()
     strategy: Strategy = Strategy.COLORS
@@ -144,13 +146,15 @@ class Settings(Model):
         return self
 
     @model_validator(mode="after")
-    def _swarm_has_one_way_in(self) -> Self:
+    def _swarm_is_for_the_adopted(self) -> Self:
         if self.engine is not EngineKind.SWARM:
+            if self.colors != ColorsSettings():
+                raise ValueError("cyan.colors is for nodes of a swarm: cyan.engine: swarm")
             return self
         if self.adopted is None:
             raise ValueError("cyan.engine: swarm is for an application that is adopted: cyan init")
-        if len(self.hosts) > 1:
-            raise ValueError("cyan.hosts names one manager of the swarm: Swarm knows its nodes")
+        if self.site.sticky:
+            raise ValueError("cyan.site.sticky is for hosts that have colors of their own")
         if self.strategy is not Strategy.COLORS:
             raise ValueError("cyan.strategy is colors on a swarm: its nodes have room for both")
         return self
@@ -233,6 +237,29 @@ class Settings(Model):
         if site.domain and nginx and not site.certificate:
             raise ValueError("nginx gets no certificate: cyan.site.certificate and cyan.site.key")
         return self
+
+    @property
+    def shares_colors(self) -> bool:
+        """Whether its hosts lead to the same containers: those of a swarm."""
+        return self.engine is EngineKind.SWARM and len(self.hosts) > 1
+
+    def leads(self, machine: HostSettings) -> bool:
+        """Whether a host begins and ends what runs: each its own, of a swarm the first for all."""
+        first = self.hosts[0]
+        mine = (machine.address, machine.port) == (first.address, first.port)
+        return mine or self.engine is not EngineKind.SWARM
+
+    def at(self, machine: HostSettings) -> Settings:
+        """The same as they are on one of the hosts: what another one has is not asked of it.
+
+        The database may be at one of them only, and on a swarm what is shared is at the first.
+        """
+        leads, database = self.leads(machine), self.migrate.host in ("", machine.address)
+        if leads and database:
+            return self
+        none = {"directory": None, "expand": "", "contract": ""}
+        changes: dict[str, Any] = {"migrate": self.migrate.model_copy(update=none)}
+        return self.model_copy(update=changes if leads else {**changes, "stateful": (FRONT,)})
 
     @property
     def stateless_text(self) -> str:

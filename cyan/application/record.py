@@ -59,6 +59,11 @@ class Application(BaseModel):
         return self.adopted.named(Role.ONCE) if self.adopted else ()
 
     @property
+    def lasting(self) -> tuple[str, ...]:
+        """The others: those that are up for as long as the release is."""
+        return tuple(name for name in self.services if name not in self.once)
+
+    @property
     def late(self) -> tuple[str, ...]:
         """The services that take work by themselves: those of the live color only run."""
         return (*self.workers, *self.schedulers)

@@ -59,10 +59,13 @@ REPLICAS = "cyan.replicas"
 """The label of a service that keeps how many it is to have, also while it has none."""
 
 
-def stack_file(color: str, app: str, release: str, *, without: Iterable[str] = ()) -> str:
+def stack_file(
+    color: str, app: str, release: str, *, without: Iterable[str] = (), node: str = ""
+) -> str:
     """The stack of a color's file, JSON, from that file's text.
 
-    `without` are keys that may be lost, as SERVICE:KEY. Raises UsageError where others would be.
+    `without` are keys that may be lost, as SERVICE:KEY; all of it runs on `node`, if that is given.
+    Raises UsageError where other keys would be lost, or data are not on that node.
     """
     config: Given = json.loads(color)
     gone = [each for each in _lost(config) if each not in set(without)]
@@ -72,8 +75,16 @@ def stack_file(color: str, app: str, release: str, *, without: Iterable[str] = (
             todo="take it out of the Compose file; or say that it may be lost: "
             f"cyan.adopted.without: [{', '.join(gone)}]",
         )
+    kept = [name for name, each in config["services"].items() if node and _keeps(each)]
+    if kept:
+        raise UsageError(
+            f"{', '.join(kept)} would run on {node} only, and what it mounts is on one node, "
+            "whichever that is",
+            where="cyan.colors",
+            todo="leave cyan.colors out, or the mount: cyan.adopted.without",
+        )
     made = {
-        "services": {name: _service(each, app) for name, each in config["services"].items()},
+        "services": {name: _service(each, app, node) for name, each in config["services"].items()},
         "networks": config["networks"],
     }
     for key in ("configs", "secrets"):
@@ -121,7 +132,12 @@ def _lost(config: Given) -> Iterator[str]:
                 yield f"{kind}:{name}"
 
 
-def _service(given: Given, app: str) -> dict[str, Any]:
+def _keeps(given: Given) -> bool:
+    """Whether a service has data, or files, that are on one node."""
+    return any(each["type"] in ("bind", "volume") for each in given.get("volumes") or ())
+
+
+def _service(given: Given, app: str, node: str) -> dict[str, Any]:
     made = {key: value for key, value in given.items() if key in KEPT and value is not None}
     volumes = [*(given.get("volumes") or ()), *_temporary(given.get("tmpfs") or ())]
     if shared := given.get("shm_size"):
@@ -129,19 +145,18 @@ def _service(given: Given, app: str) -> dict[str, Any]:
         volumes.append({"type": "tmpfs", "target": "/dev/shm", "tmpfs": room})  # noqa: S108
     if volumes:
         made["volumes"] = [_mount(each) for each in volumes]
-    keeps = any(each["type"] in ("bind", "volume") for each in volumes)
-    made["deploy"] = _deploy(given, app, keeps=keeps)
+    here = f"node.labels.{HERE}{app} == here" if _keeps(given) else ""
+    made["deploy"] = _deploy(given, here or (f"node.hostname == {node}" if node else ""))
     return made
 
 
-def _deploy(given: Given, app: str, *, keeps: bool) -> dict[str, Any]:
-    """How it is run: where its data are, if it `keeps` any; all at once, and never by halves."""
+def _deploy(given: Given, place: str) -> dict[str, Any]:
+    """How it is run: on a node that is such a `place`; all at once, and never by halves."""
     asked: Given = given.get("deploy") or {}
     replicas = asked.get("replicas", given.get("scale", 1))
     placement = dict(asked.get("placement") or {})
-    if keeps:
-        here = f"node.labels.{HERE}{app} == here"
-        placement["constraints"] = [*(placement.get("constraints") or ()), here]
+    if place:
+        placement["constraints"] = [*(placement.get("constraints") or ()), place]
     everywhere = asked.get("mode") == "global"
     always = {"condition": RESTARTS.get(str(given.get("restart") or ""), "any"), "delay": "1s"}
     told = {key: str(value) for key, value in given["labels"].items() if key.startswith("cyan.")}

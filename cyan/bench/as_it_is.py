@@ -83,7 +83,7 @@ def adopted(way: Way, folder: Path, demo: str, port: int) -> Iterator[tuple[str,
         if not node.exists():
             yield "127.0.0.1", ""
         else:
-            yield json.loads(node.read_text())["address"], f"{NAME}-swarm1"
+            yield json.loads(node.read_text())[0]["address"], f"{NAME}-swarm1"
     finally:
         _cyan(here, "lab.down", "--volumes", check=False)
         if way.engine == "docker":  # what it shares is its own, which cyan never removes

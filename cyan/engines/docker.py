@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60  # seconds
 HEADER = 8  # bytes
+SAID = 200  # characters of what a health check printed
 TASK = "com.docker.swarm.task"
 """The label of a container that Swarm has: it is told of as a task, wherever it runs."""
 
@@ -99,10 +100,26 @@ class Engine:
             listed = self._api.tasks(filters={"service": names}) if names else []  # type: ignore[no-untyped-call]
             found = tasks.found(services, listed, self._api.nodes() if names else [])
         self._tasks |= {each.container.id: each for each in found if each.container.task}
+        untold = {each.failed for each in found if each.container.why == tasks.UNTOLD}
+        said = {name: words for name in untold & {*here} if (words := self._check_said(name))}
         return [
-            replace(each.container, node="") if each.container.id in here else each.container
-            for each in found
+            replace(each, node="") if each.id in here else each
+            for each in tasks.explained(found, said)
         ]
+
+    def _check_said(self, container: str) -> str:
+        """How the health check of a container ended at last, and what it printed; "" where well."""
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import
+
+        try:
+            with self._explained(f"inspect container {container[:12]}"):
+                state = self._api.inspect_container(container)["State"]
+        except NotFound:
+            return ""
+        last = ((state.get("Health") or {}).get("Log") or [{}])[-1]
+        printed = " ".join(str(last.get("Output") or "it printed nothing").split())[:SAID]
+        code = last.get("ExitCode", 0)
+        return f"its health check ended with exit code {code}: {printed}" if code else ""
 
     def has_image(self, image: str) -> bool:
         """Whether the engine holds `image` already."""

@@ -32,10 +32,11 @@ READY = "ready"
 
 @dataclass(frozen=True)
 class Found:
-    """A container, on whichever node, and its addresses by network."""
+    """A container, on whichever node, its addresses by network, and what failed in its place."""
 
     container: Container
     addresses: Mapping[str, str] = field(default_factory=dict)
+    failed: str = ""
 
 
 def found(services: Iterable[Raw], tasks: Iterable[Raw], nodes: Iterable[Raw]) -> tuple[Found, ...]:
@@ -95,7 +96,23 @@ def _of_slot(
     )
     if last is not None and not container.up:
         container = replace(container, why=str(last["Status"].get("Err") or UNTOLD))
-    return Found(container, _addresses(newest))
+    ended = ((last or {}).get("Status") or {}).get("ContainerStatus") or {}
+    return Found(container, _addresses(newest), str(ended.get("ContainerID") or ""))
+
+
+def explained(found: Iterable[Found], said: Mapping[str, str]) -> tuple[Container, ...]:
+    """The containers, with what a health check said where Swarm does not say why one ended.
+
+    `said` has it by the id of a container that failed on a node which could be asked; it is taken
+    to be so of the other replicas of that service.
+    """
+    told = {each.container.service: said[each.failed] for each in found if each.failed in said}
+    return tuple(
+        replace(each.container, why=told[each.container.service])
+        if each.container.why == UNTOLD and each.container.service in told
+        else each.container
+        for each in found
+    )
 
 
 @dataclass(frozen=True)

@@ -72,10 +72,13 @@ def join(
     """
     seen = look(host, settings)
     publishes, theirs = to_publish(settings, seen)
+    leads = settings.leads(host.settings)
     if settings.engine is EngineKind.SWARM:
         spread.allowed(host, settings, own.source)
-    lock.run(_networks(settings))
-    says = [*_shared(lock, settings, seen, own)]
+    if not leads:
+        spread.joined(host, settings)
+    lock.run(_networks(settings, leads=leads))
+    says = [*_shared(lock, settings, seen, own)] if leads else []
     before = seen.joined.get(settings.app)
     mine = Joined(
         str(settings.directory),
@@ -232,7 +235,9 @@ def withdraw(host: Host, by: Lock, settings: Settings) -> str:
     path, _ = _override(settings)
     quoted = quoted_path(path)
     by.run(f"if head -n 1 {quoted} 2>/dev/null | grep -q '{BY_CYAN}'; then rm -f -- {quoted}; fi")
-    by.run(rest(settings))
+    leads = settings.leads(host.settings)
+    if leads:
+        by.run(rest(settings))
     if settings.strategy is Strategy.HOLD:  # the own stack may not run beside a color
         for color in Color:
             by.run(colors.stop(settings, color, None))
@@ -240,7 +245,7 @@ def withdraw(host: Host, by: Lock, settings: Settings) -> str:
     traffic = quoted_path(settings.host_proxy.directory, "traffic", settings.app)
     raised = shlex.join((*Color, *map(markers.held, (None, *Color)), markers.LAMEDUCK))
     by.run(f"cd {traffic} 2>/dev/null && rm -f -- {raised} || true")
-    for color in Color:
+    for color in Color if leads else ():
         by.run(colors.down(settings, color, PATIENCE))
     return "; ".join(each for each in (says, leave(host, by, settings)) if each)
 
@@ -265,10 +270,9 @@ def leave(host: Host, by: Lock, settings: Settings) -> str:
         says = f"the proxy goes on for {', '.join(others)}; {how}"
     for color in Color:
         name = settings.project(color)
-        by.run(
-            f"docker network disconnect -f {name} {seen.proxy or 'none'} >/dev/null 2>&1; "
-            f"docker network rm {name} >/dev/null 2>&1; true"
-        )
+        by.run(f"docker network disconnect -f {name} {seen.proxy or 'none'} >/dev/null 2>&1; true")
+        if settings.leads(host.settings):
+            by.run(f"docker network rm {name} >/dev/null 2>&1; true")
     root, app = wanted.directory, settings.app
     folders = " ".join(quoted_path(root, each, app) for each in ("traffic", "logs"))
     by.run(f"rm -rf -- {folders} {quoted_path(root, 'apps', f'{app}.json')}")
@@ -285,8 +289,11 @@ def _override(settings: Settings) -> tuple[str, str]:
     return f"{folder}/compose.override.yaml", f"# {said}\nservices:\n{services}"
 
 
-def _networks(settings: Settings) -> str:
-    """The shell command that makes what is not there yet: networks, the certificates' volume."""
+def _networks(settings: Settings, *, leads: bool) -> str:
+    """The shell command that makes what is not there yet: networks, the certificates' volume.
+
+    The host that leads is where an application's data are.
+    """
     over = settings.engine is EngineKind.SWARM
     flags = compose.SPREAD if over else ()
     mine = [(settings.project(color), f"cyan.app={settings.app}", flags) for color in Color]
@@ -296,7 +303,7 @@ def _networks(settings: Settings) -> str:
         f"docker network create {shlex.join(flags)} --label {label} {name} >/dev/null; }}"
         for name, label, flags in names
     ]
-    if over:
+    if over and leads:
         made.append(stack.labelled(f"{HERE}{settings.app}"))
     volume = shlex.quote(f"{settings.host_proxy.project}-certificates")
     return " && ".join((*made, f"docker volume create {volume} >/dev/null"))

@@ -53,6 +53,7 @@ class Observation:
     seen: float  # seconds of our monotonic clock at that moment
     engine: str = ""  # its version, where an adopted application needs to know
     own: tuple[Container, ...] = ()  # what runs of an adopted application's own stack and rotates
+    leads: bool = True  # it begins and ends what runs: of a swarm's hosts the first does for all
 
     def clock(self) -> float:
         """The host's wall clock now, in seconds, to within the time that one look takes."""
@@ -226,6 +227,7 @@ def look(host: Host, engine: Engine, settings: Settings) -> Observation:
         seen=seen,
         engine=version.strip(),
         own=_own(containers, settings),
+        leads=settings.leads(host.settings),
     )
 
 

@@ -40,7 +40,10 @@ def no_bar(_label: str, _total: int | None) -> Iterator[Callable[[int], None]]:
 
 @dataclass(frozen=True)
 class Session:
-    """What whoever changes a host works with: its lock is ours, and it was looked at."""
+    """What whoever changes a host works with: its lock is ours, and it was looked at.
+
+    The settings are as they are on that host.
+    """
 
     host: Host
     engine: Engine
@@ -83,7 +86,10 @@ def sessions(
         ]
         with ThreadPoolExecutor(len(hosts)) as pool:
             mine = tuple(
-                pool.map(lambda each: _looked(settings, *each), zip(hosts, locks, strict=True))
+                pool.map(
+                    lambda each: _looked(settings.at(each[0].settings), *each),
+                    zip(hosts, locks, strict=True),
+                )
             )
         for each in mine:
             if each.lock.taken_over:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from cyan.application.color import external_names
 from cyan.errors import UsageError
+from cyan.names import Color
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cyan.settings import Settings
     from cyan.world.host import Host
 
@@ -31,7 +34,23 @@ def allowed(host: Host, settings: Settings, source: str) -> None:
             todo="docker swarm init there, docker swarm join on the others; "
             "or cyan.engine: docker for one machine",
         )
-    names = [each.name for each in external_names(source, adopted) if each.kind == "network"]
+    names = external_names(source, adopted)
+    _no_network_of_its_own(host, [each.name for each in names if each.kind == "network"])
+
+
+def joined(host: Host, settings: Settings) -> None:
+    """Raise UsageError where a host does not know the networks that the first one made."""
+    names = shlex.join(map(settings.project, Color))
+    if host.run(f"docker network inspect {names} >/dev/null 2>&1", check=False).code != 0:
+        first = settings.hosts[0].name
+        raise UsageError(
+            f"{host.name} does not know the networks of {settings.app}",
+            todo=f"are {host.name} and {first} managers of one swarm? {first} is prepared first: "
+            "inv provision",
+        )
+
+
+def _no_network_of_its_own(host: Host, names: Iterable[str]) -> None:
     for name in names:
         asked = f"docker network inspect --format '{{{{.Driver}}}}' {shlex.quote(name)}"
         driver = host.run(f"{asked} 2>/dev/null", check=False).stdout.strip()

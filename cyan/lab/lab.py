@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyan.application.secrets import collect
-from cyan.configured import ELSEWHERE, with_own_node
+from cyan.configured import ELSEWHERE, node_file, with_own_node
 from cyan.engines import colors, compose
 from cyan.engines.docker import Engine
 from cyan.errors import HostError, UsageError
@@ -42,11 +42,11 @@ class LabStatus:
     foreign: str  # the directory of another checkout whose containers these are, or ""
 
 
-def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
+def up(settings: Settings, say: Callable[[str], None], hosts: int = 0, swarm: int = 0) -> None:
     """Start the lab; what runs already is left alone. Raises CyanError.
 
     It has as many `hosts` from now on, as many as before where that is 0: this machine, and others
-    that are containers of its engine.
+    that are containers of its engine. Of a swarm, which has as many nodes, they are managers.
 
     What another checkout or a crashed run left behind is taken over or removed; a port that
     somebody else holds is a UsageError that names them.
@@ -56,7 +56,7 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
         raise UsageError("the lab has one host with Podman", todo="--hosts is for Docker Engine")
     say(sshd.start(settings.lab.directory, settings.lab.ssh_port))
     if settings.engine in ELSEWHERE:
-        _up_elsewhere(settings, say, hosts)
+        _up_elsewhere(settings, say, hosts, swarm)
         return
     with Host(machine) as host:
         _mark(host, settings)
@@ -74,14 +74,19 @@ def up(settings: Settings, say: Callable[[str], None], hosts: int = 0) -> None:
     nodes.up(settings, say, (hosts or len(settings.hosts)) - 1)
 
 
-def _up_elsewhere(settings: Settings, say: Callable[[str], None], hosts: int) -> None:
+def _up_elsewhere(settings: Settings, say: Callable[[str], None], hosts: int, swarm: int) -> None:
     """The lab is a container with Podman, or a swarm; what is on this machine is left alone."""
-    swarm = settings.engine is EngineKind.SWARM
-    machine = nodes.swarm(settings, say, hosts or NODES) if swarm else nodes.podman(settings, say)
+    if settings.engine is EngineKind.SWARM:
+        managers = hosts or (len(settings.hosts) if node_file(settings).exists() else 1)
+        nodes.swarm(settings, say, max(swarm or NODES, managers), managers)
+    else:
+        nodes.podman(settings, say)
     made = with_own_node(settings)
-    with Host(machine) as host:
-        _mark(host, made)
-        say(provision(host, made, collect(made), lambda _service: True))
+    for machine in made.hosts:
+        with Host(machine) as host:
+            _mark(host, made)
+            says = provision(host, made, collect(made), lambda _service: True)
+        say(f"{machine.address}: {says}")
 
 
 def down(settings: Settings, say: Callable[[str], None], *, volumes: bool) -> None:

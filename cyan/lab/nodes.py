@@ -83,8 +83,7 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
     _bring(settings, wanted)
     machines = [_machine(name, folder) for name in wanted]
     _know(machines, folder)
-    kept = [each.model_dump(mode="json", exclude_defaults=True) for each in machines]
-    listed.write_text(json.dumps(kept, indent=1) + "\n")
+    _list(listed, machines)
     lab = settings.lab.model_copy(update={"nodes": tuple(each.address for each in machines)})
     made = settings.model_copy(update={"lab": lab, "hosts": (settings.hosts[0], *machines)})
     for machine in machines:
@@ -93,7 +92,7 @@ def up(settings: Settings, say: Callable[[str], None], count: int) -> None:
         say(f"{machine.address}: {says}")
 
 
-def podman(settings: Settings, say: Callable[[str], None]) -> HostSettings:
+def podman(settings: Settings, say: Callable[[str], None]) -> None:
     """Have one with Podman, which is all of the lab then, with the lab's images.
 
     Raises CyanError.
@@ -106,13 +105,12 @@ def podman(settings: Settings, say: Callable[[str], None]) -> HostSettings:
         legacy = () if modern else LEGACY
         _start(name, name, folder, image, "/sbin/init", *legacy, mounted=mounted)
     _bring(settings, [name])
-    machine = _first(settings, name)
-    say(f"{machine.address}: {name}, a host with Podman")
-    return machine
+    _written(settings, [name])
+    say(f"{_machine(name, folder).address}: {name}, a host with Podman")
 
 
-def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSettings:
-    """Have a swarm of `count` nodes, with the lab's images; its manager is all that cyan knows.
+def swarm(settings: Settings, say: Callable[[str], None], count: int, managers: int) -> None:
+    """Have a swarm of `count` nodes, with the lab's images; its managers are all that cyan knows.
 
     Raises CyanError.
     """
@@ -120,7 +118,7 @@ def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSet
     wanted, there = [f"{of}{number}" for number in range(1, count + 1)], _there(of)
     if surplus := [name for name in there if name not in wanted]:
         docker("rm", "-f", "-v", *surplus)
-    manager, *workers = wanted
+    manager, *others = wanted
     image = built("node", DOCKER)
     settings.directory.mkdir(parents=True, exist_ok=True)
     mounted = {manager: (f"{settings.directory}:{settings.directory}",)}
@@ -134,14 +132,18 @@ def swarm(settings: Settings, say: Callable[[str], None], count: int) -> HostSet
     if not _is_of_a_swarm(manager):
         docker("exec", manager, "docker", "swarm", "init", "--advertise-addr", address)
     token = docker("exec", manager, "docker", "swarm", "join-token", "-q", "worker").strip()
-    for name in workers:
+    for name in others:
         if not _is_of_a_swarm(name):
             join = ("docker", "swarm", "join", "--token", token, f"{address}:2377")
             docker("exec", name, *join)
+    for name in others[: managers - 1]:
+        called = docker("exec", name, "docker", "info", "--format", "{{.Name}}").strip()
+        docker("exec", manager, "docker", "node", "promote", called)
     _bring(settings, wanted)
-    machine = _first(settings, manager)
-    say(f"{machine.address}: {manager}, the manager of a swarm of {count} nodes")
-    return machine
+    _written(settings, wanted[:managers])
+    for name in wanted[:managers]:
+        at = _machine(name, folder).address
+        say(f"{at}: {name}, a manager of a swarm of {count} nodes")
 
 
 def _is_of_a_swarm(name: str) -> bool:
@@ -149,13 +151,19 @@ def _is_of_a_swarm(name: str) -> bool:
     return docker("exec", name, "docker", "info", "--format", form).strip() == "active"
 
 
-def _first(settings: Settings, name: str) -> HostSettings:
-    """The container that is the lab's one host, written down as such."""
+def _written(settings: Settings, names: Sequence[str]) -> None:
+    """Have the containers of these names written down as the lab's hosts."""
     folder = settings.lab.directory
-    machine = _machine(name, folder).model_copy(update={"engine": settings.engine})
-    _know([machine], folder)
-    node_file(settings).write_text(machine.model_dump_json(exclude_defaults=True) + "\n")
-    return machine
+    machines = [
+        _machine(name, folder).model_copy(update={"engine": settings.engine}) for name in names
+    ]
+    _know(machines, folder)
+    _list(node_file(settings), machines)
+
+
+def _list(file: Path, machines: Sequence[HostSettings]) -> None:
+    kept = [each.model_dump(mode="json", exclude_defaults=True) for each in machines]
+    file.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def without(settings: Settings, say: Callable[[str], None]) -> None:

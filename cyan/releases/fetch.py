@@ -72,7 +72,7 @@ def fetch(
         says, ran = _fetched(at, project, coming, _brought(contents.parse_records(found)))
         ran = (*ran, *at.contents.images)
     spread = tuple(each for each in ran if _lasts(at, each))
-    if isinstance(project, Stack):
+    if isinstance(project, Stack) and at.world.leads:
         says += f"; {_on_every_node(at, spread)}"
     at.run(contents.record(project, ran, spread))
     return says, ran

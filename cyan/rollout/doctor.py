@@ -45,6 +45,7 @@ def examine(settings: Settings, machine: HostSettings) -> tuple[Check, ...]:
     """Look at a host, change nothing. Raises HostError where it cannot be looked at."""
     with Host(machine) as host:
         engine = Engine(host)
+        settings = settings.at(machine)
         world = look(host, engine, settings)
         facts = gather(host, engine, settings, world)
         kept = idle.of(host, engine, settings, world)

@@ -58,7 +58,8 @@ def _live(world: Observation, settings: Settings) -> Iterator[str]:
         return
     containers = world.of(world.live)
     application = world.application(world.release(world.live), settings)
-    for name in lacking(containers, application.services):
+    # what runs once is a container of the host that began it, whoever looks
+    for name in lacking(containers, application.services if world.leads else application.lasting):
         yield f"live {world.live} lacks a healthy {name}: inv rollback, or deploy again"
     part = application.only  # of what is another release's it is known that it stayed
     if len({item.release for item in containers if not part or item.service in part}) > 1:

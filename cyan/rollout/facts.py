@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from cyan.world.host import Host
 
 READINGS = 3  # of the clock
+READY = (
+    "docker node ls --format '{{.Hostname}} {{.Status}} {{.Availability}}' "
+    '| awk \'$2 == "Ready" && $3 == "Active" {print $1}\''
+)
+"""Prints the nodes of a swarm on which something may begin."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Facts:
     sessions: int = AT_ONCE
     forbidden: tuple[int, ...] = ()
     theirs: tuple[int, ...] = ()  # ports of the application's own stack, to be taken over
+    nodes: frozenset[str] = frozenset()  # of a swarm, those that take what is begun
 
 
 def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -> Facts:
@@ -113,6 +119,7 @@ def gather(host: Host, engine: Engine, settings: Settings, world: Observation) -
         sessions=sessions,
         forbidden=forbidden.result(),
         theirs=theirs.result(),
+        nodes=frozenset(said.get("nodes", "").split()),
     )
 
 
@@ -179,6 +186,7 @@ def _command(settings: Settings, world: Observation, wirings: Iterable[Wiring]) 
             f"{{ {WATCHED}; }} || echo unwatched=yes",
             "echo compose=$(docker compose version --short)",
             f"echo traffic_host=$(stat -Lc %d:%i {directory}/traffic)",
+            f"echo nodes=$({READY})" if settings.engine is EngineKind.SWARM else "true",
             asked,
             *(_reach(wiring) for wiring in wirings if wiring.service != settings.proxy),
             "true",

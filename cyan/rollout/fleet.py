@@ -21,6 +21,7 @@ from cyan.rollout.status import observe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from cyan.application.release import Release
     from cyan.hosts.look import Observation
     from cyan.journal.entries import Entry
     from cyan.rollout.planned import Request
@@ -184,6 +185,17 @@ def refuse(request: Request, standings: Sequence[Standing]) -> None:
         )
 
 
+def refuse_two(targets: Mapping[str, Release]) -> None:
+    """Raise DeployError where hosts that share what runs would lead users to different releases."""
+    if len(set(targets.values())) > 1:
+        raise DeployError(
+            "by their journals the hosts would go to different releases: "
+            + ", ".join(f"{name} to {each.id}" for name, each in targets.items()),
+            where=", ".join(targets),
+            todo="deploy one version to all: inv deploy --version V",
+        )
+
+
 def refuse_abort(run: Left, worlds: Mapping[str, Observation]) -> None:
     """Raise UsageError where a run cannot be undone on all of its hosts together."""
     todo = "inv deploy --resume finishes it; then: inv rollback"
@@ -211,22 +223,28 @@ def failure(
     behind: Mapping[str, str],
     error: BaseException,
     standings: Sequence[Standing],
+    *,
+    apart: bool = True,
 ) -> DeployError:
     """The error of a run that ended on several hosts: how each stands, and what is next.
 
-    `behind` are hosts that did not follow where the others are switched, and why.
+    `behind` are hosts that did not follow where the others are switched, and why; `apart` says
+    whether the others could go on without them.
     """
     serving = LINE.join(map(str, standings))
     if behind:
         names = ", ".join(behind)
         why = "; ".join(dict.fromkeys(behind.values()))
+        gone = "--without HOST leaves a host out"
+        if not apart:
+            gone = f"for good: take {names} from cyan.hosts"
         return DeployError(
             f"{title} is committed, but {names} did not follow: {why}",
             where=names,
             serving=serving,
             todo=f"no old color was stopped; once {names} can go on, any deploy or rollback, or "
             f"inv deploy --resume, finishes this first{LINE}"
-            "inv deploy --abort takes all of them back; --without HOST leaves a host out",
+            f"inv deploy --abort takes all of them back; {gone}",
         )
     told = error if isinstance(error, CyanError) else CyanError("it was interrupted")
     return DeployError(

@@ -138,8 +138,7 @@ def _starts(job: Job, old: Release) -> str:
     What took its place within the color is made anew, as it was.
     """
     run = job.plan.run
-    lasting = tuple(name for name in run.replaced.services if name not in run.replaced.once)
-    names = work.called(job.settings, run.only or lasting, old.color)
+    names = work.called(job.settings, run.only or run.replaced.lasting, old.color)
     if run.only:
         return colors.project_of(job.settings, old).start(names)
     return colors.again(job.settings, old.color, names)

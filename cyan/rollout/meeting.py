@@ -31,11 +31,12 @@ class Level(IntEnum):
     JOINED = 0
     LOOKED = 1  # its preflight found nothing
     BROUGHT = 2  # it has images and files, and the database has what the release needs
-    PREPARED = 3  # everything is done that users cannot notice
-    ARMED = 4  # one word is left to switch it
-    SWITCHED = 5
-    BAKED = 6  # the new color stays; the old one may be stopped
-    ENDED = 7
+    STARTED = 3  # its part of the new color was begun: on a swarm one host begins it for all
+    PREPARED = 4  # everything is done that users cannot notice
+    ARMED = 5  # one word is left to switch it
+    SWITCHED = 6
+    BAKED = 7  # the new color stays; the old one may be stopped
+    ENDED = 8
 
 
 LEVELS = {
@@ -45,8 +46,8 @@ LEVELS = {
     Kind.EXPAND: Level.LOOKED,
     Kind.CREATE: Level.BROUGHT,
     Kind.START: Level.BROUGHT,
-    Kind.HEALTHY: Level.BROUGHT,
-    Kind.SMOKE: Level.BROUGHT,
+    Kind.HEALTHY: Level.STARTED,
+    Kind.SMOKE: Level.STARTED,
     Kind.HOLD: Level.PREPARED,
     Kind.SWITCH: Level.PREPARED,
     Kind.RETIRE: Level.BAKED,
@@ -111,6 +112,7 @@ class Meeting:
         self._rounds = {"commit": _Round(), "back": _Round()}
         self._first: BaseException | None = None
         self._heard: set[str] = set()
+        self._empty: set[str] = set()  # those that send nobody to the target any more
         self.committed = committed
         self.off = ""  # why it ends on every host
         self.behind: dict[str, str] = {}  # hosts that the commit did not take along, and why
@@ -249,6 +251,20 @@ class Meeting:
             with suppress(CyanError):  # users first
                 self._record("back")
         self.off = self.off or why
+
+    def emptied(self, who: str, within: float) -> None:
+        """Say that a host sends nobody to the target any more; wait for the others, some seconds.
+
+        It is no host's own where they are of a swarm, and about to be removed.
+        """
+        with self._turn:
+            self._empty.add(who)
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: self._unemptied() <= self.behind.keys(), within)
+
+    def _unemptied(self) -> set[str]:
+        ended = {each for each, level in self._levels.items() if level is Level.ENDED}
+        return self._levels.keys() - self._empty - ended
 
     def stop(self, error: BaseException) -> None:
         """End it on all hosts: somebody wants it to end."""

@@ -92,12 +92,14 @@ def _start(
     known = world.application(target.id, settings)
     application = request.application or (Application.of(settings) if compose_text else known)
     live, within = _live(world), patience(settings)
-    left = work.left_behind(settings, world, live) if live else ()
+    left = work.left_behind(settings, world, live) if live and world.leads else ()
     what = f"{', '.join(request.only)} of {target}" if request.only else f"{target}"
     beside = f" beside {world.serving}" if world.live or world.own else ""
     says = f"{what} starts{' in its place' if request.hold else beside}"
     if request.only:
         commands = work.replaced(settings, application.of_part(request.only), target)
+    elif not world.leads:
+        says, commands = f"{target} starts on all nodes, by the first host", (":",)
     else:
         commands = work.started(settings, application, target, within)
     if settings.adopted:  # its idle connections are its own: seen anew when it bakes
@@ -175,7 +177,7 @@ def _grace(world: Observation, old: Release | None, settings: Settings) -> int:
 def _start_again(world: Observation, settings: Settings, back: Release) -> tuple[Step, ...]:
     """What a warm release needs: nothing where it is whole, else its containers started again."""
     application = world.application(back.id, settings)
-    if world.up(back.color, application.early):
+    if not world.leads or world.up(back.color, application.early):
         return ()
     says = f"{back} is stopped, or partly, and starts again"
     commands = work.started_again(settings, application, back)
@@ -185,6 +187,18 @@ def _start_again(world: Observation, settings: Settings, back: Release) -> tuple
 def patience(settings: Settings) -> float:
     """How many seconds a standby may take: as long as the most patient of its services."""
     return max((settings.health.timeout, *settings.health.services.values()))
+
+
+def following(lead: Observation, world: Observation, settings: Settings) -> Plan:
+    """The plan by which a host of a swarm leads to what the first one has live: that is up.
+
+    Both must have been looked at in this order, and `lead` have a live color.
+    """
+    live = _live(lead)
+    assert live is not None  # noqa: S101 - for the type checker: see above
+    request = Request("deploy", live.version, "", run=release_id(live.version, world.now))
+    request = replace(request, application=lead.application(live.id, settings))
+    return _rotation(_run(request, live, world, settings, fresh=False), world, settings, ())
 
 
 def rollback_target(world: Observation) -> Release:
@@ -274,14 +288,16 @@ def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Ste
     color, old, own = run.target.color, run.old, _names(world)
     mine = run.application.of_part(run.only)
     steps = [] if run.hold else list(_taking_over(color, world))
-    steps += [Step(*each) for each in work.workers(settings, mine, run.target)]
+    if world.leads:
+        steps += [Step(*each) for each in work.workers(settings, mine, run.target)]
     steps.append(Step(Kind.VERIFY, color, f"the site answers as {run.target}"))
     if old and not run.hold:
         says = f"no request in flight to {old.color}, for at most {settings.drain.timeout:g} s"
         steps.append(Step(Kind.DRAIN, old.color, says))
     before = None if run.only else old  # whose containers are gone by now
-    late = work.schedulers(settings, mine, run.target, before, run.replaced)
-    steps += [Step(*each) for each in late]
+    if world.leads:
+        late = work.schedulers(settings, mine, run.target, before, run.replaced)
+        steps += [Step(*each) for each in late]
     if run.fresh and settings.bake.seconds and (old or own):
         says = f"{run.target} is watched for {settings.bake.seconds:g} s"
         steps.append(Step(Kind.BAKE, color, says))
@@ -293,7 +309,7 @@ def _after_switch(run: Run, settings: Settings, world: Observation) -> tuple[Ste
     elif old and run.hold and settings.warm.services != "none":
         says = f"{old} is stopped, and kept for a rollback"
         steps.append(Step(Kind.RETAIN, old.color, says))
-    elif old:
+    elif old and world.leads:
         steps.append(retain(settings, old.color, run.replaced, run.grace))
     says = f"the newest {settings.keep_releases} releases are kept"
     return (*steps, Step(Kind.PRUNE, color, says))

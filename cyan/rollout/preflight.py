@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cyan.hosts.look import Observation
+    from cyan.names import Color
     from cyan.releases.precheck import Precheck
     from cyan.rollout.facts import Facts
     from cyan.rollout.planned import Plan
@@ -27,16 +28,18 @@ SPARE = 100 * MIB  # bytes that the engine's disk must keep beside the images
 BOOKS = 16 * MIB  # bytes that the journal and the logs need
 DAY = 86_400.0  # seconds
 CERTIFICATE = "certificate"
+NODE = "node"
 RENEWED = 14.0  # days before its end by which a certificate is renewed
 CLOCKS = 2.0  # seconds that the clocks may differ
 RESOURCES = ("memory", "disk", "directory")
 SSHD = ("sessions", "forwarding")
-OTHERS = ("ports", "traffic", "compose-file", "images", CERTIFICATE)
+OTHERS = ("ports", "traffic", "compose-file", "images", CERTIFICATE, NODE)
 NEEDS = {
     "memory": Kind.START,
     "disk": Kind.FETCH,
     "directory": Kind.START,
     "certificate": Kind.FETCH,
+    NODE: Kind.START,
 }
 """What a plan needs only if it has the step; the journal has room of its own."""
 PODMAN = (5, 0)
@@ -89,6 +92,10 @@ def checks(
         _traffic(facts, settings),
         _configured(facts, settings),
         _clock(facts),
+        *(
+            _soft(each) if each.name in unneeded else each
+            for each in _placed(facts, settings, world.standby)
+        ),
         *(
             _soft(each) if each.name in unneeded else each
             for each in _certificate(facts, settings, world.now)
@@ -315,6 +322,16 @@ def _certificate(facts: Facts, settings: Settings, now: float) -> Iterator[Check
         yield Check(CERTIFICATE, Level.WARN, says, todo)
     else:
         yield Check(CERTIFICATE, Level.OK, says)
+
+
+def _placed(facts: Facts, settings: Settings, standby: Color) -> Iterator[Check]:
+    """Whether a standby that has a node of its own can be begun there."""
+    name = settings.colors.host_of(standby)
+    if name and name not in facts.nodes:
+        says = f"{standby} runs on {name}, which is no node of the swarm that takes anything now"
+        yield Check(NODE, Level.REFUSE, says, "docker node ls has the names; see cyan.colors")
+    elif name:
+        yield Check(NODE, Level.OK, f"{standby} runs on {name}")
 
 
 def _clock(facts: Facts) -> Check:

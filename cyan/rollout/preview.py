@@ -25,6 +25,7 @@ def made_now(
 ) -> tuple[Plan, Observation]:
     """What `request` would do on a host now, and the look at it that this comes from."""
     with Host(machine) as host:
+        settings = settings.at(machine)
         world = look(host, Engine(host), settings)
         return prepare(host, settings, world, request), world
 

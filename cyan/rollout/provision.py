@@ -84,7 +84,9 @@ def _adopted(host: Host, settings: Settings, secrets: Secrets) -> str:
     doing = owner(f"provision of {settings.app}")
     with Lock(host, str(root), owner("provision")) as lock, Lock(host, str(front), doing) as by:
         try:
-            own = joining.Own(source, mounted.brought(host, lock, settings, source))
+            leads = settings.leads(host.settings)
+            brought = mounted.brought(host, lock, settings, source) if leads else ()
+            own = joining.Own(source, brought)
             done, theirs = joining.join(host, lock, by, settings, own)
         except CyanError as error:
             error.where = error.where or host.name

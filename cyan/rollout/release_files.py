@@ -75,11 +75,14 @@ def _stack_files(
 ) -> tuple[tuple[str, str], ...]:
     """The files of a color's stack, from the text of its Compose file. Raises UsageError."""
     assert application.adopted is not None  # noqa: S101 - for the type checker: see Settings
-    lasting = [name for name in application.services if name not in application.once]
-    names = work.called(settings, tuple(lasting), target.color)
+    names = work.called(settings, application.lasting, target.color)
     resting = work.called(settings, application.late, target.color)
     made = stack_file.stack_file(
-        stack_file.only(text, names), settings.app, target.id, without=application.adopted.without
+        stack_file.only(text, names),
+        settings.app,
+        target.id,
+        without=application.adopted.without,
+        node=settings.colors.host_of(target.color),
     )
     return ((str(project.stack), made), (str(project.resting), stack_file.resting(resting)))
 

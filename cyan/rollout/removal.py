@@ -14,6 +14,7 @@ from cyan.journal.lock import take_away
 from cyan.names import Color
 from cyan.proxies import markers
 from cyan.rollout import draining
+from cyan.rollout.status import observe
 from cyan.world.host import Host
 from cyan.world.shell import quoted_path
 
@@ -69,14 +70,31 @@ def cleanup(
             return Removed(f"nothing: {standby} has no containers", world.serving)
         if expired and world.warm_over(settings.warm.seconds) is None:
             return Removed(f"nothing: {standby} may stay warm", world.serving)
+        if world.leads:
+            _led_to_elsewhere(settings, machine, standby)
         _begin(lock, world, "cleanup", standby)
         if any(item.state == "running" for item in found):
             report.note(draining.drain(host, settings, world, standby).says)
         lock.run(markers.unpin_command(str(settings.directory)))  # nobody stays with it
+        if not world.leads:
+            _end(lock, world, "cleanup", standby)
+            return Removed("nothing: the first host removes what all share", world.serving)
         lock.run(colors.down(settings, standby, compose.grace(found, settings.drain.timeout)))
         _end(lock, world, "cleanup", standby)
         more = f", and {', '.join(own)} of its own stack" if own else ""
         return Removed(f"{standby} {world.version(standby)}{more}", world.serving)
+
+
+def _led_to_elsewhere(settings: Settings, machine: HostSettings, color: Color) -> None:
+    """Raise CyanError where another host of a swarm leads its users to a color, or may."""
+    others = settings.hosts if settings.shares_colors else ()
+    for each in others:
+        if each != machine and observe(settings, each).live is color:
+            raise DeployError(
+                f"{each.name} leads its users to {color}",
+                where=machine.name,
+                todo="the next deploy takes it along: inv deploy --version V",
+            )
 
 
 def reset(

@@ -13,7 +13,7 @@ from cyan.hosts.session import Session, session
 from cyan.interrupt import ignored
 from cyan.journal.entries import Event
 from cyan.journal.writer import Writer
-from cyan.rollout import failure, holding, hooks, proving, unfinished
+from cyan.rollout import apart, failure, holding, hooks, proving, unfinished
 from cyan.rollout import plan as planning
 from cyan.rollout.job import Done, Job
 from cyan.rollout.meeting import BehindError, ElsewhereError
@@ -54,7 +54,8 @@ def rotate(
     """
     began = time.monotonic()
     with session(settings, machine, request.title, report.note, request.lock_wait) as mine:
-        plan = prepare(mine.host, settings, mine.world, request)
+        apart.refuse(settings, (machine,), mine.world.journal)
+        plan = prepare(mine.host, mine.settings, mine.world, request)
         carry_out(mine, plan, report, reports)
         return Outcome(plan, time.monotonic() - began)
 
@@ -104,6 +105,7 @@ def abort(
 ) -> Undone:
     """Undo the run that was left unfinished on a host. Raises CyanError."""
     with session(settings, machine, "deploy --abort", report.note, lock_wait) as mine:
+        apart.refuse(settings, (machine,), mine.world.journal)
         return called_off(mine, report)
 
 

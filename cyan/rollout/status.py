@@ -32,7 +32,7 @@ SHOWN = 200  # characters of an error in a line
 def observe(settings: Settings, machine: HostSettings) -> Observation:
     """One look at a host. Raises HostError."""
     with Host(machine) as host:
-        return look(host, Engine(host), settings)
+        return look(host, Engine(host), settings.at(machine))
 
 
 def show(console: Console, world: Observation, settings: Settings, name: str) -> None:

@@ -342,6 +342,8 @@ def _judged(
     """
     application = job.plan.run.application
     services = application.services if working else application.early
+    if not job.world.leads:  # what runs once is a container of the host that leads
+        services = tuple(name for name in services if name in application.lasting)
     late = () if working else application.late
     found = [each for each in job.containers(job.plan.target.color) if each.service not in late]
     return health.judge_containers(found, services, before, restarts=restarts)

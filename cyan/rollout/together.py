@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from cyan.application.release import release_id
 from cyan.application.secrets import collect
-from cyan.errors import CyanError, HostError, LockedError, UsageError
+from cyan.errors import CyanError, DeployError, HostError, LockedError, UsageError
 from cyan.hosts.session import Session, looked_again, sessions
 from cyan.interrupt import ignored
 from cyan.journal.entries import Event
 from cyan.journal.writer import Writer
-from cyan.names import Kind
-from cyan.rollout import fleet, unfinished
+from cyan.names import Color, Kind
+from cyan.rollout import apart, fleet, unfinished
 from cyan.rollout import plan as planning
 from cyan.rollout.fleet import Course, Left, Standing
 from cyan.rollout.meeting import BehindError, Meeting, Member
@@ -72,7 +72,8 @@ class Fleet:
         """The same after another look at each."""
         with ThreadPoolExecutor(len(self.sessions)) as pool:
             new = pool.map(looked_again, self.sessions.values())
-            return replace(self, sessions=dict(zip(self.sessions, new, strict=True)))
+            found = dict(zip(self.sessions, new, strict=True))
+            return replace(self, sessions=_alike(found))
 
     def standings(self) -> tuple[Standing, ...]:
         """How each stands now, also where one does not answer any more."""
@@ -136,16 +137,20 @@ def rotate(
     began = time.monotonic()
     with _joined(settings, machines, request, report, reports) as locked:
         joined = locked
+        apart.refuse(settings, machines, joined.first.world.journal)
         left = joined.left()
         if request.what == "resume":
             return _resume(joined, request, left, began)
         if left and left.course is not Course.OPEN:
             _first(joined, request, left)
             joined = joined.looked_again()
+        joined = _followed(joined)
         worlds = {name: each.world for name, each in joined.sessions.items()}
         fleet.refuse(request, [fleet.standing(*each, ours=True) for each in worlds.items()])
         request = replace(request, run=_name(joined.first, request))
         plans = _plans(joined, dict.fromkeys(joined.sessions, request))
+        if settings.shares_colors:
+            fleet.refuse_two({name: each.target for name, each in plans.items()})
         meeting = _run(joined, plans, request.title)
         version = next(iter(plans.values())).target.version
         return Outcome(version, len(plans), time.monotonic() - began, meeting.spread)
@@ -160,6 +165,7 @@ def abort(
 ) -> tuple[str, ...]:
     """Undo on all hosts the run that was left unfinished; on which it was. Raises CyanError."""
     with _joined(settings, machines, request, report, reports) as joined:
+        apart.refuse(settings, machines, joined.first.world.journal)
         return _abort(joined, joined.left())
 
 
@@ -188,17 +194,24 @@ def _joined(
         except HostError:
             fleet.refuse(request, fleet.survey(settings, machines))
             raise
-        by = {each.host.settings: _own(each, settings) for each in mine}
-        yield Fleet({name: by[each] for name, each in names.items()}, report, reports)
+        by = {each.host.settings: each for each in mine}
+        yield Fleet(_alike({name: by[each] for name, each in names.items()}), report, reports)
 
 
-def _own(mine: Session, settings: Settings) -> Session:
-    """The session with what is its host's own: the database of several hosts is at one of them."""
-    at = settings.migrate.host
-    if at in ("", mine.host.settings.address):
-        return mine
-    none = settings.migrate.model_copy(update={"directory": None, "expand": "", "contract": ""})
-    return replace(mine, settings=settings.model_copy(update={"migrate": none}))
+def _alike(sessions: dict[str, Session]) -> dict[str, Session]:
+    """The same, of hosts of a swarm with the containers that the first one saw: they are its, too.
+
+    Between two looks a deployer that was killed may have left it to Swarm to begin something.
+    """
+    first, *_ = sessions.values()
+
+    def one(mine: Session) -> Session:
+        if mine.world.leads:
+            return mine
+        shared = (each for color in Color for each in first.world.of(color))
+        return replace(mine, world=replace(mine.world, containers=(*shared, *mine.world.of(None))))
+
+    return {name: one(each) for name, each in sessions.items()}
 
 
 def _name(first: Session, request: Request) -> str:
@@ -226,6 +239,30 @@ def _first(joined: Fleet, request: Request, left: Left) -> None:
         return
     tell(f"{left.run.title} was committed, and is finished first")
     _resume(joined, replace(request, what="resume", version="", rehearse=""), left, 0)
+
+
+def _followed(joined: Fleet) -> Fleet:
+    """Have each host of a swarm lead to what the first one has live. Raises CyanError.
+
+    One that was left out, or is new, would lead to what is about to be replaced.
+    """
+    lead = joined.first.world
+    behind = {
+        name: each
+        for name, each in joined.sessions.items()
+        if not each.world.leads and each.world.live is not lead.live
+    }
+    for name, each in behind.items():
+        if lead.live is None:
+            raise DeployError(
+                f"{name} leads to {each.world.live}, and the first host to none",
+                where=name,
+                todo=f"inv reset --host {name}; then deploy",
+            )
+        joined.report("").note(f"{name} first leads to {lead.serving}, as the others do")
+        plan = planning.following(lead, each.world, each.settings)
+        carry_out(each, plan, joined.report(name), joined.reports)
+    return joined.looked_again() if behind else joined
 
 
 def _resume(joined: Fleet, request: Request, left: Left | None, began: float) -> Outcome:
@@ -324,7 +361,8 @@ def _raise(title: str, joined: Fleet, meeting: Meeting, errors: dict[str, BaseEx
     own = [each for each in errors.values() if not isinstance(each, BehindError)]
     first = next(iter((*told, *own, *errors.values())))
     behind = {} if meeting.off else meeting.behind
-    raise fleet.failure(title, behind, first, joined.standings()) from first
+    apart = not joined.first.settings.shares_colors
+    raise fleet.failure(title, behind, first, joined.standings(), apart=apart) from first
 
 
 class _Record:

@@ -15,6 +15,7 @@ from cyan.names import Color, Phase
 from cyan.proxies import markers
 from cyan.rollout import draining, failure, holding, work
 from cyan.rollout.failure import Evidence
+from cyan.rollout.meeting import TOGETHER
 from cyan.rollout.moving import moved
 
 if TYPE_CHECKING:
@@ -178,8 +179,9 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
     renamed_at = moved(job, back, back=True)
     with suppress(JournalError):
         journal.switched_back(old, renamed_at)
-    run = job.plan.run
-    for command in work.back(job.settings, target, run.application, old, run.replaced):
+    run, leads = job.plan.run, job.world.leads
+    works = work.back(job.settings, target, run.application, old, run.replaced) if leads else ()
+    for command in works:
         job.run(command)
     left = _drain(job).left
     evidence = failure.gather(job)
@@ -232,6 +234,13 @@ def _leave(job: Job, least: float = 0) -> str:
     grace = compose.grace(there, least)
     if job.plan.run.only:
         return "what was replaced is what it was"
+    if job.settings.shares_colors and job.fleet:
+        meeting = job.fleet.meeting
+        meeting.emptied(job.fleet.name, job.settings.drain.timeout + TOGETHER)
+        if meeting.behind:
+            return f"{target} stays: {', '.join(meeting.behind)} may lead users to it"
+    if not job.world.leads:
+        return "what was started is removed by the first host"
     if job.plan.run.starts_all:
         job.run(colors.down(job.settings, target.color, grace))
         return "what was started is removed"

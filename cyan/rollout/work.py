@@ -50,7 +50,7 @@ def replaced(settings: Settings, application: Application, target: Release) -> t
 def started_again(settings: Settings, application: Application, target: Release) -> tuple[str, ...]:
     """The same for a release that was up before: what runs once has run."""
     project, late = colors.project_of(settings, target), application.late
-    lasting = tuple(name for name in application.early if name not in application.once)
+    lasting = tuple(name for name in application.lasting if name not in late)
     commands = (project.start(called(settings, lasting, target.color)),)
     return (*commands, project.create(called(settings, late, target.color))) if late else commands
 

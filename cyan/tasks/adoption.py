@@ -148,13 +148,13 @@ def _write(folder: Path, decided: Decided, place: Place) -> None:
 def _undo(c: Context) -> None:
     from cyan.cli import settings
     from cyan.rollout.removal import reset
-    from cyan.tasks.common import visits
+    from cyan.tasks.common import first_last, visits
     from cyan.terminal import Progress, console
 
     wanted = settings(c)
     if wanted.adopted is None:
         raise UsageError("nothing was adopted here", todo="inv reset removes an application")
-    for machine, past_errors in visits(wanted.hosts):
+    for machine, past_errors in visits(first_last(wanted, wanted.hosts)):
         with past_errors:
             removed = reset(wanted, machine, Progress(), volumes=False)
             console.print(f"{machine.name}: removed {removed.what}; serving: {removed.serving}")

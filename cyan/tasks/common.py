@@ -43,6 +43,11 @@ def hosts(wanted: Settings, only: str, without: Sequence[str] = ()) -> tuple[Hos
     return found
 
 
+def first_last(wanted: Settings, machines: Sequence[HostSettings]) -> list[HostSettings]:
+    """The hosts, in the end the one that removes what all of them share: of a swarm the first."""
+    return sorted(machines, key=wanted.leads)
+
+
 def visits(
     machines: Sequence[HostSettings],
 ) -> Iterator[tuple[HostSettings, AbstractContextManager[None]]]:

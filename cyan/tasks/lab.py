@@ -19,7 +19,8 @@ MOST = 9  # hosts of a lab: each is an engine of its own
     needs="proof",
     name="up",
     help={
-        "hosts": "how many hosts it has: this machine, and containers with sshd and engine",
+        "hosts": "how many hosts it has: this machine, and containers with sshd and engine; of a "
+        "swarm how many of its nodes are managers, each with a proxy",
         "swarm": "how many nodes its swarm has, where cyan.engine is swarm; 3 unless given",
     },
 )
@@ -34,7 +35,7 @@ def lab_up(c: Context, hosts: int = 0, swarm: int = 0) -> None:
     wanted = settings(c)
     if wanted.engine is not EngineKind.SWARM and swarm:
         raise UsageError("the lab is no swarm", todo="cyan.engine: swarm; cyan init --engine swarm")
-    up(wanted, console.print, hosts or swarm)
+    up(wanted, console.print, hosts, swarm)
 
 
 @command(needs="proof", name="down", help={"volumes": "remove the database's data too"})

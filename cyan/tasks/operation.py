@@ -15,6 +15,7 @@ from cyan.tasks.common import (
     JSON,
     LOCK_WAIT,
     confirmed,
+    first_last,
     hosts,
     keeping,
     print_json,
@@ -48,7 +49,7 @@ def status(c: Context, watch: bool = False, json: bool = False, host: str = "") 
         print_json(
             "status",
             machines,
-            lambda each: as_json.status(observe(wanted, each), wanted, each.name),
+            lambda each: as_json.status(observe(wanted, each), wanted.at(each), each.name),
         )
         return
     while watch:
@@ -69,7 +70,7 @@ def _show(wanted: Settings, machines: Sequence[HostSettings]) -> None:
     for machine, past_errors in visits(machines):
         with past_errors:
             world = observe(wanted, machine)
-            show(console, world, wanted, machine.name)
+            show(console, world, wanted.at(machine), machine.name)
             seen.append(fleet.standing(fleet.flag(machine, machines), world))
     if told := fleet.difference(seen):
         console.print(f"[yellow]{told}[/yellow]")
@@ -144,7 +145,7 @@ def cleanup(c: Context, expired: bool = False, lock_wait: str = "0", host: str =
     from cyan.terminal import Progress, console
 
     wanted = settings(c)
-    for machine, past_errors in visits(hosts(wanted, host)):
+    for machine, past_errors in visits(first_last(wanted, hosts(wanted, host))):
         with past_errors:
             with keeping(wanted, machine, "cleanup"):
                 removed = remove(wanted, machine, Progress(), seconds(lock_wait), expired=expired)
@@ -172,7 +173,7 @@ def reset(
     data = " AND ITS DATA" if volumes else ""
     if not yes and not confirmed(f"Remove {wanted.app}{data} from {names}?"):
         raise UsageError("nothing was removed", todo="answer 'yes', or give --yes")
-    for machine, past_errors in visits(machines):
+    for machine, past_errors in visits(first_last(wanted, machines)):
         with past_errors:
             wait = seconds(lock_wait)
             with keeping(wanted, machine, "reset"):

@@ -166,11 +166,10 @@ def _only(wanted: Settings, names: Sequence[str], strategy: str) -> tuple[str, .
             todo="leave one of the two out",
         )
     application = Application.of(wanted)
-    lasting = tuple(name for name in application.services if name not in application.once)
-    if other := [name for name in names if name not in lasting]:
+    if other := [name for name in names if name not in application.lasting]:
         raise UsageError(
             f"--only {other[0]} is no service that a deploy could replace by itself",
-            todo=f"one of {', '.join(lasting)}",
+            todo=f"one of {', '.join(application.lasting)}",
         )
     return tuple(dict.fromkeys(names))
 

@@ -119,6 +119,17 @@ def test_a_job_and_a_config_that_is_no_file_are_named_as_well() -> None:
         stack_file(json.dumps(text), "shop", "r1")
 
 
+def test_a_color_may_have_a_node_of_its_own_unless_what_it_mounts_is_elsewhere() -> None:
+    plain = color(web={"volumes": []})
+    made = json.loads(stack_file(plain, "shop", "r1", node="two"))["services"]
+    placed = [each["deploy"]["placement"]["constraints"] for each in made.values()]
+    assert placed == [["node.hostname == two"]] * len(made)
+    anywhere = json.loads(stack_file(plain, "shop", "r1"))["services"]
+    assert not any("placement" in each["deploy"] for each in anywhere.values())
+    with pytest.raises(UsageError, match="web-blue would run on two only"):
+        stack_file(color(), "shop", "r1", node="two")  # it mounts a file
+
+
 def test_secrets_are_named_after_the_release_for_they_cannot_be_changed() -> None:
     assert stack()["secrets"]["key"]["name"] == "shop-key-r1"
 

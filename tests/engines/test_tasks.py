@@ -10,7 +10,7 @@ import pytest
 from cyan.engines import stack
 from cyan.engines.containers import lacking
 from cyan.engines.docker import _frames
-from cyan.engines.tasks import UNTOLD, found
+from cyan.engines.tasks import UNTOLD, explained, found
 from cyan.names import Color
 from cyan.rollout.health import State, judge_containers
 
@@ -122,6 +122,17 @@ def test_a_replica_whose_check_fails_ends_as_if_it_were_well_and_is_not() -> Non
     look = judge_containers(seen, ["web"], restarts=1)
     assert (look.state, look.reason.partition(": ")[2]) == (State.BROKEN, UNTOLD)
     assert not seen[0].up
+
+
+def test_what_its_check_said_is_told_of_each_where_one_is_on_a_node_that_can_be_asked() -> None:
+    ended = [task(slot, "complete", "shutdown", at=1) for slot in (1, 2)]
+    seen = found([service()], [*ended, task(1, "starting", at=3), task(2, "starting", at=3)], NODES)
+    assert [each.failed for each in seen] == ["c11", "c21"]
+    said = explained(seen, {"c21": "its health check ended with exit code 1: no"})
+    assert {each.why for each in said} == {"its health check ended with exit code 1: no"}
+    assert {each.why for each in explained(seen, {})} == {UNTOLD}
+    told = found([service()], [task(1, "failed", "shutdown", err="exit 2"), task(2)], NODES)
+    assert [each.why for each in explained(told, {"c11": "no"})] == ["exit 2", ""]
 
 
 def test_what_was_stopped_is_known_by_its_release() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,12 @@ from cyan.releases import contents, images
 from cyan.releases.images import ServiceImage
 from cyan.rollout import plan, replicas
 from cyan.rollout.planned import Request
+from cyan.rollout.preflight import Level, checks
 from cyan.world.host import Output
 from tests.proxies.test_front import adopted
 from tests.rollout import worlds
+from tests.rollout.test_preflight import WELL
+from tests.rollout.worlds import V1_ON_BLUE
 
 if TYPE_CHECKING:
     from cyan.settings import Settings
@@ -55,7 +59,9 @@ def spread(base: Path, **changes: Any) -> Settings:
     ("changes", "says"),
     [
         ({"strategy": "hold"}, "cyan.strategy is colors on a swarm"),
-        ({"hosts": [{"address": "a"}, {"address": "b"}]}, "names one manager of the swarm"),
+        ({"engine": "docker", "colors": {"blue": {"host": "a"}}}, "colors is for nodes of a swarm"),
+        ({"colors": {"blue": {"host": "-a"}}}, "cyan.colors.blue.host"),
+        ({"site": {"sticky": True}}, "sticky is for hosts that have colors of their own"),
         ({"proxy": "nginx", "site": {"answers_within": 3}}, "answers_within is for Caddy"),
     ],
 )
@@ -99,16 +105,34 @@ def test_a_key_that_a_swarm_has_not_ends_a_deploy_before_anything_is_touched(
         plan.deploy(request, worlds.EMPTY, spread(tmp_path), json.dumps(config))
 
 
+def test_a_color_that_has_a_node_of_its_own_is_begun_there_or_not_at_all(tmp_path: Path) -> None:
+    places = {"blue": {"host": "one"}, "green": {"host": "two"}}
+    settings = spread(tmp_path, colors=places)
+    made = plan.deploy(Request("deploy", "v2", "ann"), V1_ON_BLUE, settings, json.dumps(CONFIG))
+    files = {path.rpartition("/")[2]: text for step in made.steps for path, text in step.files}
+    assert files["stack.json"].count("node.hostname == two") == 3
+    found = {
+        ready: next(
+            each
+            for each in checks(V1_ON_BLUE, replace(WELL, nodes=frozenset(ready.split())), settings)
+            if each.name == "node"
+        )
+        for ready in ("one", "one two", "two")
+    }
+    assert [each.level for each in found.values()] == [Level.REFUSE, Level.OK, Level.OK]
+    assert found["one"].says.startswith("green runs on two, which is no node")
+
+
 def test_networks_of_the_shared_services_reach_every_node(tmp_path: Path) -> None:
     settings = spread(tmp_path)
     assert settings.adopted is not None
     made = json.loads(own_file(json.dumps(CONFIG), settings.adopted, spread=True))["networks"]
     assert made["default"] == {"name": "shop_default", "driver": "overlay", "attachable": True}
     assert made["theirs"] == {"external": True}
-    assert "--driver overlay --attachable --label cyan.app=shop shop-blue" in joining._networks(
-        settings
-    )
-    assert "cyan.data.shop=here" in joining._networks(settings)
+    made = joining._networks(settings, leads=True)
+    assert "--driver overlay --attachable --label cyan.app=shop shop-blue" in made
+    assert "cyan.data.shop=here" in made
+    assert "cyan.data" not in joining._networks(settings, leads=False)
 
 
 def test_the_proxy_begins_with_the_network_that_is_its_hosts(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from cyan.errors import DeployError
 from cyan.journal.entries import Event, parse
-from cyan.names import Color, Kind
+from cyan.names import Color, EngineKind, Kind
 from cyan.rollout import plan as planning
+from cyan.rollout.meeting import Meeting, Member
 from cyan.rollout.planned import Plan, Request
 from cyan.rollout.steps import drain
 from cyan.rollout.undo import abandon, undo
@@ -61,6 +62,31 @@ def test_aborting_a_deploy_removes_what_it_started(tmp_path: Path) -> None:
             writer(mine),
         )
     assert docker_calls(mine) == [REMOVES_GREEN]
+
+
+def test_what_hosts_share_is_removed_by_the_first_and_not_while_another_may_lead_to_it(
+    tmp_path: Path,
+) -> None:
+    for name, leads, behind, calls in (
+        ("first", True, "", [REMOVES_GREEN]),
+        ("other", False, "", []),
+        ("lost", True, "other", []),
+    ):
+        seen = replace(BEFORE, leads=leads)
+        mine = job(tmp_path / name, seen, planning.undoing(found(seen), seen, settings()))
+        meeting = Meeting(("first", "other"), ("first", "other"), lambda _: None, committed=True)
+        if behind:
+            meeting.failed(behind, Kind.VERIFY, DeployError("it is lost"), lost=True)
+        else:
+            meeting.emptied("other" if leads else "first", 0)
+        shared = mine.settings.model_copy(
+            update={"engine": EngineKind.SWARM, "hosts": mine.settings.hosts * 2}
+        )
+        member = Member(meeting, "first" if leads else "other")
+        mine = replace(mine, settings=shared, fleet=member)
+        with mine.lock:
+            abandon(mine, found(seen), writer(mine))
+        assert docker_calls(mine) == calls, name
 
 
 @pytest.mark.parametrize("kind", [Kind.PREFLIGHT, Kind.FETCH, Kind.START])
