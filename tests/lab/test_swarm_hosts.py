@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 @pytest.fixture(scope="module")
 def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
     with spread_over(tmp_path_factory.mktemp("spread") / "spread", managers=2) as app:
+        app.cyan("deploy", "--version", "v2")  # so that there is something to go back to
         yield app
 
 
