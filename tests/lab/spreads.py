@@ -99,7 +99,13 @@ def spread_over(folder: Path, managers: int = 1) -> Iterator[Spread]:
         "bake": {"seconds": 1},
         "health": {"timeout": 60, "interval": 0.3},
         "site": {"answers_within": 3},
-        "verify": {"steady": 4, "gap": 2, "rate": 60, "sessions": 10},
+        "verify": {
+            "steady": 4,
+            "gap": 2,
+            "rate": 60,
+            "sessions": 10,
+            "application": "request.id",
+        },
     }
     path.write_text(yaml.safe_dump(made))
     app.run("docker", "build", "-q", "-t", "shop/spread:v1", ".")

@@ -216,6 +216,7 @@ def test_it_proves_its_own_deploys(spread: Spread) -> None:
     (newest,) = sorted(spread.folder.glob("reports/*-verify/verdict.json"))[-1:]
     verdict = json.loads(newest.read_text())
     assert (done.returncode, verdict["verdict"], verdict["drops"]) == (0, "pass", 0), done.stdout
+    assert "on client, proxy and application" in verdict["sentence"]  # of all replicas
 
 
 def test_its_logs_are_those_of_all_replicas_and_giving_up_leaves_its_data(spread: Spread) -> None:

@@ -1,5 +1,6 @@
 """Orders in PostgreSQL, by several processes on several machines."""
 
+import json
 import os
 import socket
 
@@ -20,7 +21,12 @@ with database() as first:
     first.execute("CREATE TABLE IF NOT EXISTS shop_orders (id text)")
 
 
+def log(request):
+    print(json.dumps({"request": {"id": request.headers.get("x-request-id", "")}}), flush=True)
+
+
 def index(request):
+    log(request)
     told = f"a shop on {socket.gethostname()} of version {os.environ['VERSION']}\n"
     return PlainTextResponse(told, status_code=503 if LAME else 200)
 
@@ -30,6 +36,7 @@ def health(request):
 
 
 async def order(request):
+    log(request)
     body = (await request.body()).decode()
     with database() as mine:
         mine.execute("INSERT INTO shop_orders VALUES (%s)", (body,))
@@ -37,6 +44,7 @@ async def order(request):
 
 
 def orders(request):
+    log(request)
     with database() as mine:
         found = mine.execute("SELECT id FROM shop_orders").fetchall()
     return PlainTextResponse("".join(f"{each}\n" for (each,) in found))
