@@ -24,8 +24,8 @@ def refuse(settings: Settings, machines: Sequence[HostSettings], journal: Sequen
     the live color, which stays: by `journal`, the first one's, the last switch took it along. The
     next one replaces the color that it leads to. Raises UsageError, DeployError.
     """
-    out = [flag(each, settings.hosts) for each in settings.hosts if each not in machines]
-    if not (settings.shares_colors and out):
+    out = _out(settings, machines)
+    if not out:
         return
     lead = flag(settings.hosts[0], settings.hosts)
     if lead in out:
@@ -43,6 +43,20 @@ def refuse(settings: Settings, machines: Sequence[HostSettings], journal: Sequen
             where=names,
             todo=f"once it answers: leave --without out; for good: take {names} from cyan.hosts",
         )
+
+
+def keeping(settings: Settings, machines: Sequence[HostSettings]) -> Settings:
+    """The same, but that the old color stays whole where a host that leads to it is left out."""
+    if not _out(settings, machines):
+        return settings
+    warm = settings.warm.model_copy(update={"services": "all"})
+    return settings.model_copy(update={"warm": warm})
+
+
+def _out(settings: Settings, machines: Sequence[HostSettings]) -> list[str]:
+    """The hosts of a swarm that are left out, by what --host calls them."""
+    hosts = settings.hosts if settings.shares_colors else ()
+    return [flag(each, hosts) for each in hosts if each not in machines]
 
 
 def _last(journal: Sequence[Entry]) -> frozenset[str] | None:

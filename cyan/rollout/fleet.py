@@ -224,11 +224,11 @@ def failure(
     error: BaseException,
     standings: Sequence[Standing],
     *,
-    apart: bool = True,
+    parts: bool = True,
 ) -> DeployError:
     """The error of a run that ended on several hosts: how each stands, and what is next.
 
-    `behind` are hosts that did not follow where the others are switched, and why; `apart` says
+    `behind` are hosts that did not follow where the others are switched, and why; `parts` says
     whether the others could go on without them.
     """
     serving = LINE.join(map(str, standings))
@@ -236,7 +236,7 @@ def failure(
         names = ", ".join(behind)
         why = "; ".join(dict.fromkeys(behind.values()))
         gone = "--without HOST leaves a host out"
-        if not apart:
+        if not parts:
             gone = f"for good: take {names} from cyan.hosts"
         return DeployError(
             f"{title} is committed, but {names} did not follow: {why}",

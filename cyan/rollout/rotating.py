@@ -52,7 +52,7 @@ def rotate(
 
     A failure leaves a folder in `reports`.
     """
-    began = time.monotonic()
+    began, settings = time.monotonic(), apart.keeping(settings, (machine,))
     with session(settings, machine, request.title, report.note, request.lock_wait) as mine:
         apart.refuse(settings, (machine,), mine.world.journal)
         plan = prepare(mine.host, mine.settings, mine.world, request)

@@ -134,7 +134,7 @@ def rotate(
 
     What an earlier deployer had decided and not done on all of them is done first.
     """
-    began = time.monotonic()
+    began, settings = time.monotonic(), apart.keeping(settings, machines)
     with _joined(settings, machines, request, report, reports) as locked:
         joined = locked
         apart.refuse(settings, machines, joined.first.world.journal)
@@ -361,8 +361,8 @@ def _raise(title: str, joined: Fleet, meeting: Meeting, errors: dict[str, BaseEx
     own = [each for each in errors.values() if not isinstance(each, BehindError)]
     first = next(iter((*told, *own, *errors.values())))
     behind = {} if meeting.off else meeting.behind
-    apart = not joined.first.settings.shares_colors
-    raise fleet.failure(title, behind, first, joined.standings(), apart=apart) from first
+    parts = not joined.first.settings.shares_colors
+    raise fleet.failure(title, behind, first, joined.standings(), parts=parts) from first
 
 
 class _Record:

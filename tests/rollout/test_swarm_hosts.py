@@ -185,6 +185,18 @@ def test_who_may_be_left_out_is_who_is_known_to_lead_to_what_stays(
     apart.refuse(three(tmp_path, engine="docker"), machines, journal)  # each has its own
 
 
+def test_what_a_host_leads_to_that_is_left_out_stays_however_little_is_to_be_kept_warm(
+    tmp_path: Path,
+) -> None:
+    settings = three(tmp_path, warm={"services": "none"})
+    for count, says in ((2, "blue stays warm for a rollback"), (3, "blue is removed")):
+        made = deployed(apart.keeping(settings, settings.hosts[:count]), live_on(Color.BLUE))
+        (retains,) = (step for step in made.steps if step.kind is Kind.RETAIN)
+        assert (retains.says, retains.commands == ()) == (says, count == 2)
+    docker = three(tmp_path, engine="docker", warm={"services": "none"})
+    assert apart.keeping(docker, docker.hosts[:1]) == docker
+
+
 def test_what_all_share_is_removed_once_no_host_leads_users_to_it() -> None:
     meeting = Meeting("abcd", "abcd", lambda _: None, committed=True)
     gone = threading.Event()
