@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,13 @@ from cyan.names import Color, Kind
 from cyan.rollout import apart, fleet
 from cyan.rollout import plan as planning
 from cyan.rollout.drift import drift
-from cyan.rollout.meeting import Meeting
+from cyan.rollout.health import State
+from cyan.rollout.meeting import Meeting, Member
 from cyan.rollout.planned import Request
+from cyan.rollout.steps import _judged
 from cyan.rollout.together import _alike
 from cyan.tasks.common import first_last
+from tests.rollout.jobs import job
 from tests.rollout.test_spread import CONFIG, spread
 from tests.rollout.worlds import NOW, container, ended, switched, world
 
@@ -224,3 +227,28 @@ def test_on_another_host_what_ran_once_and_what_is_shared_is_not_missed(tmp_path
     missed = [line for line in drift(seen, settings.at(first)) if "migrate" in line or "db" in line]
     assert len(missed) == 2
     assert drift(replace(seen, leads=False), settings.at(second)) == ()
+
+
+def test_nobody_looks_at_a_new_color_before_the_one_that_begins_it_has() -> None:
+    """Under its name there may be what was warm until then."""
+    meeting = Meeting("ab", "ab", lambda _: None)
+    first, other = (Member(meeting, name) for name in "ab")
+    with ThreadPoolExecutor() as pool:
+        waits = pool.submit(other.before, Kind.HEALTHY)
+        first.before(Kind.START)
+        assert not wait([waits], 0.1).done
+        first.before(Kind.HEALTHY)
+        assert wait([waits], 10).done
+
+
+def test_what_ran_once_on_the_first_host_is_not_waited_for_on_another(tmp_path: Path) -> None:
+    settings = three(tmp_path)
+    plan = deployed(settings, live_on(Color.BLUE))
+    begun = [container(name, Color.GREEN, release="r2", version="v2") for name in ("web", "api")]
+    found = {}
+    for leads in (True, False):
+        seen = replace(live_on(Color.BLUE), leads=leads, containers=(*begun,))
+        mine = job(tmp_path / str(leads), seen, plan)
+        found[leads] = _judged(mine, ())
+    assert found[True].reason == "migrate is not there"
+    assert found[False].state is State.PASSING
