@@ -327,6 +327,15 @@ def test_what_the_proxy_tells_otherwise_is_a_doubt(folder: Path, what: str, numb
     assert number - 20 <= found["witnesses agree"].count <= number  # a WebSocket has no size
 
 
+@pytest.mark.parametrize(("late", "doubts"), [(0.2, 0), (0.5, 1)])
+def test_a_line_that_the_proxy_wrote_a_little_late_is_no_doubt(
+    folder: Path, late: float, doubts: int
+) -> None:
+    in_proxy(folder, lambda line: line.update({"ts": line["ts"] + late}), 1)
+    verdict, found = judged(folder)
+    assert (verdict is Verdict.UNKNOWN, "witnesses agree" in found) == (doubts == 1, doubts == 1)
+
+
 @pytest.mark.parametrize(("journey", "doubts"), [("socket", 0), ("items", 1)])
 def test_only_a_socket_may_last_longer_at_the_proxy(clean: Run, journey: str, doubts: int) -> None:
     proxy = clean.witnesses.proxy

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 UPGRADED = 101
 LATER_NS = SECOND // 4
-"""By so much later than the client had its answer the proxy may have noted its end."""
+"""By so much later than the client had its answer the proxy may have noted its end.
+
+When it began is that moment less its duration, which Caddy takes before it writes the line: where
+the processor is another's between the two, it seems to have begun later.
+"""
 
 
 def agree(evidence: Evidence) -> tuple[Finding, ...]:
@@ -53,7 +57,8 @@ def _differences(evidence: Evidence) -> Iterator[tuple[str, Mask]]:
                 looked & _differ(frame[column], told.column(column)),
             )
         if told.timed:
-            yield f"time ({name})", looked & _out_of_time(evidence, told)
+            noted = LATER_NS if name == "proxy" else 0
+            yield f"time ({name})", looked & _out_of_time(evidence, told, noted)
     told = evidence.of_proxy
     if told is None or not len(told.frame):
         return
@@ -79,12 +84,15 @@ def _differ(mine: pd.Series[Any], theirs: pd.Series[Any]) -> Mask:
     return mask((mine.cat.codes.to_numpy() != codes[theirs.cat.codes.to_numpy()]) & ~empty)
 
 
-def _out_of_time(evidence: Evidence, told: Told) -> Mask:
-    """Where a witness saw a request begin before it was sent, or after it was answered."""
+def _out_of_time(evidence: Evidence, told: Told, noted_ns: int) -> Mask:
+    """Where a witness saw a request begin before it was sent, or after it was answered.
+
+    It may have noted that `noted_ns` later than it was so.
+    """
     begun, frame = told.begun_ns(evidence.history), evidence.requests
     margin = evidence.uncertainty_ns + told.resolution_ns
     early = begun < frame["sent_ns"].to_numpy() - margin
-    late = begun > frame["end_ns"].to_numpy() + margin
+    late = begun > frame["end_ns"].to_numpy() + margin + noted_ns
     return mask(early | late)
 
 
