@@ -76,7 +76,9 @@ def with_own_node(settings: Settings) -> Settings:
     made = node_file(settings)
     if not made.exists():
         return settings
-    nodes = tuple(HostSettings.model_validate(each) for each in json.loads(made.read_text()))
+    told = json.loads(made.read_text())
+    listed = told if isinstance(told, list) else [told]  # one that was up before there could be two
+    nodes = tuple(HostSettings.model_validate(each) for each in listed)
     lab = settings.lab.model_copy(update={"nodes": tuple(each.address for each in nodes)})
     site = settings.site.model_copy(update={"host": nodes[0].address})
     return settings.model_copy(update={"hosts": nodes, "lab": lab, "site": site})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cyan.application.release import Release
+from cyan.configured import node_file, with_own_node
 from cyan.errors import CyanError, DeployError, UsageError
 from cyan.hosts.session import Session
 from cyan.journal.entries import Entry, Event
@@ -252,3 +253,13 @@ def test_what_ran_once_on_the_first_host_is_not_waited_for_on_another(tmp_path: 
         found[leads] = _judged(mine, ())
     assert found[True].reason == "migrate is not there"
     assert found[False].state is State.PASSING
+
+
+@pytest.mark.parametrize("told", [{"address": "10.0.0.9"}, [{"address": "10.0.0.9"}]])
+def test_a_lab_that_was_up_before_there_could_be_two_managers_goes_on(
+    tmp_path: Path, told: object
+) -> None:
+    settings = spread(tmp_path)
+    node_file(settings).parent.mkdir(parents=True)
+    node_file(settings).write_text(json.dumps(told))
+    assert [each.address for each in with_own_node(settings).hosts] == ["10.0.0.9"]
