@@ -186,8 +186,8 @@ class Handover:
 trap '' PIPE HUP
 {RIGHT} || exit {NO_RIGHT}
 {redirecting(self.settings.project)}{KEPT}{_SETTLED}{_READY}
-second="{self._compose(f"{self.settings.project}-second", SECOND)}"
-published() {{ $second port {FRONT} "$1" | sed 's/.*://'; }}
+{self._second_is}
+published() {{ second port {FRONT} "$1" | sed 's/.*://'; }}
 ended() {{
   unredirect
   {self._ended}
@@ -196,8 +196,8 @@ ended() {{
 trap ended EXIT
 unredirect
 {self._written}
-$second up -d --wait --no-build --pull missing >&2 || exit {UNTOUCHED}
-stands=$($second ps -q {FRONT})
+second up -d --wait --no-build --pull missing >&2 || exit {UNTOUCHED}
+stands=$(second ps -q {FRONT})
 ip=$(docker inspect -f {shlex.quote(address)} "$stands")
 {redirected}
 settled {shlex.join(self.stopped)}
@@ -243,14 +243,20 @@ echo "$left $at"
     def _ended(self) -> str:
         """The second proxy ends: now, or as soon as nothing waits in it any more."""
         down = (
-            f"{self._asked}; $second down -t 40 >/dev/null 2>&1; {self._unasked}; "
+            f"{self._asked}; second down -t 40 >/dev/null 2>&1; {self._unasked}; "
             f"rm -f -- {self._second}"
         )
         if not self.held:
             return down
         waits = f"ls {quoted_path(self.held)} | grep -q ^{markers.HOLD}"
         late = f"for _ in $(seq 500); do {waits} || break; sleep 0.2; done; {down}"
-        return f"second=$second setsid -f bash -c {shlex.quote(late)} </dev/null >/dev/null 2>&1"
+        script = shlex.quote(f"{self._second_is}; {late}")
+        return f"setsid -f bash -c {script} </dev/null >/dev/null 2>&1"
+
+    @property
+    def _second_is(self) -> str:
+        """Defines `second`, which begins a Compose command of the second proxy's."""
+        return f'second() {{ {self._compose(f"{self.settings.project}-second", SECOND)} "$@"; }}'
 
     @property
     def _asked(self) -> str:

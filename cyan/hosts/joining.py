@@ -298,9 +298,10 @@ def _networks(settings: Settings, *, leads: bool) -> str:
     flags = compose.SPREAD if over else ()
     mine = [(settings.project(color), f"cyan.app={settings.app}", flags) for color in Color]
     names = [(front.NETWORK, "cyan.front=1", ()), *mine]
-    made = [
+    made = [  # another proxy's application may make the first of them at the same time
         f"{{ docker network inspect {name} >/dev/null 2>&1 || "
-        f"docker network create {shlex.join(flags)} --label {label} {name} >/dev/null; }}"
+        f"docker network create {shlex.join(flags)} --label {label} {name} >/dev/null || "
+        f"docker network inspect {name} >/dev/null; }}"
         for name, label, flags in names
     ]
     if over and leads:

@@ -244,7 +244,8 @@ def _leave(job: Job, least: float = 0) -> str:
     if job.plan.run.starts_all:
         job.run(colors.down(job.settings, target.color, grace))
         return "what was started is removed"
-    ran = {item.service for item in job.world.of(target.color) if item.state == "running"}
+    late = {*job.plan.run.application.late}  # which an earlier try may have begun
+    ran = {item.service for item in job.world.of(target.color) if item.state == "running"} - late
     runs = {item.service for item in there if item.state == "running"}
     if started := tuple(sorted(runs - ran)):
         names = tuple(job.settings.in_compose(name, target.color) for name in started)

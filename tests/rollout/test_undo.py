@@ -188,6 +188,24 @@ def test_a_rollback_that_fails_stops_what_it_started_and_removes_no_warm_color(
     assert "left as it was found" in undone.todo
 
 
+def test_a_worker_that_a_killed_rollback_had_begun_ends_when_it_is_aborted(tmp_path: Path) -> None:
+    """It runs when the abort looks, and was not to: what is warm takes no work."""
+    begin = replace(BEGUN, run="back", what="rollback", color="blue", version="v1", release="r1")
+    begin = replace(begin, detail={"old": {"id": "r2", "version": "v2", "color": "green"}})
+    working = settings(workers=("crawler",))
+    journal, switched = (*V2_ON_GREEN.journal, begin), frozenset({"blue"})
+    world = replace(V2_ON_GREEN, journal=journal, markers=switched)
+    left = find(world.journal)
+    assert left is not None
+    mine = job(tmp_path, world, planning.undoing(left, world, working))
+    with mine.lock:
+        abandon(mine, left, writer(mine))
+    assert markers(mine) == {"green"}
+    begins, ends = [each for each in docker_calls(mine) if "crawler" in each]
+    assert begins.endswith("--no-deps crawler")
+    assert ends.endswith("-p demo-blue stop --timeout 10 crawler")
+
+
 HELD = replace(BEFORE, markers=frozenset({"hold-blue"}))
 HOLD = replace(DEPLOY, run=replace(DEPLOY.run, hold=True))
 
