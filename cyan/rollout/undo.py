@@ -185,7 +185,7 @@ def _switch_back(job: Job, journal: Writer) -> tuple[int, Evidence]:
         job.run(command)
     left = _drain(job).left
     evidence = failure.gather(job)
-    _leave(job, job.settings.drain.timeout)
+    _leave(job, job.settings.drain.timeout, worked=True)
     return left, evidence
 
 
@@ -224,10 +224,11 @@ def _drain(job: Job) -> Drained:
     return draining.drain(job.host, job.settings, job.world, job.plan.target.color)
 
 
-def _leave(job: Job, least: float = 0) -> str:
+def _leave(job: Job, least: float = 0, *, worked: bool = False) -> str:
     """Remove the target, or leave it as it was found where this run did not make it; in words.
 
-    Its containers have the time to end that they ask for, or `least` seconds.
+    Its containers have the time to end that they ask for, or `least` seconds. Where it `worked`, as
+    what is live does, that ends too, also what an earlier try had begun: the old color works again.
     """
     target = job.plan.target
     there = job.containers(target.color)
@@ -244,7 +245,7 @@ def _leave(job: Job, least: float = 0) -> str:
     if job.plan.run.starts_all:
         job.run(colors.down(job.settings, target.color, grace))
         return "what was started is removed"
-    late = {*job.plan.run.application.late}  # which an earlier try may have begun
+    late = {*job.plan.run.application.late} if worked else set[str]()
     ran = {item.service for item in job.world.of(target.color) if item.state == "running"} - late
     runs = {item.service for item in there if item.state == "running"}
     if started := tuple(sorted(runs - ran)):

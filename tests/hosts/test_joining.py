@@ -10,11 +10,13 @@ import pytest
 
 from cyan.adopted import HostProxySettings
 from cyan.errors import UsageError
+from cyan.hosts import joining
 from cyan.hosts.handover import Handover, redirecting
 from cyan.hosts.sharing import Holder, Joined, Seen, to_publish
 from cyan.names import Server
 from cyan.proxies.configuration import Configuration
 from tests.proxies.test_front import adopted
+from tests.shell import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,3 +141,30 @@ def test_what_is_put_is_kept_beside_what_others_have(tmp_path: Path) -> None:
     assert not (folder / ".new").exists()
     for name, text in {**files, "apps/blog.caddy": "blog"}.items():
         assert (folder / name).read_text() == text
+
+
+@pytest.mark.parametrize("held", ["", "/srv/it's held"])
+def test_the_second_proxy_is_asked_for_by_its_file_however_its_folder_is_called(
+    tmp_path: Path, held: str
+) -> None:
+    machine, folder = Machine(tmp_path), tmp_path / "it's $HOME"
+    folder.mkdir()
+    for name in ("iptables", "ip6tables", "sleep"):  # this machine's own are not to be touched
+        machine.program(name, "true")
+    move = Handover(HostProxySettings(directory=folder), {}, (), held=held)
+    machine.run(move.script, check=False)
+    asked = [call for call in machine.calls if "cyan-proxy-second" in call]
+    assert {call[call.index("-f") + 1] for call in asked} == {str(folder / "second.json")}
+    assert ["up" in call for call in asked].count(True) == 1
+
+
+@pytest.mark.parametrize(("made", "code"), [("by another", 0), ("by nobody", 1)])
+def test_a_network_that_another_makes_at_the_same_time_is_as_good(
+    tmp_path: Path, made: str, code: int
+) -> None:
+    machine, there = Machine(tmp_path), tmp_path / "there"
+    meanwhile = f"touch {there}" if made == "by another" else "true"
+    create, inspect = f"{meanwhile}; exit 1", f"[ -e {there} ]"
+    cases = f'"network create") {create} ;; "network inspect") {inspect} ;;'
+    machine.program("docker", f'case "$1 $2" in {cases} esac')
+    assert machine.run(joining._networks(adopted(tmp_path), leads=True), check=False).code == code

@@ -51,7 +51,7 @@ def skips_the_drain() -> None:
 
 
 def leaves_what_it_started() -> None:
-    undo._leave = lambda job, least=0: ""  # noqa: ARG005 - in place of one with these
+    undo._leave = lambda job, least=0, *, worked=False: ""  # noqa: ARG005 - in place of one with these
 
 
 def restarts_the_live_color() -> None:

@@ -206,6 +206,21 @@ def test_a_worker_that_a_killed_rollback_had_begun_ends_when_it_is_aborted(tmp_p
     assert ends.endswith("-p demo-blue stop --timeout 10 crawler")
 
 
+def test_before_a_switch_a_worker_that_ran_goes_on(tmp_path: Path) -> None:
+    """The live color's may not have begun, where a deployer was killed before it did."""
+    working = settings(workers=("crawler",))
+    part = tuple(
+        replace(item, state="exited") if item.service == "rag" else item
+        for item in V2_ON_GREEN.of(Color.BLUE)
+    )
+    before = replace(V2_ON_GREEN, containers=(*V2_ON_GREEN.of(Color.GREEN), *part))
+    plan = planning.rollback(Request("rollback", "", "ann"), before, working, "")
+    mine = replace(job(tmp_path, V2_ON_GREEN, plan), world=before)
+    with mine.lock:
+        undo(mine, step(plan, Kind.HEALTHY), writer(mine))
+    assert docker_calls(mine) == ["compose --progress quiet -p demo-blue stop --timeout 10 rag"]
+
+
 HELD = replace(BEFORE, markers=frozenset({"hold-blue"}))
 HOLD = replace(DEPLOY, run=replace(DEPLOY.run, hold=True))
 
